@@ -1,0 +1,146 @@
+#include "base/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+namespace kvplace {
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+}  // namespace
+
+Result<FileHandle> open_for_reading(const std::string& path) {
+  FileHandle file(std::fopen(path.c_str(), "rb"));
+  if (file == nullptr) {
+    return bad_input(path + ": cannot be opened: " + reason());
+  }
+  struct stat info {};
+  if (fstat(fileno(file.get()), &info) == 0 && S_ISDIR(info.st_mode)) {
+    return bad_input(path + ": is a folder, not a file");
+  }
+  return file;
+}
+
+Result<std::string> read_small_file(const std::string& path) {
+  constexpr std::size_t kLargest = std::size_t{16} << 20;
+  KVPLACE_ASSIGN(file, open_for_reading(path));
+  std::string text;
+  char buffer[65536];
+  std::size_t got = 0;
+  while ((got = std::fread(buffer, 1, sizeof buffer, file.get())) > 0) {
+    text.append(buffer, got);
+    if (text.size() > kLargest) {
+      return bad_input(path + ": larger than 16 MiB: this is no configuration file");
+    }
+  }
+  if (std::ferror(file.get()) != 0) {
+    return bad_input(path + ": cannot be read: " + reason());
+  }
+  return text;
+}
+
+Status read_exactly_at(std::FILE* file, std::uint64_t offset, std::span<std::byte> out, const std::string& path) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got =
+        pread(fileno(file), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return failed(path + ": cannot be read: " + reason());
+    }
+    if (got == 0) {
+      return bad_input(path + ": ends at byte " + std::to_string(offset + done) + " before its contents do");
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+Result<std::uint64_t> file_size(std::FILE* file, const std::string& path) {
+  struct stat info {};
+  if (fstat(fileno(file), &info) != 0) {
+    return failed(path + ": " + reason());
+  }
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+Result<FileHandle> open_temporary() {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  if (error) {
+    return failed("no folder for temporary files: set TMPDIR");
+  }
+  std::string name = (folder / "kvplace-XXXXXX").string();
+  const int descriptor = mkstemp(name.data());
+  if (descriptor < 0) {
+    return failed(name + ": no temporary file: " + reason());
+  }
+  unlink(name.c_str());
+  FileHandle file(fdopen(descriptor, "w+b"));
+  if (file == nullptr) {
+    close(descriptor);
+    return failed(name + ": no temporary file: " + reason());
+  }
+  return file;
+}
+
+Status write_all(std::FILE* file, std::span<const std::byte> data, const std::string& path) {
+  if (std::fwrite(data.data(), 1, data.size(), file) != data.size()) {
+    return failed(path + ": cannot be written: " + reason());
+  }
+  return {};
+}
+
+Result<OutputFile> OutputFile::create(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return bad_input(path + ": is a folder, not a file");
+  }
+  std::string temporary = path + ".XXXXXX";
+  const int descriptor = mkstemp(temporary.data());
+  if (descriptor < 0) {
+    return bad_input(path + ": cannot be created: " + reason());
+  }
+  // mkstemp makes the file private; an output gets the permissions the user's mask allows.
+  const mode_t mask = umask(0);
+  umask(mask);
+  fchmod(descriptor, 0666 & ~mask);
+  return OutputFile(path, std::move(temporary), FileHandle(fdopen(descriptor, "w+b")));
+}
+
+OutputFile::~OutputFile() {
+  if (file_ != nullptr) {
+    file_.reset();
+    unlink(temporary_.c_str());
+  }
+}
+
+Status OutputFile::write(std::span<const std::byte> data) {
+  KVPLACE_TRY(write_all(file_.get(), data, path_));
+  written_ += data.size();
+  return {};
+}
+
+Status OutputFile::write(std::string_view text) { return write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+Status OutputFile::commit() {
+  std::FILE* file = file_.release();
+  const bool flushed = std::fflush(file) == 0;
+  const bool closed = std::fclose(file) == 0;
+  if (!flushed || !closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const std::string why = reason();
+    unlink(temporary_.c_str());
+    return failed(path_ + ": cannot be written: " + why);
+  }
+  return {};
+}
+
+}  // namespace kvplace

@@ -1,0 +1,32 @@
+#include "base/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace kvplace {
+
+Status run_parallel(std::size_t count, unsigned threads, const std::function<Status(std::size_t)>& task) {
+  const std::size_t wanted = threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+  std::vector<Status> statuses(count);
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      statuses[i] = task(i);
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (std::size_t i = 1; i < std::min(wanted, count); ++i) {
+      helpers.emplace_back(work);
+    }
+    work();
+  }
+  for (Status& status : statuses) {
+    KVPLACE_TRY(status);
+  }
+  return {};
+}
+
+}  // namespace kvplace
