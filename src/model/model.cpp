@@ -1,0 +1,133 @@
+#include "kvplace/model/model.h"
+
+#include "base/fields.h"
+#include "base/presets.h"
+
+namespace kvplace {
+namespace {
+
+std::vector<Field<Model>> make_fields() {
+  return {
+      KVPLACE_FIELD(Model, name, "name of the model"),
+      KVPLACE_FIELD(Model, description, "one line"),
+      KVPLACE_FIELD(Model, layers, "layers that have attention"),
+      KVPLACE_FIELD(Model, kv_bytes_per_token_per_layer, "KV bytes of one token in one layer; default: from the shape"),
+      KVPLACE_FIELD(Model, weight_bytes_per_layer_per_step, "weights read for one token in one layer, mean over layers"),
+      KVPLACE_FIELD(Model, weight_bytes, "all weights; what they take of a memory"),
+      KVPLACE_FIELD(Model, flops_per_layer_per_step, "arithmetic of one token in one layer"),
+      KVPLACE_FIELD(Model, attention.kind, "gqa (MHA and MQA included) or mla"),
+      KVPLACE_FIELD(Model, attention.query_heads, "query heads"),
+      KVPLACE_FIELD(Model, attention.kv_heads, "KV heads (gqa)"),
+      KVPLACE_FIELD(Model, attention.head_dim, "dimensions of a head (gqa)"),
+      KVPLACE_FIELD(Model, attention.latent_dim, "dimensions of the compressed KV (mla)"),
+      KVPLACE_FIELD(Model, attention.rope_dim, "dimensions of the rotary key (mla)"),
+      KVPLACE_FIELD(Model, attention.dtype, "of the KV cache: fp32, fp16, bf16, fp8 or int8"),
+      KVPLACE_FIELD(Model, attention.sparse_top_k, "tokens a trained sparse attention reads per step"),
+      KVPLACE_FIELD(Model, attention.sliding_window, "tokens of the sliding window"),
+      KVPLACE_FIELD(Model, attention.sliding_layers, "layers that have the window"),
+      KVPLACE_FIELD(Model, attention.indexer_bytes_per_token_per_layer, "the selector's own keys"),
+      KVPLACE_FIELD(Model, experts.count, "routed experts per layer"),
+      KVPLACE_FIELD(Model, experts.active, "routed experts per token"),
+      KVPLACE_FIELD(Model, experts.bytes_per_expert, "weights of one expert of one layer"),
+  };
+}
+
+/// Bytes of one element; 0 if the name is unknown.
+std::int64_t element_bytes(std::string_view dtype) {
+  if (dtype == "fp32") {
+    return 4;
+  }
+  if (dtype == "fp16" || dtype == "bf16") {
+    return 2;
+  }
+  return dtype == "fp8" || dtype == "int8" ? 1 : 0;
+}
+
+/// Keeps later products far from overflow.
+Status check_ranges(const Model& model, const std::string& where) {
+  constexpr std::uint32_t kMostOfAnything = 1u << 20;
+  constexpr std::int64_t kMostWeightBytes = std::int64_t{1} << 46;
+  const Attention& a = model.attention;
+  for (const std::uint32_t number : {a.query_heads, a.kv_heads, a.head_dim, a.latent_dim, a.rope_dim}) {
+    if (number > kMostOfAnything) {
+      return bad_input(where + ": attention: " + std::to_string(number) + " heads or dimensions is absurd; at most 2^20");
+    }
+  }
+  if (model.layers == 0 || model.layers > 65536) {
+    return bad_input(where + ": layers must be 1 to 65536");
+  }
+  for (const Bytes size : {model.weight_bytes_per_layer_per_step, model.weight_bytes, model.experts.bytes_per_expert}) {
+    if (size.value() > kMostWeightBytes) {
+      return bad_input(where + ": " + format_bytes(size) + " of weights is absurd; at most 64TiB");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Bytes kv_bytes_of_shape(const Attention& attention) {
+  const std::int64_t elements =
+      attention.kind == "mla" ? std::int64_t{attention.latent_dim} + attention.rope_dim
+                              : 2 * std::int64_t{attention.kv_heads} * attention.head_dim;
+  return Bytes(elements * element_bytes(attention.dtype));
+}
+
+std::span<const Field<Model>> model_fields() {
+  static const std::vector<Field<Model>> fields = make_fields();
+  return fields;
+}
+
+Status apply_model_entry(const ConfigEntry& entry, Model& model) {
+  if (entry.key.starts_with("provenance.")) {
+    std::vector<std::string> known;
+    for (const Field<Model>& field : model_fields()) {
+      known.push_back(field.key);
+    }
+    return add_provenance(entry, known, model.provenance);
+  }
+  return apply_entry<Model>(model_fields(), entry, model);
+}
+
+Status validate(const Model& model, const std::string& where) {
+  constexpr std::int64_t kMostKvBytes = std::int64_t{1} << 40;
+  KVPLACE_TRY(check_ranges(model, where));
+  if (model.attention.kind != "gqa" && model.attention.kind != "mla") {
+    return bad_input(where + ": attention.kind " + in_quotes(model.attention.kind) + " is neither gqa nor mla");
+  }
+  if (element_bytes(model.attention.dtype) == 0) {
+    return bad_input(where + ": attention.dtype " + in_quotes(model.attention.dtype) +
+                     " is none of fp32, fp16, bf16, fp8, int8");
+  }
+  if (model.kv_bytes_per_token_per_layer.value() <= 0 || model.kv_bytes_per_token_per_layer.value() > kMostKvBytes) {
+    return bad_input(where + ": kv_bytes_per_token_per_layer is missing or absurd; give it a size like \"4KiB\", or the " +
+                     "attention's kv_heads and head_dim (gqa) or latent_dim and rope_dim (mla)");
+  }
+  return {};
+}
+
+Result<Model> parse_model(std::string_view document, const std::string& name) {
+  KVPLACE_ASSIGN(entries, parse_toml(document, name));
+  Model model;
+  for (const ConfigEntry& entry : entries) {
+    KVPLACE_TRY(apply_model_entry(entry, model));
+  }
+  KVPLACE_TRY(check_ranges(model, name));
+  if (model.kv_bytes_per_token_per_layer == Bytes(0)) {
+    model.kv_bytes_per_token_per_layer = kv_bytes_of_shape(model.attention);
+  }
+  if (model.weight_bytes == Bytes(0)) {
+    model.weight_bytes = model.weight_bytes_per_layer_per_step * std::int64_t{model.layers};
+  }
+  KVPLACE_TRY(validate(model, name));
+  return model;
+}
+
+Result<Model> load_model(std::string_view name_or_file) {
+  KVPLACE_ASSIGN(document, find_document(name_or_file, embedded_models(), "model"));
+  return parse_model(document.text, document.name);
+}
+
+std::vector<std::string> model_names() { return document_names(embedded_models()); }
+
+}  // namespace kvplace
