@@ -1,0 +1,123 @@
+/// What a trace holds: for each decode step and layer the blocks read, the blocks appended to, and optionally
+/// the selector's ranking and the bytes of partial reads (formulation, section 2; file format: docs/trace_format.md).
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kvplace/base/units.h"
+
+namespace kvplace {
+
+enum class BlockKind { kExpert, kKvPage };
+
+/// How block ids of a layer are laid out: ids [0, experts) are experts, behind them KV pages, those of several
+/// requests interleaved: id = experts + page * requests + request.
+struct BlockLayout {
+  std::uint32_t experts = 0;       ///< expert blocks per layer
+  std::uint32_t requests = 1;      ///< requests whose KV pages are in the trace
+  std::uint32_t block_tokens = 1;  ///< tokens of a KV page
+  std::uint32_t prompt_tokens = 0; ///< tokens of each request before the first decode step
+
+  [[nodiscard]] BlockKind kind(BlockId id) const {
+    return id.value() < experts ? BlockKind::kExpert : BlockKind::kKvPage;
+  }
+  /// REQUIRES: kind(id) == kKvPage.
+  [[nodiscard]] std::uint32_t page(BlockId id) const { return (id.value() - experts) / requests; }
+  [[nodiscard]] std::uint32_t request(BlockId id) const { return (id.value() - experts) % requests; }
+  [[nodiscard]] BlockId page_block(std::uint32_t page, std::uint32_t request) const {
+    return BlockId(experts + page * requests + request);
+  }
+  /// Pages of one request's prompt, the last of which may be partly filled.
+  [[nodiscard]] std::uint32_t prompt_pages() const {
+    return static_cast<std::uint32_t>((std::uint64_t{prompt_tokens} + block_tokens - 1) / block_tokens);
+  }
+  /// Blocks of a layer before the first decode step.
+  [[nodiscard]] std::uint32_t initial_blocks() const { return experts + prompt_pages() * requests; }
+};
+
+/// Known before the first step is written.
+struct TraceMeta {
+  std::uint32_t layers = 0;
+  BlockLayout layout;
+  bool has_ranking = false;
+  bool has_read_bytes = false;       ///< partial reads: bytes per read are stored
+  std::optional<Bytes> block_bytes;  ///< size of a KV page, if the source knows it
+  std::string model;                 ///< preset name, or empty
+  std::string selection;             ///< method and parameters, for people
+  std::string source;                ///< where it came from, for people
+};
+
+/// Known when the last step is written.
+struct TraceTotals {
+  std::uint32_t steps = 0;            ///< decode steps
+  std::uint32_t blocks_per_layer = 0; ///< largest id + 1 over all layers, prompt included
+  std::uint64_t reads = 0;
+  std::string digest;                 ///< of the contents, whatever the chunks and the compression; 32 hex digits
+};
+
+/// Decode step of a block's next read if there is none.
+inline constexpr std::uint32_t kNeverRead = std::numeric_limits<std::uint32_t>::max();
+
+/// One layer of one decode step. Spans stay valid as long as the Segment they come from.
+struct StepView {
+  StepIndex step;
+  LayerIndex layer;
+  std::span<const BlockId> reads;                 ///< ascending, unique
+  std::span<const BlockId> appended;              ///< ascending, unique
+  std::span<const BlockId> ranking;               ///< best first; empty if the trace has none
+  std::span<const std::uint32_t> read_bytes;      ///< parallel to reads; 0 = the whole block; empty if not stored
+  std::span<const std::uint32_t> next_read;       ///< parallel to reads: decode step of the next read; see NextReads
+  std::span<const std::uint32_t> next_read_appended;  ///< parallel to appended
+};
+
+/// Consecutive whole decode steps, decoded.
+class Segment {
+ public:
+  Segment() = default;
+  Segment(StepIndex first_step, std::uint32_t layers) : first_step_(first_step), layers_(layers) {}
+
+  [[nodiscard]] std::uint32_t first_step() const { return first_step_.value(); }
+  [[nodiscard]] std::uint32_t num_steps() const {
+    return layers_ == 0 ? 0 : static_cast<std::uint32_t>((begin_.size() - 1) / layers_);
+  }
+  [[nodiscard]] std::uint32_t end_step() const { return first_step() + num_steps(); }
+  [[nodiscard]] std::uint32_t layers() const { return layers_; }
+  [[nodiscard]] std::size_t num_reads() const { return reads_.size(); }
+  [[nodiscard]] std::size_t num_appended() const { return appended_.size(); }
+
+  /// REQUIRES: first_step() <= step < end_step(), layer < layers().
+  [[nodiscard]] StepView view(std::uint32_t step, std::uint32_t layer) const;
+
+  /// Appends the next layer's record; records come t-major, then by layer.
+  void add(std::span<const BlockId> reads, std::span<const BlockId> appended, std::span<const BlockId> ranking,
+           std::span<const std::uint32_t> read_bytes);
+
+  /// Attaches next reads, parallel to all reads and all appended blocks of the segment.
+  void set_next_reads(std::vector<std::uint32_t> of_reads, std::vector<std::uint32_t> of_appended);
+
+ private:
+  friend class ChunkDecoder;
+
+  struct Offsets {
+    std::size_t reads = 0;
+    std::size_t appended = 0;
+    std::size_t ranking = 0;
+  };
+
+  StepIndex first_step_;
+  std::uint32_t layers_ = 0;
+  std::vector<Offsets> begin_{Offsets{}};
+  std::vector<BlockId> reads_;
+  std::vector<BlockId> appended_;
+  std::vector<BlockId> ranking_;
+  std::vector<std::uint32_t> read_bytes_;
+  std::vector<std::uint32_t> next_read_;
+  std::vector<std::uint32_t> next_read_appended_;
+};
+
+}  // namespace kvplace

@@ -1,0 +1,344 @@
+#include "trace/chunk_codec.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "trace/byte_order.h"
+#include "trace/varint.h"
+
+namespace kvplace {
+namespace {
+
+constexpr std::size_t kNumStreams = 4;
+constexpr std::size_t kHeaderBytes = kNumStreams * sizeof(std::uint64_t);
+
+void put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> ascending) {
+  std::uint32_t next = 0;
+  for (const std::uint32_t id : ascending) {
+    put_varint(out, id - next);
+    next = id + 1;
+  }
+}
+
+std::size_t varint_size(std::uint64_t value) {
+  return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
+}
+
+std::size_t gaps_size(std::span<const std::uint32_t> ascending) {
+  std::size_t size = 0;
+  std::uint32_t next = 0;
+  for (const std::uint32_t id : ascending) {
+    size += varint_size(id - next);
+    next = id + 1;
+  }
+  return size;
+}
+
+}  // namespace
+
+ChunkEncoder::ChunkEncoder(const TraceMeta& meta)
+    : has_ranking_(meta.has_ranking),
+      has_read_bytes_(meta.has_read_bytes),
+      previous_reads_(meta.layers),
+      previous_rank_(meta.layers),
+      previous_ranking_(meta.layers) {}
+
+void ChunkEncoder::add(const StepView& record) {
+  add_reads(record);
+  add_appended(record);
+  if (has_ranking_) {
+    add_ranking(record);
+  }
+  if (has_read_bytes_) {
+    for (std::size_t i = 0; i < record.reads.size(); ++i) {
+      put_varint(read_bytes_, record.read_bytes.empty() ? 0 : record.read_bytes[i]);
+    }
+  }
+  num_reads_ += record.reads.size();
+}
+
+void ChunkEncoder::add_reads(const StepView& record) {
+  std::vector<BlockId>& previous = previous_reads_[record.layer.value()];
+  toggled_.clear();
+  auto a = previous.begin();
+  auto b = record.reads.begin();
+  while (a != previous.end() || b != record.reads.end()) {
+    if (b == record.reads.end() || (a != previous.end() && *a < *b)) {
+      toggled_.push_back((a++)->value());
+    } else if (a == previous.end() || *b < *a) {
+      toggled_.push_back((b++)->value());
+    } else {
+      ++a;
+      ++b;
+    }
+  }
+  previous.assign(record.reads.begin(), record.reads.end());
+
+  const std::size_t words = toggled_.empty() ? 0 : toggled_.back() / 64 + 1;
+  if (words * sizeof(std::uint64_t) < gaps_size(toggled_)) {
+    put_varint(reads_, words << 1 | 1);
+    const std::size_t begin = reads_.size();
+    reads_.resize(begin + words * sizeof(std::uint64_t), 0);
+    for (const std::uint32_t id : toggled_) {
+      // Little-endian words: bit i of the map is bit i % 8 of byte i / 8.
+      reads_[begin + id / 8] = static_cast<std::uint8_t>(reads_[begin + id / 8] | 1u << id % 8);
+    }
+  } else {
+    put_varint(reads_, std::uint64_t{toggled_.size()} << 1);
+    put_gaps(reads_, toggled_);
+  }
+}
+
+void ChunkEncoder::add_appended(const StepView& record) {
+  put_varint(appended_, record.appended.size());
+  std::uint32_t base = previous_appended_;
+  for (const BlockId id : record.appended) {
+    put_varint(appended_, zigzag(std::int64_t{id.value()} - base));
+    base = id.value();
+  }
+  if (!record.appended.empty()) {
+    previous_appended_ = record.appended.front().value();
+  }
+}
+
+void ChunkEncoder::add_ranking(const StepView& record) {
+  std::vector<std::uint32_t>& rank_of = previous_rank_[record.layer.value()];
+  std::vector<BlockId>& previous = previous_ranking_[record.layer.value()];
+  put_varint(ranking_, record.ranking.size());
+  for (std::size_t rank = 0; rank < record.ranking.size(); ++rank) {
+    const std::uint32_t id = record.ranking[rank].value();
+    if (id >= rank_of.size()) {
+      rank_of.resize(std::size_t{id} + id / 2 + 1, 0);
+    }
+    if (rank_of[id] == 0) {
+      put_varint(ranking_, 0);
+      put_varint(ranking_, id);
+    } else {
+      put_varint(ranking_, zigzag(static_cast<std::int64_t>(rank_of[id] - 1) - static_cast<std::int64_t>(rank)) + 1);
+    }
+  }
+  for (const BlockId id : previous) {
+    rank_of[id.value()] = 0;
+  }
+  previous.assign(record.ranking.begin(), record.ranking.end());
+  for (std::size_t rank = 0; rank < previous.size(); ++rank) {
+    rank_of[previous[rank].value()] = static_cast<std::uint32_t>(rank) + 1;
+  }
+}
+
+std::size_t ChunkEncoder::payload_bytes() const {
+  return kHeaderBytes + reads_.size() + appended_.size() + ranking_.size() + read_bytes_.size();
+}
+
+std::vector<std::byte> ChunkEncoder::take() {
+  std::vector<std::byte> payload(payload_bytes());
+  std::size_t at = kHeaderBytes;
+  std::size_t header = 0;
+  for (std::vector<std::uint8_t>* stream : {&reads_, &appended_, &ranking_, &read_bytes_}) {
+    store_little_endian(payload.data() + header, std::uint64_t{stream->size()});
+    if (!stream->empty()) {
+      std::memcpy(payload.data() + at, stream->data(), stream->size());
+    }
+    header += sizeof(std::uint64_t);
+    at += stream->size();
+    stream->clear();
+  }
+  num_reads_ = 0;
+  previous_appended_ = 0;
+  for (std::size_t layer = 0; layer < previous_reads_.size(); ++layer) {
+    previous_reads_[layer].clear();
+    previous_rank_[layer].clear();
+    previous_ranking_[layer].clear();
+  }
+  return payload;
+}
+
+namespace {
+
+/// One layer's read set as a bitmap, from which ascending ids are extracted.
+struct ReadSet {
+  std::vector<std::uint64_t> words;
+  std::size_t used_words = 0;
+  std::uint64_t count = 0;
+
+  void toggle(std::uint32_t id) {
+    std::uint64_t& word = words[id / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    count += (word & bit) != 0 ? std::uint64_t(-1) : 1;
+    word ^= bit;
+    used_words = std::max<std::size_t>(used_words, id / 64 + 1);
+  }
+
+  void toggle_word(std::size_t index, std::uint64_t toggles) {
+    count -= static_cast<std::uint64_t>(std::popcount(words[index]));
+    words[index] ^= toggles;
+    count += static_cast<std::uint64_t>(std::popcount(words[index]));
+    used_words = std::max(used_words, index + 1);
+  }
+
+  BlockId* extract(BlockId* out) const {
+    for (std::size_t w = 0; w < used_words; ++w) {
+      const auto base = static_cast<std::uint32_t>(w * 64);
+      for (std::uint64_t bits = words[w]; bits != 0; bits &= bits - 1) {
+        *out++ = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
+      }
+    }
+    return out;
+  }
+};
+
+/// Applies one record's changes; false if they are damaged.
+bool update_reads(VarintReader& in, std::uint32_t num_blocks, ReadSet& set) {
+  const std::uint64_t control = in.next();
+  const std::uint64_t count = control >> 1;
+  if ((control & 1) != 0) {
+    if (count > set.words.size()) {
+      return false;
+    }
+    const std::uint8_t* words = in.take(count * sizeof(std::uint64_t));
+    if (words == nullptr) {
+      return false;
+    }
+    for (std::size_t w = 0; w < count; ++w) {
+      set.toggle_word(w, load_little_endian<std::uint64_t>(words + w * sizeof(std::uint64_t)));
+    }
+    // Bits past the last block would become ids that do not exist.
+    return num_blocks % 64 == 0 || count < set.words.size() || (set.words[count - 1] >> (num_blocks % 64)) == 0;
+  }
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    next += in.next();
+    if (next >= num_blocks || !in.ok()) {
+      return false;
+    }
+    set.toggle(static_cast<std::uint32_t>(next));
+    ++next;
+  }
+  return in.ok();
+}
+
+bool decode_appended(VarintReader& in, std::uint32_t num_blocks, std::uint32_t& previous_first,
+                     std::vector<BlockId>& out) {
+  const std::uint64_t count = in.next();
+  std::int64_t base = previous_first;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::int64_t id = base + unzigzag(in.next());
+    if (!in.ok() || id < 0 || id >= num_blocks || (i > 0 && id <= base)) {
+      return false;
+    }
+    if (i == 0) {
+      previous_first = static_cast<std::uint32_t>(id);
+    }
+    out.emplace_back(static_cast<std::uint32_t>(id));
+    base = id;
+  }
+  return in.ok();
+}
+
+bool decode_ranking(VarintReader& in, std::uint32_t num_blocks, std::vector<BlockId>& previous,
+                    std::vector<BlockId>& out) {
+  const std::size_t begin = out.size();
+  const std::uint64_t count = in.next();
+  for (std::uint64_t rank = 0; rank < count; ++rank) {
+    const std::uint64_t code = in.next();
+    if (code == 0) {
+      const std::uint64_t id = in.next();
+      if (!in.ok() || id >= num_blocks) {
+        return false;
+      }
+      out.emplace_back(static_cast<std::uint32_t>(id));
+    } else {
+      const std::uint64_t from = static_cast<std::uint64_t>(unzigzag(code - 1)) + rank;
+      if (from >= previous.size()) {
+        return false;
+      }
+      out.push_back(previous[from]);
+    }
+  }
+  previous.assign(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end());
+  return in.ok();
+}
+
+}  // namespace
+
+Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& limits,
+                                     std::span<const std::byte> payload) {
+  const auto damaged = [](const char* what) { return bad_input(std::string("the chunk's ") + what + " are damaged"); };
+  if (payload.size() < kHeaderBytes) {
+    return damaged("lengths");
+  }
+  constexpr std::uint64_t kLeastRecordBytes = 2;  // one for the reads, one for the appended blocks
+  if (std::uint64_t{limits.num_steps} * meta.layers * kLeastRecordBytes > payload.size()) {
+    return damaged("counts");
+  }
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(payload.data());
+  const std::uint8_t* at = bytes + kHeaderBytes;
+  const std::uint8_t* const end = bytes + payload.size();
+  std::vector<VarintReader> streams;
+  for (std::size_t i = 0; i < kNumStreams; ++i) {
+    const auto size = load_little_endian<std::uint64_t>(bytes + i * sizeof(std::uint64_t));
+    if (size > static_cast<std::uint64_t>(end - at)) {
+      return damaged("lengths");
+    }
+    streams.emplace_back(at, at + size);
+    at += size;
+  }
+  VarintReader& reads_in = streams[0];
+  VarintReader& appended_in = streams[1];
+  VarintReader& ranking_in = streams[2];
+  VarintReader& read_bytes_in = streams[3];
+
+  const std::uint32_t num_blocks = limits.blocks_per_layer;
+  std::vector<ReadSet> sets(meta.layers);
+  for (ReadSet& set : sets) {
+    set.words.resize((std::size_t{num_blocks} + 63) / 64);
+  }
+  std::vector<std::vector<BlockId>> previous_ranking(meta.layers);
+  std::uint32_t previous_appended = 0;
+
+  Segment segment(StepIndex(limits.first_step), meta.layers);
+  segment.reads_.resize(limits.num_reads);
+  segment.begin_.reserve(std::size_t{limits.num_steps} * meta.layers + 1);
+  BlockId* out = segment.reads_.data();
+  BlockId* const out_end = out + limits.num_reads;
+  for (std::uint32_t step = 0; step < limits.num_steps; ++step) {
+    for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
+      ReadSet& set = sets[layer];
+      if (!update_reads(reads_in, num_blocks, set) || set.count > static_cast<std::uint64_t>(out_end - out)) {
+        return damaged("reads");
+      }
+      BlockId* const begin = out;
+      out = set.extract(out);
+      if (!decode_appended(appended_in, num_blocks, previous_appended, segment.appended_)) {
+        return damaged("appended blocks");
+      }
+      if (meta.has_ranking &&
+          !decode_ranking(ranking_in, num_blocks, previous_ranking[layer], segment.ranking_)) {
+        return damaged("rankings");
+      }
+      if (meta.has_read_bytes) {
+        for (const BlockId* read = begin; read != out; ++read) {
+          const std::uint64_t size = read_bytes_in.next();
+          if (size > 0xffffffffu) {
+            return damaged("read sizes");
+          }
+          segment.read_bytes_.push_back(static_cast<std::uint32_t>(size));
+        }
+      }
+      segment.begin_.push_back({static_cast<std::size_t>(out - segment.reads_.data()), segment.appended_.size(),
+                                segment.ranking_.size()});
+    }
+  }
+  for (const VarintReader& stream : streams) {
+    if (!stream.ok() || !stream.at_end()) {
+      return damaged("lengths");
+    }
+  }
+  if (out != out_end) {
+    return damaged("counts");
+  }
+  return segment;
+}
+
+}  // namespace kvplace

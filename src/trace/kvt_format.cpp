@@ -1,0 +1,208 @@
+#include "trace/kvt_format.h"
+
+#include <xxhash.h>
+
+#include <nlohmann/json.hpp>
+
+#include "kvplace/base/parse.h"
+#include "trace/byte_order.h"
+
+namespace kvplace::kvt {
+namespace {
+
+// The digest is defined over little-endian words and computed on memory as it lies.
+static_assert(std::endian::native == std::endian::little);
+
+using Json = nlohmann::ordered_json;
+
+Result<std::uint32_t> number_of(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number_unsigned() || found->get<std::uint64_t>() > 0xffffffffu) {
+    return bad_input(std::string("metadata: ") + key + " is missing or no number of 0 to 2^32 - 1");
+  }
+  return found->get<std::uint32_t>();
+}
+
+std::string text_of(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool flag_of(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
+}  // namespace
+
+std::array<std::byte, kChunkHeaderBytes> ChunkHeader::encode() const {
+  std::array<std::byte, kChunkHeaderBytes> bytes{};
+  std::byte* at = bytes.data();
+  const auto put = [&at](auto value) {
+    store_little_endian(at, value);
+    at += sizeof value;
+  };
+  put(kChunkMagic);
+  put(first_step);
+  put(num_steps);
+  put(blocks_per_layer);
+  put(num_reads);
+  put(payload_bytes);
+  put(stored_bytes);
+  put(checksum);
+  return bytes;
+}
+
+Result<ChunkHeader> ChunkHeader::decode(std::span<const std::byte> bytes) {
+  const std::byte* at = bytes.data();
+  const auto get = [&at]<class T>(T& value) {
+    value = load_little_endian<T>(at);
+    at += sizeof value;
+  };
+  std::uint32_t magic = 0;
+  ChunkHeader header;
+  get(magic);
+  get(header.first_step);
+  get(header.num_steps);
+  get(header.blocks_per_layer);
+  get(header.num_reads);
+  get(header.payload_bytes);
+  get(header.stored_bytes);
+  get(header.checksum);
+  if (magic != kChunkMagic) {
+    return bad_input("no chunk begins here");
+  }
+  if (header.payload_bytes > kMostChunkBytes || header.stored_bytes > kMostChunkBytes ||
+      header.num_reads > kMostChunkReads || header.blocks_per_layer > kMostBlocksPerLayer || header.num_steps == 0 ||
+      header.num_steps > header.payload_bytes) {
+    return bad_input("the chunk's header is damaged");
+  }
+  return header;
+}
+
+std::uint64_t checksum(std::span<const std::byte> bytes) { return XXH64(bytes.data(), bytes.size(), 0); }
+
+std::uint64_t chunk_checksum(const ChunkHeader& header, std::span<const std::byte> stored) {
+  const auto bytes = header.encode();
+  const std::uint64_t of_header = XXH64(bytes.data(), bytes.size() - sizeof header.checksum, 0);
+  return XXH64(stored.data(), stored.size(), of_header);
+}
+
+std::string meta_to_json(const TraceMeta& meta) {
+  Json json;
+  json["layers"] = meta.layers;
+  json["prompt_tokens"] = meta.layout.prompt_tokens;
+  json["block_tokens"] = meta.layout.block_tokens;
+  json["requests"] = meta.layout.requests;
+  json["experts"] = meta.layout.experts;
+  json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);
+  json["has_ranking"] = meta.has_ranking;
+  json["has_read_bytes"] = meta.has_read_bytes;
+  json["model"] = meta.model;
+  json["selection"] = meta.selection;
+  json["source"] = meta.source;
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+Result<TraceMeta> meta_from_json(std::string_view text) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object()) {
+    return bad_input("metadata is no JSON object");
+  }
+  TraceMeta meta;
+  KVPLACE_ASSIGN(layers, number_of(json, "layers"));
+  KVPLACE_ASSIGN(prompt_tokens, number_of(json, "prompt_tokens"));
+  KVPLACE_ASSIGN(block_tokens, number_of(json, "block_tokens"));
+  KVPLACE_ASSIGN(requests, number_of(json, "requests"));
+  KVPLACE_ASSIGN(experts, number_of(json, "experts"));
+  meta.layers = layers;
+  meta.layout = {experts, requests, block_tokens, prompt_tokens};
+  const auto block_bytes = json.find("block_bytes");
+  if (block_bytes != json.end() && block_bytes->is_number_unsigned()) {
+    meta.block_bytes = Bytes(block_bytes->get<std::int64_t>());
+  }
+  meta.has_ranking = flag_of(json, "has_ranking");
+  meta.has_read_bytes = flag_of(json, "has_read_bytes");
+  meta.model = text_of(json, "model");
+  meta.selection = text_of(json, "selection");
+  meta.source = text_of(json, "source");
+  KVPLACE_TRY(check_meta(meta));
+  return meta;
+}
+
+Status check_meta(const TraceMeta& meta) {
+  const BlockLayout& layout = meta.layout;
+  const auto out_of_range = [](const std::string& what, std::uint64_t most) {
+    return bad_input("metadata: " + what + " must be 1 to " + std::to_string(most));
+  };
+  if (meta.layers == 0 || meta.layers > kMostLayers) {
+    return out_of_range("layers", kMostLayers);
+  }
+  if (layout.block_tokens == 0 || layout.block_tokens > kMostBlocksPerLayer) {
+    return out_of_range("block_tokens", kMostBlocksPerLayer);
+  }
+  if (layout.requests == 0 || layout.requests > kMostBlocksPerLayer) {
+    return out_of_range("requests", kMostBlocksPerLayer);
+  }
+  const std::uint64_t initial = std::uint64_t{layout.prompt_pages()} * layout.requests + layout.experts;
+  if (initial > kMostBlocksPerLayer) {
+    return bad_input("metadata: " + std::to_string(initial) + " blocks per layer before the first step; at most " +
+                     std::to_string(kMostBlocksPerLayer) + " are supported");
+  }
+  if (initial * meta.layers > kMostBlocks) {
+    return bad_input("metadata: more than 2^32 - 1 blocks over all layers; split the trace by layers");
+  }
+  if (meta.block_bytes && (meta.block_bytes->value() <= 0 || meta.block_bytes->value() > (std::int64_t{1} << 40))) {
+    return bad_input("metadata: block_bytes must be 1 to 2^40");
+  }
+  return {};
+}
+
+void Digest::Release::operator()(void* state) const { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }
+
+Digest::Digest(const TraceMeta& meta) : state_(XXH3_createState()) {
+  XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_.get()));
+  const std::array<std::uint32_t, 7> shape{meta.layers,
+                                           meta.layout.experts,
+                                           meta.layout.requests,
+                                           meta.layout.block_tokens,
+                                           meta.layout.prompt_tokens,
+                                           meta.has_ranking ? 1u : 0u,
+                                           meta.has_read_bytes ? 1u : 0u};
+  add_words(shape.data(), shape.size());
+}
+
+void Digest::add_words(const void* data, std::size_t count) {
+  XXH3_128bits_update(static_cast<XXH3_state_t*>(state_.get()), data, count * sizeof(std::uint32_t));
+}
+
+void Digest::add(const StepView& record) {
+  const std::array<std::uint32_t, 3> counts{static_cast<std::uint32_t>(record.reads.size()),
+                                            static_cast<std::uint32_t>(record.appended.size()),
+                                            static_cast<std::uint32_t>(record.ranking.size())};
+  add_words(counts.data(), counts.size());
+  add_words(record.reads.data(), record.reads.size());
+  add_words(record.appended.data(), record.appended.size());
+  add_words(record.ranking.data(), record.ranking.size());
+  add_words(record.read_bytes.data(), record.read_bytes.size());
+}
+
+std::array<std::byte, 16> Digest::value() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(static_cast<const XXH3_state_t*>(state_.get()));
+  std::array<std::byte, 16> bytes{};
+  store_little_endian(bytes.data(), hash.low64);
+  store_little_endian(bytes.data() + 8, hash.high64);
+  return bytes;
+}
+
+std::string to_hex(std::span<const std::byte> bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const std::byte b : bytes) {
+    text += kDigits[std::to_integer<unsigned>(b) >> 4];
+    text += kDigits[std::to_integer<unsigned>(b) & 15];
+  }
+  return text;
+}
+
+}  // namespace kvplace::kvt

@@ -1,0 +1,256 @@
+#include "kvplace/trace/reader.h"
+
+#include <zstd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/file.h"
+#include "trace/byte_order.h"
+#include "trace/chunk_codec.h"
+#include "trace/kvt_format.h"
+
+namespace kvplace {
+
+struct TraceReader::State {
+  Status read_head();
+  Status read_footer();
+  Status scan_chunks();
+  Status check_totals() const;
+  [[nodiscard]] Result<kvt::ChunkHeader> chunk_header(std::uint64_t offset) const;
+
+  std::string path;
+  FileHandle file;
+  std::uint64_t size = 0;
+  std::uint64_t first_chunk = 0;
+  TraceMeta meta;
+  TraceTotals totals;
+  std::vector<kvt::ChunkPlace> chunks;
+  bool recovered = false;
+};
+
+Status TraceReader::State::read_head() {
+  const auto not_a_trace = [this] {
+    return bad_input(path + ": is not a .kvt trace; kvplace import makes one from a CSV or NumPy file");
+  };
+  if (size < kvt::kPreambleBytes) {
+    return not_a_trace();
+  }
+  std::vector<std::byte> head(kvt::kPreambleBytes);
+  KVPLACE_TRY(read_exactly_at(file.get(), 0, head, path));
+  if (std::memcmp(head.data(), kvt::kMagic.data(), kvt::kMagic.size()) != 0) {
+    return not_a_trace();
+  }
+  const auto version = load_little_endian<std::uint32_t>(head.data() + 8);
+  if (version != kvt::kVersion) {
+    return bad_input(path + ": is of .kvt version " + std::to_string(version) + ", this program reads version " +
+                     std::to_string(kvt::kVersion));
+  }
+  const auto length = load_little_endian<std::uint32_t>(head.data() + 12);
+  if (length > kvt::kMostMetadataBytes || kvt::kPreambleBytes + length + 8 > size) {
+    return bad_input(path + ": its metadata is damaged or cut off; make the trace anew");
+  }
+  head.resize(kvt::kPreambleBytes + length + 8);
+  KVPLACE_TRY(read_exactly_at(file.get(), 0, head, path));
+  const std::span<const std::byte> body(head.data(), head.size() - 8);
+  if (load_little_endian<std::uint64_t>(head.data() + body.size()) != kvt::checksum(body)) {
+    return bad_input(path + ": its metadata does not match its checksum; the file is damaged, make it anew");
+  }
+  const auto text = body.subspan(kvt::kPreambleBytes);
+  Result<TraceMeta> parsed = kvt::meta_from_json({reinterpret_cast<const char*>(text.data()), text.size()});
+  if (!parsed) {
+    return bad_input(path + ": " + parsed.error().message);
+  }
+  meta = std::move(*parsed);
+  first_chunk = head.size();
+  return {};
+}
+
+Status TraceReader::State::read_footer() {
+  const auto truncated = [this] {
+    return bad_input(path + ": is truncated (its end is missing); make it anew, or read its whole chunks with --recover");
+  };
+  if (size < first_chunk + kvt::kTrailerBytes) {
+    return truncated();
+  }
+  std::array<std::byte, kvt::kTrailerBytes> trailer{};
+  KVPLACE_TRY(read_exactly_at(file.get(), size - trailer.size(), trailer, path));
+  if (std::memcmp(trailer.data() + 8, kvt::kEndMagic.data(), kvt::kEndMagic.size()) != 0) {
+    return truncated();
+  }
+  const auto damaged = [this] {
+    return bad_input(path + ": its index is damaged; make it anew, or read its whole chunks with --recover");
+  };
+  const auto offset = load_little_endian<std::uint64_t>(trailer.data());
+  constexpr std::size_t kFixedBytes = 4 + 8 + kvt::kFooterTotalsBytes + 8;
+  if (offset < first_chunk || offset > size - trailer.size() || size - trailer.size() - offset < kFixedBytes) {
+    return damaged();
+  }
+  std::vector<std::byte> footer(size - trailer.size() - offset);
+  if (footer.size() > kvt::kMostChunkBytes) {
+    return damaged();
+  }
+  KVPLACE_TRY(read_exactly_at(file.get(), offset, footer, path));
+  const std::byte* at = footer.data();
+  const auto get = [&at]<class T>(T& value) {
+    value = load_little_endian<T>(at);
+    at += sizeof value;
+  };
+  std::uint32_t magic = 0;
+  std::uint64_t num_chunks = 0;
+  get(magic);
+  get(num_chunks);
+  const std::span<const std::byte> body(footer.data(), footer.size() - 8);
+  if (magic != kvt::kFooterMagic || load_little_endian<std::uint64_t>(footer.data() + body.size()) != kvt::checksum(body) ||
+      num_chunks != (footer.size() - kFixedBytes) / kvt::kFooterEntryBytes) {
+    return damaged();
+  }
+  chunks.resize(num_chunks);
+  for (kvt::ChunkPlace& chunk : chunks) {
+    get(chunk.offset);
+    get(chunk.first_step);
+    get(chunk.num_steps);
+    get(chunk.num_reads);
+  }
+  get(totals.steps);
+  get(totals.blocks_per_layer);
+  get(totals.reads);
+  totals.digest = kvt::to_hex({at, 16});
+  std::uint64_t next_step = 0;
+  std::uint64_t num_reads = 0;
+  for (const kvt::ChunkPlace& chunk : chunks) {
+    if (chunk.first_step != next_step || chunk.offset < first_chunk || chunk.offset >= offset) {
+      return damaged();
+    }
+    next_step += chunk.num_steps;
+    num_reads += chunk.num_reads;
+  }
+  return next_step == totals.steps && num_reads == totals.reads ? Status() : damaged();
+}
+
+Result<kvt::ChunkHeader> TraceReader::State::chunk_header(std::uint64_t offset) const {
+  std::array<std::byte, kvt::kChunkHeaderBytes> bytes{};
+  KVPLACE_TRY(read_exactly_at(file.get(), offset, bytes, path));
+  return kvt::ChunkHeader::decode(bytes);
+}
+
+Status TraceReader::State::scan_chunks() {
+  recovered = true;
+  totals = {};
+  chunks.clear();
+  totals.blocks_per_layer = meta.layout.initial_blocks();
+  std::uint64_t offset = first_chunk;
+  while (offset + kvt::kChunkHeaderBytes <= size) {
+    const Result<kvt::ChunkHeader> header = chunk_header(offset);
+    if (!header || header->first_step != totals.steps ||
+        offset + kvt::kChunkHeaderBytes + header->stored_bytes > size) {
+      break;
+    }
+    chunks.push_back({offset, header->first_step, header->num_steps, header->num_reads});
+    totals.steps += header->num_steps;
+    totals.reads += header->num_reads;
+    totals.blocks_per_layer = std::max(totals.blocks_per_layer, header->blocks_per_layer);
+    offset += kvt::kChunkHeaderBytes + header->stored_bytes;
+  }
+  if (chunks.empty()) {
+    return bad_input(path + ": holds no whole chunk; nothing can be recovered");
+  }
+  return {};
+}
+
+Status TraceReader::State::check_totals() const {
+  if (totals.steps == 0 || totals.blocks_per_layer > kvt::kMostBlocksPerLayer ||
+      totals.blocks_per_layer < meta.layout.initial_blocks()) {
+    return bad_input(path + ": its totals are damaged; make it anew");
+  }
+  if (std::uint64_t{totals.blocks_per_layer} * meta.layers > kvt::kMostBlocks) {
+    return bad_input(path + ": has more than 2^32 - 1 blocks over all layers; split it by layers");
+  }
+  return {};
+}
+
+TraceReader::TraceReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TraceReader::TraceReader(TraceReader&&) noexcept = default;
+TraceReader& TraceReader::operator=(TraceReader&&) noexcept = default;
+TraceReader::~TraceReader() = default;
+
+const std::string& TraceReader::path() const { return state_->path; }
+const TraceMeta& TraceReader::meta() const { return state_->meta; }
+const TraceTotals& TraceReader::totals() const { return state_->totals; }
+std::size_t TraceReader::num_chunks() const { return state_->chunks.size(); }
+bool TraceReader::recovered() const { return state_->recovered; }
+
+Result<TraceReader> TraceReader::open(const std::string& path, const TraceReaderOptions& options) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  KVPLACE_ASSIGN(file, open_for_reading(path));
+  state->file = std::move(file);
+  KVPLACE_ASSIGN(size, file_size(state->file.get(), path));
+  state->size = size;
+  KVPLACE_TRY(state->read_head());
+  Status footer = state->read_footer();
+  if (!footer) {
+    if (!options.recover) {
+      return tl::unexpected(footer.error());
+    }
+    KVPLACE_TRY(state->scan_chunks());
+  }
+  KVPLACE_TRY(state->check_totals());
+  return TraceReader(std::move(state));
+}
+
+Result<Segment> TraceReader::chunk(std::size_t index) const {
+  const kvt::ChunkPlace& place = state_->chunks[index];
+  const auto damaged = [&](const std::string& why) {
+    return bad_input(state_->path + ": chunk " + std::to_string(index) + " (decode steps " +
+                     std::to_string(place.first_step) + " to " + std::to_string(place.first_step + place.num_steps - 1) +
+                     "): " + why + "; the file is damaged, make it anew");
+  };
+  const Result<kvt::ChunkHeader> header = state_->chunk_header(place.offset);
+  if (!header) {
+    return damaged(header.error().message);
+  }
+  if (header->first_step != place.first_step || header->num_steps != place.num_steps ||
+      header->num_reads != place.num_reads || header->blocks_per_layer > state_->totals.blocks_per_layer) {
+    return damaged("its header contradicts the index");
+  }
+  std::vector<std::byte> stored(header->stored_bytes);
+  KVPLACE_TRY(read_exactly_at(state_->file.get(), place.offset + kvt::kChunkHeaderBytes, stored, state_->path));
+  if (kvt::chunk_checksum(*header, stored) != header->checksum) {
+    return damaged("it does not match its checksum");
+  }
+  std::vector<std::byte> payload(header->payload_bytes);
+  const std::size_t got = ZSTD_decompress(payload.data(), payload.size(), stored.data(), stored.size());
+  if (ZSTD_isError(got) != 0 || got != payload.size()) {
+    return damaged("it does not decompress");
+  }
+  ChunkLimits limits;
+  limits.first_step = header->first_step;
+  limits.num_steps = header->num_steps;
+  limits.blocks_per_layer = header->blocks_per_layer;
+  limits.num_reads = header->num_reads;
+  Result<Segment> segment = ChunkDecoder::decode(state_->meta, limits, payload);
+  if (!segment) {
+    return damaged(segment.error().message);
+  }
+  return segment;
+}
+
+Status TraceReader::verify_digest() const {
+  kvt::Digest digest(state_->meta);
+  for (std::size_t i = 0; i < num_chunks(); ++i) {
+    KVPLACE_ASSIGN(segment, chunk(i));
+    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+      for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
+        digest.add(segment.view(step, layer));
+      }
+    }
+  }
+  if (!state_->recovered && kvt::to_hex(digest.value()) != state_->totals.digest) {
+    return bad_input(state_->path + ": its contents do not match their digest; the file is damaged, make it anew");
+  }
+  return {};
+}
+
+}  // namespace kvplace

@@ -1,0 +1,227 @@
+#include "kvplace/trace/writer.h"
+
+#include <zstd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "kvplace/base/parse.h"
+#include "trace/byte_order.h"
+#include "trace/chunk_codec.h"
+#include "trace/kvt_format.h"
+
+namespace kvplace {
+
+struct TraceWriter::State {
+  State(OutputFile out, const TraceMeta& the_meta, const TraceWriterOptions& the_options)
+      : file(std::move(out)), meta(the_meta), options(the_options), encoder(the_meta), digest(the_meta), exists(the_meta.layers) {
+    for (std::vector<bool>& layer : exists) {
+      layer.assign(meta.layout.initial_blocks(), true);
+    }
+    totals.blocks_per_layer = meta.layout.initial_blocks();
+  }
+
+  Status check(const StepView& record);
+  Status flush_chunk();
+
+  OutputFile file;
+  TraceMeta meta;
+  TraceWriterOptions options;
+  ChunkEncoder encoder;
+  kvt::Digest digest;
+  std::vector<std::vector<bool>> exists;  ///< by layer
+  std::vector<bool> ranked;               ///< scratch: in the ranking at hand
+  TraceTotals totals;
+  std::uint32_t next_layer = 0;
+  std::uint32_t chunk_first_step = 0;
+  std::vector<kvt::ChunkPlace> chunks;
+};
+
+namespace {
+
+std::string place(const StepView& record) {
+  return "decode step " + std::to_string(record.step.value()) + ", layer " + std::to_string(record.layer.value());
+}
+
+bool strictly_ascending(std::span<const BlockId> ids) {
+  return std::adjacent_find(ids.begin(), ids.end(), [](BlockId a, BlockId b) { return a >= b; }) == ids.end();
+}
+
+}  // namespace
+
+Status TraceWriter::State::check(const StepView& record) {
+  if (record.step.value() != totals.steps || record.layer.value() != next_layer) {
+    return bad_input(place(record) + ": out of order: decode step " + std::to_string(totals.steps) + ", layer " +
+                     std::to_string(next_layer) + " is next (steps run by decode step, then by layer)");
+  }
+  if (!strictly_ascending(record.reads) || !strictly_ascending(record.appended)) {
+    return bad_input(place(record) + ": block ids are not ascending and unique");
+  }
+  if (!record.read_bytes.empty() && record.read_bytes.size() != record.reads.size()) {
+    return bad_input(place(record) + ": bytes are given for " + std::to_string(record.read_bytes.size()) + " of " +
+                     std::to_string(record.reads.size()) + " reads");
+  }
+  std::vector<bool>& layer = exists[next_layer];
+  for (const BlockId id : record.appended) {
+    if (id.value() >= kvt::kMostBlocksPerLayer || meta.layout.kind(id) == BlockKind::kExpert) {
+      return bad_input(place(record) + ": block " + std::to_string(id.value()) + " cannot be appended to");
+    }
+    if (id.value() >= layer.size()) {
+      if (std::uint64_t{id.value() + 1} * meta.layers > kvt::kMostBlocks) {
+        return bad_input(place(record) + ": more than 2^32 - 1 blocks over all layers; split the trace by layers");
+      }
+      layer.resize(id.value() + 1, false);
+      totals.blocks_per_layer = std::max(totals.blocks_per_layer, id.value() + 1);
+    }
+    layer[id.value()] = true;
+  }
+  const auto known = [&layer](BlockId id) { return id.value() < layer.size() && layer[id.value()]; };
+  for (const std::span<const BlockId> ids : {record.reads, record.ranking}) {
+    const auto unknown = std::find_if_not(ids.begin(), ids.end(), known);
+    if (unknown != ids.end()) {
+      return bad_input(place(record) + ": block " + std::to_string(unknown->value()) +
+                       " is read before it exists (neither in the prompt nor appended so far): are the prompt tokens (" +
+                       std::to_string(meta.layout.prompt_tokens) + ") and block tokens (" +
+                       std::to_string(meta.layout.block_tokens) + ") right?");
+    }
+  }
+  ranked.assign(record.ranking.empty() ? 0 : layer.size(), false);
+  for (const BlockId id : record.ranking) {
+    if (ranked[id.value()]) {
+      return bad_input(place(record) + ": block " + std::to_string(id.value()) + " is twice in the ranking");
+    }
+    ranked[id.value()] = true;
+  }
+  return {};
+}
+
+Status TraceWriter::State::flush_chunk() {
+  if (totals.steps == chunk_first_step) {
+    return {};
+  }
+  kvt::ChunkHeader header;
+  header.first_step = chunk_first_step;
+  header.num_steps = totals.steps - chunk_first_step;
+  header.blocks_per_layer = totals.blocks_per_layer;
+  header.num_reads = encoder.num_reads();
+  const std::vector<std::byte> payload = encoder.take();
+  std::vector<std::byte> stored(ZSTD_compressBound(payload.size()));
+  const std::size_t size =
+      ZSTD_compress(stored.data(), stored.size(), payload.data(), payload.size(), options.zstd_level);
+  if (ZSTD_isError(size) != 0) {
+    return failed(file.path() + ": compression failed: " + ZSTD_getErrorName(size));
+  }
+  stored.resize(size);
+  header.payload_bytes = payload.size();
+  header.stored_bytes = size;
+  if (header.payload_bytes > kvt::kMostChunkBytes || header.num_reads > kvt::kMostChunkReads) {
+    return bad_input(file.path() + ": decode step " + std::to_string(header.first_step) + " alone has " +
+                     std::to_string(header.num_reads) + " reads, more than a chunk may hold");
+  }
+  header.checksum = kvt::chunk_checksum(header, stored);
+  chunks.push_back({file.written(), header.first_step, header.num_steps, header.num_reads});
+  KVPLACE_TRY(file.write(header.encode()));
+  KVPLACE_TRY(file.write(stored));
+  chunk_first_step = totals.steps;
+  return {};
+}
+
+TraceWriter::TraceWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+TraceWriter::TraceWriter(TraceWriter&&) noexcept = default;
+TraceWriter& TraceWriter::operator=(TraceWriter&&) noexcept = default;
+TraceWriter::~TraceWriter() = default;
+
+const TraceMeta& TraceWriter::meta() const { return state_->meta; }
+
+Result<TraceWriter> TraceWriter::create(const std::string& path, const TraceMeta& meta,
+                                        const TraceWriterOptions& options) {
+  if (Status status = kvt::check_meta(meta); !status) {
+    return bad_input(path + ": " + status.error().message);
+  }
+  if (options.zstd_level < 1 || options.zstd_level > 19) {
+    return bad_input(path + ": zstd level " + std::to_string(options.zstd_level) + " is not 1 to 19");
+  }
+  KVPLACE_ASSIGN(file, OutputFile::create(path));
+  const std::string metadata = kvt::meta_to_json(meta);
+  std::vector<std::byte> head(kvt::kPreambleBytes);
+  std::memcpy(head.data(), kvt::kMagic.data(), kvt::kMagic.size());
+  store_little_endian(head.data() + 8, kvt::kVersion);
+  store_little_endian(head.data() + 12, static_cast<std::uint32_t>(metadata.size()));
+  const auto text = std::as_bytes(std::span(metadata.data(), metadata.size()));
+  head.insert(head.end(), text.begin(), text.end());
+  const std::uint64_t sum = kvt::checksum(head);
+  head.resize(head.size() + sizeof sum);
+  store_little_endian(head.data() + head.size() - sizeof sum, sum);
+  KVPLACE_TRY(file.write(head));
+  return TraceWriter(std::make_unique<State>(std::move(file), meta, options));
+}
+
+Status TraceWriter::add(const StepView& record) {
+  State& s = *state_;
+  KVPLACE_TRY(s.check(record));
+  StepView kept = record;
+  if (!s.meta.has_ranking) {
+    kept.ranking = {};
+  }
+  std::vector<std::uint32_t> whole_blocks;
+  if (!s.meta.has_read_bytes) {
+    kept.read_bytes = {};
+  } else if (kept.read_bytes.empty()) {
+    whole_blocks.assign(kept.reads.size(), 0);
+    kept.read_bytes = whole_blocks;
+  }
+  s.encoder.add(kept);
+  s.digest.add(kept);
+  s.totals.reads += kept.reads.size();
+  if (++s.next_layer == s.meta.layers) {
+    s.next_layer = 0;
+    ++s.totals.steps;
+    constexpr std::uint64_t kFullChunkReads = std::uint64_t{1} << 21;
+    if (s.encoder.payload_bytes() >= s.options.chunk_bytes || s.encoder.num_reads() >= kFullChunkReads) {
+      return s.flush_chunk();
+    }
+  }
+  return {};
+}
+
+Result<TraceTotals> TraceWriter::finish() {
+  State& s = *state_;
+  if (s.next_layer != 0) {
+    return bad_input(s.file.path() + ": decode step " + std::to_string(s.totals.steps) + " ends after layer " +
+                     std::to_string(s.next_layer - 1) + " of " + std::to_string(s.meta.layers));
+  }
+  if (s.totals.steps == 0) {
+    return bad_input(s.file.path() + ": a trace needs at least one decode step");
+  }
+  KVPLACE_TRY(s.flush_chunk());
+  const std::uint64_t footer_offset = s.file.written();
+  const auto digest = s.digest.value();
+  s.totals.digest = kvt::to_hex(digest);
+
+  std::vector<std::byte> footer;
+  const auto put = [&footer](auto value) {
+    footer.resize(footer.size() + sizeof value);
+    store_little_endian(footer.data() + footer.size() - sizeof value, value);
+  };
+  put(kvt::kFooterMagic);
+  put(std::uint64_t{s.chunks.size()});
+  for (const kvt::ChunkPlace& chunk : s.chunks) {
+    put(chunk.offset);
+    put(chunk.first_step);
+    put(chunk.num_steps);
+    put(chunk.num_reads);
+  }
+  put(s.totals.steps);
+  put(s.totals.blocks_per_layer);
+  put(s.totals.reads);
+  footer.insert(footer.end(), digest.begin(), digest.end());
+  put(kvt::checksum(footer));
+  put(footer_offset);
+  const auto end = std::as_bytes(std::span(kvt::kEndMagic.data(), kvt::kEndMagic.size()));
+  footer.insert(footer.end(), end.begin(), end.end());
+  KVPLACE_TRY(s.file.write(footer));
+  KVPLACE_TRY(s.file.commit());
+  return s.totals;
+}
+
+}  // namespace kvplace
