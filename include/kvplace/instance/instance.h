@@ -1,0 +1,102 @@
+/// An instance: a machine, a model and a trace resolved to the numbers of the formulation.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/options.h"
+#include "kvplace/instance/step_time.h"
+#include "kvplace/model/model.h"
+#include "kvplace/trace/trace.h"
+
+namespace kvplace {
+
+/// All inputs of an instance but the trace. Two equal specifications give equal instances.
+struct InstanceSpec {
+  Hardware hardware;
+  std::optional<Model> model;
+  InstanceOptions options;
+};
+
+/// What one step (decode step, layer) reads and writes whatever the placement, for one request.
+struct StepTraffic {
+  Bytes reads;           ///< all KV (and expert) reads
+  Bytes reads_appended;  ///< of them, reads of blocks appended to in this step, always near
+  Bytes new_kv;          ///< N
+};
+
+/// Immutable; safe to share between threads.
+class Instance {
+ public:
+  /// Errors name what contradicts: capacity larger than the machine, a model without sizes, batch with experts, ...
+  [[nodiscard]] static Result<Instance> make(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals);
+
+  [[nodiscard]] const InstanceSpec& spec() const { return spec_; }
+  [[nodiscard]] const InstanceOptions& options() const { return spec_.options; }
+  [[nodiscard]] const BlockLayout& layout() const { return layout_; }
+  [[nodiscard]] std::uint32_t layers() const { return layers_; }
+  [[nodiscard]] std::uint32_t steps() const { return steps_; }
+  [[nodiscard]] std::uint32_t blocks_per_layer() const { return blocks_per_layer_; }
+  [[nodiscard]] std::uint32_t num_blocks() const { return layers_ * blocks_per_layer_; }
+
+  [[nodiscard]] BlockIndex index(LayerIndex layer, BlockId id) const {
+    return BlockIndex(layer.value() * blocks_per_layer_ + id.value());
+  }
+  [[nodiscard]] LayerIndex layer_of(BlockIndex block) const { return LayerIndex(block.value() / blocks_per_layer_); }
+  [[nodiscard]] BlockId id_of(BlockIndex block) const { return BlockId(block.value() % blocks_per_layer_); }
+
+  /// s_b of one request's block.
+  [[nodiscard]] Bytes block_bytes(BlockIndex block) const {
+    return layout_.experts == 0 ? kv_block_ : block_bytes(id_of(block));
+  }
+  [[nodiscard]] Bytes block_bytes(BlockId id) const {
+    return layout_.kind(id) == BlockKind::kExpert ? expert_block_ : kv_block_;
+  }
+  [[nodiscard]] Bytes kv_block_bytes() const { return kv_block_; }
+  /// True if all blocks have one size and every read is of a whole block.
+  [[nodiscard]] bool uniform() const { return uniform_; }
+
+  /// N of one appended block: the KV of one token in one layer; 0 if new KV is free.
+  [[nodiscard]] Bytes new_kv_bytes() const { return new_kv_; }
+  /// C_near, one request's share.
+  [[nodiscard]] Bytes capacity() const { return capacity_; }
+  /// Weight traffic of a step, shared by the batch.
+  [[nodiscard]] const Loads& weight_loads() const { return weight_loads_; }
+  [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
+  [[nodiscard]] const StepTime& step_time() const { return step_time_; }
+
+  /// The traffic of one record of the trace.
+  [[nodiscard]] StepTraffic traffic(const StepView& record) const;
+
+  /// What is near at the first decode step if the start is not free: in order of entry, oldest first.
+  [[nodiscard]] std::vector<BlockIndex> initial_near() const;
+
+  /// Facts a reader of the results should know ("the trace has 30 layers, the model 32").
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  explicit Instance(const InstanceSpec& spec, StepTime step_time) : spec_(spec), step_time_(step_time) {}
+
+  Status set_sizes(const TraceMeta& meta);
+  Status set_capacity();
+  void note_what_does_not_fit();
+
+  InstanceSpec spec_;
+  StepTime step_time_;
+  BlockLayout layout_;
+  std::uint32_t layers_ = 0;
+  std::uint32_t steps_ = 0;
+  std::uint32_t blocks_per_layer_ = 0;
+  bool uniform_ = true;
+  Bytes kv_block_;
+  Bytes expert_block_;
+  Bytes new_kv_;
+  Bytes capacity_;
+  Bytes weight_bytes_per_step_;
+  Loads weight_loads_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace kvplace

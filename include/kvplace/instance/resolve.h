@@ -1,0 +1,23 @@
+/// From what a user typed to an InstanceSpec, and back to a file that gives the same one.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "kvplace/base/config.h"
+#include "kvplace/instance/instance.h"
+
+namespace kvplace {
+
+/// Keys: "hardware" and "model" (preset or file), "hardware.FIELD", "model.FIELD", "options.FIELD". Presets are loaded
+/// first, then fields are set in order, so that a later entry wins. Without "model" the trace's own model is used if it names a
+/// preset. Errors name the place of the entry and the nearest known key.
+[[nodiscard]] Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const TraceMeta& meta);
+
+/// The whole specification as TOML; resolve_spec on its entries gives it back.
+[[nodiscard]] std::string to_toml(const InstanceSpec& spec);
+
+/// Hardware used if none is named: the paper's machine.
+inline constexpr const char* kDefaultHardware = "fang2025";
+
+}  // namespace kvplace

@@ -1,0 +1,180 @@
+#include "kvplace/instance/instance.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kvplace/base/parse.h"
+
+namespace kvplace {
+namespace {
+
+/// Loads stay far below 2^63 whatever is added up in one decode step.
+constexpr double kMostBytesPerDecodeStep = 1e18;
+
+Seconds arithmetic_floor(const InstanceSpec& spec) {
+  if (!spec.model || spec.hardware.peak_flops.value() <= 0) {
+    return Seconds(0);
+  }
+  return spec.model->flops_per_layer_per_step * static_cast<double>(spec.options.batch) / spec.hardware.peak_flops;
+}
+
+}  // namespace
+
+Result<Instance> Instance::make(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals) {
+  KVPLACE_TRY(validate(spec.hardware, "hardware " + spec.hardware.name));
+  if (spec.model) {
+    KVPLACE_TRY(validate(*spec.model, "model " + spec.model->name));
+  }
+  Instance instance(spec, StepTime(spec.hardware, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead));
+  instance.layout_ = meta.layout;
+  instance.layers_ = meta.layers;
+  instance.steps_ = totals.steps;
+  instance.blocks_per_layer_ = totals.blocks_per_layer;
+  KVPLACE_TRY(instance.set_sizes(meta));
+  KVPLACE_TRY(instance.set_capacity());
+  instance.note_what_does_not_fit();
+  return instance;
+}
+
+Status Instance::set_sizes(const TraceMeta& meta) {
+  const InstanceOptions& options = spec_.options;
+  const Model* model = spec_.model ? &*spec_.model : nullptr;
+  if (options.block_bytes) {
+    kv_block_ = *options.block_bytes;
+  } else if (model != nullptr) {
+    kv_block_ = model->kv_bytes_per_token_per_layer * std::int64_t{layout_.block_tokens};
+  } else if (meta.block_bytes) {
+    kv_block_ = *meta.block_bytes;
+  } else {
+    return bad_input("the trace does not say how large a block is: give --model NAME or --block-bytes SIZE");
+  }
+  if (kv_block_.value() <= 0) {
+    return bad_input("--block-bytes must be more than 0");
+  }
+  if (layout_.experts > 0) {
+    if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
+      return bad_input("the trace has expert blocks, but their size is not known: give a --model with "
+                       "experts.bytes_per_expert, or --set model.experts.bytes_per_expert=SIZE");
+    }
+    if (options.batch != 1) {
+      return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
+    }
+    expert_block_ = model->experts.bytes_per_expert;
+  }
+  uniform_ = layout_.experts == 0 && !meta.has_read_bytes;
+  new_kv_ = options.new_kv ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens) : Bytes(0);
+
+  if (options.weight_bytes_per_step) {
+    weight_bytes_per_step_ = *options.weight_bytes_per_step;
+  } else if (model != nullptr) {
+    weight_bytes_per_step_ = model->weight_bytes_per_layer_per_step;
+    if (layout_.experts > 0) {
+      // The trace says which experts are read, so they are not counted again as weights.
+      const Bytes routed = model->experts.bytes_per_expert * std::int64_t{model->experts.active};
+      weight_bytes_per_step_ = std::max(Bytes(0), weight_bytes_per_step_ - routed);
+    }
+  }
+  const Bytes near(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options.weights_near));
+  weight_loads_.add(Transfer::kReadNear, near);
+  weight_loads_.add(Transfer::kReadFar, weight_bytes_per_step_ - near);
+
+  if (model != nullptr && model->layers != layers_) {
+    notes_.push_back("the trace has " + std::to_string(layers_) + " layers, model " + model->name + " has " +
+                     std::to_string(model->layers) + ": sizes per layer are the model's, the number of layers the trace's");
+  }
+  const double largest_block = static_cast<double>(std::max(kv_block_, expert_block_).value());
+  const double most = largest_block * blocks_per_layer_ * layers_ * options.batch * 4.0 +
+                      static_cast<double>(weight_bytes_per_step_.value()) * layers_;
+  if (most > kMostBytesPerDecodeStep) {
+    return bad_input("blocks of " + format_bytes(std::max(kv_block_, expert_block_)) + " x " +
+                     std::to_string(options.batch) + " requests and " + format_bytes(weight_bytes_per_step_) +
+                     " of weights per step exceed 10^18 bytes in a decode step: check the sizes");
+  }
+  return {};
+}
+
+Status Instance::set_capacity() {
+  const InstanceOptions& options = spec_.options;
+  const int given = (options.near_capacity ? 1 : 0) + (options.near_blocks_per_layer ? 1 : 0) + (options.near_fraction ? 1 : 0);
+  if (given > 1) {
+    return bad_input("give only one of --near-capacity, --near-blocks-per-layer and --near-fraction");
+  }
+  if (options.near_blocks_per_layer) {
+    const std::uint32_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
+    capacity_ = kv_block_ * (std::int64_t{blocks} * layers_);
+  } else if (options.near_fraction) {
+    const Bytes all = (kv_block_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
+                       expert_block_ * std::int64_t{layout_.experts}) * std::int64_t{layers_};
+    capacity_ = Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction));
+  } else if (options.near_capacity) {
+    capacity_ = Bytes(options.near_capacity->value() / options.batch);
+  } else {
+    const Bytes weights = spec_.model ? spec_.model->weight_bytes : Bytes(0);
+    const Bytes resident(std::llround(static_cast<double>(weights.value()) * options.weights_near));
+    const Bytes left = spec_.hardware.near.capacity - resident;
+    if (left.value() < 0) {
+      return bad_input("the weights near (" + format_bytes(resident) + ") do not fit the near memory of " +
+                       spec_.hardware.name + " (" + format_bytes(spec_.hardware.near.capacity) +
+                       "): choose other hardware, lower --set options.weights_near, or give --near-capacity");
+    }
+    capacity_ = Bytes(left.value() / options.batch);
+  }
+  return {};
+}
+
+void Instance::note_what_does_not_fit() {
+  const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
+  const Bytes far = spec_.hardware.far.capacity;
+  if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
+    notes_.push_back("the far tier holds " + format_bytes(far) + ", but a copy of all KV needs " + format_bytes(all_kv));
+  }
+  const Bytes near = capacity_ * std::int64_t{spec_.options.batch};
+  if (near > spec_.hardware.near.capacity) {
+    notes_.push_back("the near capacity for KV, " + format_bytes(near) + ", is more than " + spec_.hardware.name +
+                     " has (" + format_bytes(spec_.hardware.near.capacity) + ")");
+  }
+}
+
+StepTraffic Instance::traffic(const StepView& record) const {
+  StepTraffic traffic;
+  const auto bytes_of = [&](std::size_t read) {
+    const bool partial = !record.read_bytes.empty() && record.read_bytes[read] != 0;
+    const Bytes whole = block_bytes(record.reads[read]);
+    return partial ? std::min(whole, Bytes(record.read_bytes[read])) : whole;
+  };
+  if (uniform_) {
+    traffic.reads = kv_block_ * static_cast<std::int64_t>(record.reads.size());
+  } else {
+    for (std::size_t i = 0; i < record.reads.size(); ++i) {
+      traffic.reads += bytes_of(i);
+    }
+  }
+  for (const BlockId id : record.appended) {
+    const auto read = std::lower_bound(record.reads.begin(), record.reads.end(), id);
+    if (read != record.reads.end() && *read == id) {
+      traffic.reads_appended += bytes_of(static_cast<std::size_t>(read - record.reads.begin()));
+    }
+  }
+  traffic.new_kv = new_kv_ * static_cast<std::int64_t>(record.appended.size());
+  return traffic;
+}
+
+std::vector<BlockIndex> Instance::initial_near() const {
+  std::vector<BlockIndex> near;
+  if (spec_.options.start == Start::kEmpty) {
+    return near;
+  }
+  const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
+  const std::int64_t places = capacity_.value() / (kv_block_.value() * layers_);
+  const auto per_layer = static_cast<std::uint32_t>(std::min<std::int64_t>(places, prompt_blocks));
+  const std::uint32_t end = layout_.initial_blocks();
+  near.reserve(std::size_t{per_layer} * layers_);
+  for (std::uint32_t id = end - per_layer; id < end; ++id) {
+    for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+      near.push_back(index(LayerIndex(layer), BlockId(id)));
+    }
+  }
+  return near;
+}
+
+}  // namespace kvplace

@@ -1,0 +1,121 @@
+#include "kvplace/instance/step_time.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace kvplace {
+
+std::string_view channel_name(Channel channel) {
+  constexpr std::array<std::string_view, kNumChannels> kNames{"near.mem", "far.link_read", "far.link_write", "far.mem"};
+  return kNames[static_cast<std::size_t>(channel)];
+}
+
+StepTime::StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead)
+    : interference_(hardware.interference), overlap_(overlap), floor_(floor.value()), overhead_(overhead.value()) {
+  const auto set = [&](Channel channel, const Rate& rate) {
+    bandwidth_[static_cast<std::size_t>(channel)] = hardware.effective(rate).value();
+  };
+  set(Channel::kNearMem, hardware.near.bandwidth);
+  set(Channel::kFarLinkRead, hardware.far.link_read);
+  set(Channel::kFarLinkWrite, hardware.far.link_write);
+  set(Channel::kFarMem, hardware.far.bandwidth);
+}
+
+Channel StepTime::bottleneck(const Loads& loads) const {
+  std::size_t slowest = 0;
+  double longest = -1;
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    const double time = static_cast<double>(loads.bytes[c]) / bandwidth_[c];
+    if (time > longest) {
+      longest = time;
+      slowest = c;
+    }
+  }
+  return static_cast<Channel>(slowest);
+}
+
+BytesPerSecond StepTime::far_read_bandwidth() const {
+  return std::min(bandwidth(Channel::kFarLinkRead), bandwidth(Channel::kFarMem));
+}
+
+namespace {
+
+/// a * x + b * z + c = 0.
+struct Line {
+  double a;
+  double b;
+  double c;
+};
+
+}  // namespace
+
+Split best_split(const StepTime& step_time, const Loads& all_near, const Movable& movable, std::uint32_t layers) {
+  // x bytes of reads and z bytes of writes go far. Each channel's time is affine in (x, z) and the step's time is a
+  // convex, piecewise linear function of the times, whose pieces meet where two channels take equally long: its minimum
+  // over the box [0, X] x [0, Z] is at a crossing of two such lines or sides of the box.
+  const double most_x = static_cast<double>(movable.reads.value());
+  const double most_z = static_cast<double>(movable.writes.value());
+  std::array<Line, kNumChannels> channels{};
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    const auto channel = static_cast<Channel>(c);
+    const double rate = step_time.bandwidth(channel).value();
+    const double per_read = channel == Channel::kNearMem ? -1 : (channel == Channel::kFarLinkWrite ? 0 : 1);
+    const double per_write = channel == Channel::kNearMem ? -1 : (channel == Channel::kFarLinkRead ? 0 : 1);
+    channels[c] = {per_read / rate, per_write / rate, static_cast<double>(all_near.bytes[c]) / rate};
+  }
+
+  Split best;
+  best.time = Seconds(INFINITY);
+  const auto consider = [&](double x, double z) {
+    // Crossings just outside the box by rounding are its corners, which are tried as such.
+    if (!(x >= 0 && x <= most_x && z >= 0 && z <= most_z)) {
+      return;
+    }
+    std::array<double, kNumChannels> times{};
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      times[c] = channels[c].a * x + channels[c].b * z + channels[c].c;
+    }
+    const Seconds time = step_time.time_of(times, layers);
+    if (time < best.time) {
+      best = {x, z, time};
+    }
+  };
+
+  std::array<Line, 6> equal_times{};
+  std::size_t num_lines = 0;
+  for (std::size_t i = 0; i < kNumChannels; ++i) {
+    for (std::size_t j = i + 1; j < kNumChannels; ++j) {
+      equal_times[num_lines++] = {channels[i].a - channels[j].a, channels[i].b - channels[j].b,
+                                  channels[i].c - channels[j].c};
+    }
+  }
+  for (const double z : {0.0, most_z}) {
+    consider(0, z);
+    consider(most_x, z);
+    for (const Line& line : equal_times) {
+      if (line.a != 0) {
+        consider(-(line.b * z + line.c) / line.a, z);
+      }
+    }
+  }
+  if (most_z > 0) {
+    for (const Line& line : equal_times) {
+      for (const double x : {0.0, most_x}) {
+        if (line.b != 0) {
+          consider(x, -(line.a * x + line.c) / line.b);
+        }
+      }
+      for (const Line& other : equal_times) {
+        const double determinant = line.a * other.b - other.a * line.b;
+        if (determinant != 0) {
+          consider((line.b * other.c - other.b * line.c) / determinant,
+                   (other.a * line.c - line.a * other.c) / determinant);
+        }
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace kvplace
