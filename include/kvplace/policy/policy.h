@@ -1,0 +1,99 @@
+/// What a placement policy sees and decides: one virtual call per step (decode step, layer), never per read.
+///
+/// A policy's base class is its information (formulation, section 5): a causal one has no handle to the future at all.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "kvplace/base/units.h"
+#include "kvplace/instance/instance.h"
+
+namespace kvplace {
+
+/// One step as a policy sees it. Blocks are named by BlockIndex, ascending. A block appended to in this step and not near is
+/// in `written` only, read or not: its read is a near read by rule.
+struct StepInput {
+  StepIndex step;
+  LayerIndex layer;
+  std::span<const BlockIndex> hits;     ///< read, and near
+  std::span<const BlockIndex> misses;   ///< read from far
+  std::span<const BlockIndex> written;  ///< appended to in this step, and not near
+  std::span<const BlockId> ranking;     ///< the selector's candidates of this layer, best first; empty if not in the trace
+  Loads loads;                          ///< of reads, weights and (inclusive mode) new KV, for the whole batch
+};
+
+/// What changes at the end of the step. Net: no block in both lists, none twice.
+struct Decision {
+  std::vector<BlockIndex> promote;  ///< enter near; not near before
+  std::vector<BlockIndex> evict;    ///< leave near; near before
+  void clear() {
+    promote.clear();
+    evict.clear();
+  }
+};
+
+/// Fixed facts, valid while the policy runs.
+struct PolicyContext {
+  const Instance* instance = nullptr;
+  /// Near at the first decode step, in order of entry; empty if the start is free and the policy's to choose.
+  std::span<const BlockIndex> initial_near;
+};
+
+class CausalPolicy {
+ public:
+  virtual ~CausalPolicy() = default;
+  virtual void start(const PolicyContext& context) = 0;
+  virtual void step(const StepInput& input, Decision& decision) = 0;
+};
+
+/// The reads of the next decode steps.
+class Lookahead {
+ public:
+  virtual ~Lookahead() = default;
+  /// Reads of `layer` in decode step `step`; empty behind the trace's end.
+  /// REQUIRES: the step at hand < step <= the step at hand + the policy's horizon.
+  [[nodiscard]] virtual std::span<const BlockId> reads(StepIndex step, LayerIndex layer) const = 0;
+};
+
+class LookaheadPolicy {
+ public:
+  virtual ~LookaheadPolicy() = default;
+  /// How many decode steps ahead it is told; known before start().
+  [[nodiscard]] virtual std::uint32_t horizon() const = 0;
+  virtual void start(const PolicyContext& context) = 0;
+  virtual void step(const StepInput& input, const Lookahead& lookahead, Decision& decision) = 0;
+};
+
+/// When each block is read next: decode step, or kNeverRead. Parallel to the spans of StepInput.
+struct NextReadsView {
+  std::span<const std::uint32_t> of_hits;
+  std::span<const std::uint32_t> of_misses;
+  std::span<const std::uint32_t> of_written;
+};
+
+class OraclePolicy {
+ public:
+  virtual ~OraclePolicy() = default;
+  /// `first_reads`: the first decode step that reads each block, by BlockIndex. The returned blocks are near at the first
+  /// decode step if the start is free; else the result is not used.
+  virtual std::vector<BlockIndex> start(const PolicyContext& context, std::span<const std::uint32_t> first_reads) = 0;
+  virtual void step(const StepInput& input, const NextReadsView& next_reads, Decision& decision) = 0;
+};
+
+/// Not a placement but a figure of merit: states which share of a decode step's bytes comes from near.
+class IdealPolicy {
+ public:
+  virtual ~IdealPolicy() = default;
+  virtual void start(const PolicyContext& context) = 0;
+  /// Share of weights and reads served near, 0 to 1. `total`: bytes of both, in the whole decode step, for all requests.
+  [[nodiscard]] virtual double near_share(Bytes total) const = 0;
+};
+
+using AnyPolicy = std::variant<std::unique_ptr<CausalPolicy>, std::unique_ptr<LookaheadPolicy>,
+                               std::unique_ptr<OraclePolicy>, std::unique_ptr<IdealPolicy>>;
+
+}  // namespace kvplace

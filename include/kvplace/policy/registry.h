@@ -1,0 +1,78 @@
+/// Names, parameters and makers of policies. A policy is one file in src/policy/policies/ that defines
+/// `void kvplace::register_policy_<file name>(PolicyRegistry&)`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kvplace/base/result.h"
+#include "kvplace/policy/policy.h"
+
+namespace kvplace {
+
+enum class Information : std::uint8_t { kCausal, kLookahead, kOracle, kIdeal };
+
+/// One parameter; values are numbers in the stated unit.
+struct ParameterInfo {
+  std::string name;
+  std::string doc;
+  std::string unit;
+  double default_value = 0;
+  double least = 0;
+  double most = 0;
+  bool whole = false;  ///< must be an integer
+};
+
+/// Values of a policy's parameters, complete and in range.
+using Parameters = std::map<std::string, double>;
+
+/// A policy as a user names it: "sa-guided:w=5,r=0.5". The name with its parameters is a versioned identity: a change of
+/// behaviour changes the name.
+struct PolicySpec {
+  std::string name;
+  Parameters parameters;
+
+  /// The text form, with all parameters.
+  [[nodiscard]] std::string text() const;
+};
+
+/// Gives the total time of a policy on the instance at hand.
+using Evaluate = std::function<Result<Seconds>(const PolicySpec&)>;
+
+struct PolicyInfo {
+  std::string name;
+  std::string doc;     ///< one line
+  std::string source;  ///< paper and section, or system
+  Information information = Information::kCausal;
+  std::vector<ParameterInfo> parameters;
+  /// Null for a policy that is found by search.
+  AnyPolicy (*make)(const Parameters& parameters) = nullptr;
+  /// Finds the best member of a family of policies on the whole instance. Null for all others.
+  Result<PolicySpec> (*search)(const Parameters& parameters, std::uint64_t seed, const Evaluate& evaluate) = nullptr;
+};
+
+class PolicyRegistry {
+ public:
+  /// All policies of the library, sorted by name.
+  [[nodiscard]] static const PolicyRegistry& instance();
+
+  void add(PolicyInfo info) { policies_.push_back(std::move(info)); }
+  [[nodiscard]] std::span<const PolicyInfo> policies() const { return policies_; }
+  /// Errors with the nearest name.
+  [[nodiscard]] Result<const PolicyInfo*> find(std::string_view name) const;
+  /// "NAME" or "NAME:key=value,...": fills in defaults, checks ranges; errors name the range or the nearest key.
+  [[nodiscard]] Result<PolicySpec> parse(std::string_view text) const;
+
+ private:
+  std::vector<PolicyInfo> policies_;
+};
+
+/// "causal", "lookahead", "oracle", "ideal".
+[[nodiscard]] std::string to_text(Information information);
+
+}  // namespace kvplace

@@ -1,0 +1,39 @@
+/// The league table: several policies on one instance, beside what is possible.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kvplace/base/manifest.h"
+#include "kvplace/simulate/replay.h"
+
+namespace kvplace {
+
+struct Bounds {
+  Seconds perfect_split;  ///< no schedule of the mode is faster
+  Seconds all_near;       ///< everything near: a machine with enough near memory
+};
+
+struct Comparison {
+  Manifest manifest;
+  Bounds bounds;
+  std::vector<ReplayResult> results;  ///< in the order asked for
+  bool complete = true;               ///< false: interrupted, results cover the first decode steps only
+
+  /// All placements are within 1 % of the perfect split: where the KV lies does not matter here.
+  [[nodiscard]] bool placement_does_not_matter() const;
+};
+
+/// One pass over the trace for all policies and bounds (plus the passes of search policies, and one from the end for
+/// oracles).
+[[nodiscard]] Result<Comparison> compare(const TraceReader& trace, const Instance& instance,
+                                         std::span<const PolicySpec> policies, const RunContext& context);
+
+/// The manifest of a result made from `trace`.
+[[nodiscard]] Manifest make_manifest(const TraceReader& trace);
+
+/// The policies shown when none is named: all but those found by search, which need passes of their own.
+[[nodiscard]] std::vector<PolicySpec> default_policies(const Instance& instance);
+
+}  // namespace kvplace

@@ -1,0 +1,18 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/belady_policy.h"
+
+namespace kvplace {
+
+void register_policy_belady_balanced(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "belady-balanced";
+  info.doc = "belady-global that stops promoting where near memory would become slower than the far side";
+  info.source = "formulation, section 5";
+  info.information = Information::kOracle;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<OraclePolicy>(std::make_unique<BeladyPolicy>(Pooling::kAllLayers, Balance::kKeep));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

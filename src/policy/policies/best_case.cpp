@@ -1,0 +1,41 @@
+#include <algorithm>
+
+#include "kvplace/policy/registry.h"
+
+namespace kvplace {
+namespace {
+
+/// Reads min(C_near / D_R, alpha*) of D_R from near in every step and moves nothing (formulation, section 3).
+/// C_near counts what the weights take, as D_R counts reading them.
+class BestCasePolicy final : public IdealPolicy {
+ public:
+  void start(const PolicyContext& context) override {
+    const Instance& instance = *context.instance;
+    const StepTime& step_time = instance.step_time();
+    const double near = step_time.bandwidth(Channel::kNearMem).value();
+    alpha_star_ = near / (near + step_time.far_read_bandwidth().value());
+    const Bytes weights_near = Bytes(instance.weight_loads().on(Channel::kNearMem)) * std::int64_t{instance.layers()};
+    near_bytes_ = instance.capacity() * std::int64_t{instance.options().batch} + weights_near;
+  }
+  [[nodiscard]] double near_share(Bytes total) const override {
+    return total.value() == 0 ? 1 : std::min({1.0, near_bytes_ / total, alpha_star_});
+  }
+
+ private:
+  double alpha_star_ = 0;
+  Bytes near_bytes_;
+};
+
+}  // namespace
+
+void register_policy_best_case(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "best-case";
+  info.doc = "the paper's ideal: every step reads the best share from near that capacity allows; no placement does this";
+  info.source = "Fang et al., arXiv 2508.13231";
+  info.information = Information::kIdeal;
+  info.make = [](const Parameters&) -> AnyPolicy { return std::unique_ptr<IdealPolicy>(std::make_unique<BestCasePolicy>()); };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

@@ -1,0 +1,58 @@
+#include <deque>
+
+#include "kvplace/policy/registry.h"
+#include "policy/support/buffer_policy.h"
+
+namespace kvplace {
+namespace {
+
+/// The hand passes blocks in order of entry; one that was read since the hand last passed gets another round.
+class ClockOrder {
+ public:
+  void start(const PolicyContext& context, std::size_t num_buffers) {
+    rings_.assign(num_buffers, {});
+    was_read_.assign(context.instance->num_blocks(), 0);
+  }
+  void hit(std::size_t, std::span<const BlockIndex> hits) {
+    for (const BlockIndex block : hits) {
+      was_read_[block.value()] = 1;
+    }
+  }
+  void insert(std::size_t buffer, BlockIndex block) {
+    was_read_[block.value()] = 0;
+    rings_[buffer].push_back(block);
+  }
+  BlockIndex take_victim(std::size_t buffer) {
+    std::deque<BlockIndex>& ring = rings_[buffer];
+    for (;;) {
+      const BlockIndex block = ring.front();
+      ring.pop_front();
+      if (was_read_[block.value()] == 0) {
+        return block;
+      }
+      was_read_[block.value()] = 0;
+      ring.push_back(block);
+    }
+  }
+
+ private:
+  std::vector<std::deque<BlockIndex>> rings_;
+  std::vector<std::uint8_t> was_read_;  // by BlockIndex, since the hand last passed
+};
+
+}  // namespace
+
+void register_policy_clock(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "clock";
+  info.doc = "a hot buffer per layer, second chance for blocks read since the hand passed";
+  info.source = "classic; SGLang's multi-step kernel";
+  info.information = Information::kCausal;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<CausalPolicy>(
+        std::make_unique<BufferPolicy<ClockOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

@@ -1,0 +1,20 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/buffer_policy.h"
+#include "policy/support/fifo_order.h"
+
+namespace kvplace {
+
+void register_policy_fifo(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "fifo";
+  info.doc = "a hot buffer per layer, first in, first out";
+  info.source = "classic";
+  info.information = Information::kCausal;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<CausalPolicy>(
+        std::make_unique<BufferPolicy<FifoOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

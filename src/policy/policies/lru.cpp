@@ -1,0 +1,20 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/buffer_policy.h"
+#include "policy/support/lru_order.h"
+
+namespace kvplace {
+
+void register_policy_lru(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "lru";
+  info.doc = "a hot buffer per layer, least recently used out; what engines ship today";
+  info.source = "HiSparse in SGLang and vLLM (arXiv 2608.07009)";
+  info.information = Information::kCausal;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<CausalPolicy>(
+        std::make_unique<BufferPolicy<LruOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

@@ -1,0 +1,20 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/buffer_policy.h"
+#include "policy/support/lru_order.h"
+
+namespace kvplace {
+
+void register_policy_lru_global(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "lru-global";
+  info.doc = "one least-recently-used list over all layers";
+  info.source = "classic";
+  info.information = Information::kCausal;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<CausalPolicy>(
+        std::make_unique<BufferPolicy<LruOrder>>(Pooling::kAllLayers, Entering::kWrittenAndMisses));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

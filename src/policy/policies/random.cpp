@@ -1,0 +1,45 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/buffer_policy.h"
+#include "policy/support/random_number.h"
+
+namespace kvplace {
+namespace {
+
+class RandomOrder {
+ public:
+  void start(const PolicyContext& context, std::size_t num_buffers) {
+    members_.assign(num_buffers, {});
+    random_ = RandomNumber(context.instance->options().seed);
+  }
+  void hit(std::size_t, std::span<const BlockIndex>) {}
+  void insert(std::size_t buffer, BlockIndex block) { members_[buffer].push_back(block); }
+  BlockIndex take_victim(std::size_t buffer) {
+    std::vector<BlockIndex>& members = members_[buffer];
+    const std::uint32_t chosen = random_.below(static_cast<std::uint32_t>(members.size()));
+    const BlockIndex block = members[chosen];
+    members[chosen] = members.back();
+    members.pop_back();
+    return block;
+  }
+
+ private:
+  std::vector<std::vector<BlockIndex>> members_;  // by buffer
+  RandomNumber random_{0};
+};
+
+}  // namespace
+
+void register_policy_random(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "random";
+  info.doc = "a hot buffer per layer, a random block out (seed: --seed)";
+  info.source = "classic";
+  info.information = Information::kCausal;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<CausalPolicy>(
+        std::make_unique<BufferPolicy<RandomOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

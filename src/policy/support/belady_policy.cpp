@@ -1,0 +1,131 @@
+#include "policy/support/belady_policy.h"
+
+#include <algorithm>
+
+namespace kvplace {
+
+std::size_t BeladyPolicy::moment_of(std::uint32_t step, LayerIndex layer) const {
+  if (step == kNeverRead) {
+    return orders_.front().never();
+  }
+  return pooling_ == Pooling::kPerLayer ? step : std::size_t{step} * instance_->layers() + layer.value();
+}
+
+void BeladyPolicy::insert(BlockIndex block, std::size_t moment) {
+  const std::size_t buffer = buffer_of(instance_->layer_of(block));
+  used_[buffer] += instance_->block_bytes(block);
+  orders_[buffer].add(block, moment);
+}
+
+std::vector<BlockIndex> BeladyPolicy::start(const PolicyContext& context, std::span<const std::uint32_t> first_reads) {
+  instance_ = context.instance;
+  const std::size_t num_buffers = pooling_ == Pooling::kPerLayer ? instance_->layers() : 1;
+  const std::size_t num_moments =
+      std::size_t{instance_->steps()} * (pooling_ == Pooling::kPerLayer ? 1 : instance_->layers());
+  budget_ = Bytes(instance_->capacity().value() / static_cast<std::int64_t>(num_buffers));
+  used_.assign(num_buffers, Bytes(0));
+  links_.assign(instance_->num_blocks(), 0);
+  orders_.assign(num_buffers, NextUseOrder(num_moments, links_));
+  std::vector<BlockIndex> near(context.initial_near.begin(), context.initial_near.end());
+  if (instance_->options().start == Start::kFree) {
+    near = choose_start(first_reads);
+  }
+  for (const BlockIndex block : near) {
+    insert(block, moment_of(first_reads[block.value()], instance_->layer_of(block)));
+  }
+  return near;
+}
+
+std::vector<BlockIndex> BeladyPolicy::choose_start(std::span<const std::uint32_t> first_reads) {
+  std::vector<BlockIndex> by_first_read;
+  for (std::uint32_t b = 0; b < instance_->num_blocks(); ++b) {
+    const BlockIndex block(b);
+    if (first_reads[b] != kNeverRead && instance_->id_of(block).value() < instance_->layout().initial_blocks()) {
+      by_first_read.push_back(block);
+    }
+  }
+  std::stable_sort(by_first_read.begin(), by_first_read.end(), [&](BlockIndex a, BlockIndex b) {
+    return moment_of(first_reads[a.value()], instance_->layer_of(a)) <
+           moment_of(first_reads[b.value()], instance_->layer_of(b));
+  });
+  std::vector<Bytes> left(used_.size(), budget_);
+  std::vector<BlockIndex> chosen;
+  for (const BlockIndex block : by_first_read) {
+    Bytes& room = left[buffer_of(instance_->layer_of(block))];
+    if (instance_->block_bytes(block) <= room) {
+      room -= instance_->block_bytes(block);
+      chosen.push_back(block);
+    }
+  }
+  return chosen;
+}
+
+void BeladyPolicy::step(const StepInput& input, const NextReadsView& next_reads, Decision& decision) {
+  const std::size_t buffer = buffer_of(input.layer);
+  NextUseOrder& order = orders_[buffer];
+  order.drop(moment_of(input.step.value(), input.layer));
+  for (std::size_t i = 0; i < input.hits.size(); ++i) {
+    order.add(input.hits[i], moment_of(next_reads.of_hits[i], input.layer));
+  }
+  candidates_.clear();
+  const auto add_candidates = [&](std::span<const BlockIndex> blocks, std::span<const std::uint32_t> next, bool written) {
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      if (next[i] != kNeverRead) {
+        candidates_.push_back({blocks[i], moment_of(next[i], input.layer), written});
+      }
+    }
+  };
+  add_candidates(input.written, next_reads.of_written, true);
+  add_candidates(input.misses, next_reads.of_misses, false);
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.moment != b.moment ? a.moment < b.moment : a.block < b.block;
+  });
+  Loads loads = input.loads;
+  const std::int64_t batch = instance_->options().batch;
+  for (const Candidate& candidate : candidates_) {
+    if (balance_ == Balance::kKeep && !candidate.written && unbalances(loads, candidate)) {
+      continue;
+    }
+    if (!make_room(buffer, candidate, decision)) {
+      continue;
+    }
+    insert(candidate.block, candidate.moment);
+    decision.promote.push_back(candidate.block);
+    if (!candidate.written) {
+      loads.add(Transfer::kPromotePassive, instance_->block_bytes(candidate.block) * batch);
+    }
+  }
+}
+
+/// Evicts residents read later than the candidate until it fits; false, and nothing changed, if that is not enough.
+bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Decision& decision) {
+  NextUseOrder& order = orders_[buffer];
+  const Bytes size = instance_->block_bytes(candidate.block);
+  Bytes room = budget_ - used_[buffer];
+  victims_.clear();
+  victim_moments_.clear();
+  while (room < size && !order.empty() && order.farthest() > candidate.moment) {
+    victim_moments_.push_back(order.farthest());
+    victims_.push_back(order.take_farthest());
+    room += instance_->block_bytes(victims_.back());
+  }
+  if (room < size) {
+    for (std::size_t i = victims_.size(); i-- > 0;) {
+      order.add(victims_[i], victim_moments_[i]);
+    }
+    return false;
+  }
+  used_[buffer] = budget_ - room;
+  decision.evict.insert(decision.evict.end(), victims_.begin(), victims_.end());
+  return true;
+}
+
+bool BeladyPolicy::unbalances(const Loads& loads, const Candidate& candidate) const {
+  const StepTime& step_time = instance_->step_time();
+  const auto time_on = [&](Channel channel) { return Bytes(loads.on(channel)) / step_time.bandwidth(channel); };
+  const Bytes size = instance_->block_bytes(candidate.block) * std::int64_t{instance_->options().batch};
+  const Seconds near = (Bytes(loads.on(Channel::kNearMem)) + size) / step_time.bandwidth(Channel::kNearMem);
+  return near > std::max({time_on(Channel::kFarLinkRead), time_on(Channel::kFarLinkWrite), time_on(Channel::kFarMem)});
+}
+
+}  // namespace kvplace

@@ -1,0 +1,53 @@
+/// Belady's rule with bypass (formulation, section 5): next reads are known; misses enter in order of next read; the
+/// resident read farthest in the future leaves; a miss that is read even later is bypassed.
+///
+/// With unit sizes this minimises far reads: keeping a block over the gap between two reads is an interval, and dropping
+/// the interval that ends last is the optimal interval packing.
+#pragma once
+
+#include <vector>
+
+#include "kvplace/policy/policy.h"
+#include "policy/support/buffer_policy.h"
+#include "policy/support/next_use_order.h"
+
+namespace kvplace {
+
+/// Whether promotions stop where they would make near memory slower than the far side.
+enum class Balance : std::uint8_t { kIgnore, kKeep };
+
+class BeladyPolicy final : public OraclePolicy {
+ public:
+  BeladyPolicy(Pooling pooling, Balance balance) : pooling_(pooling), balance_(balance) {}
+
+  std::vector<BlockIndex> start(const PolicyContext& context, std::span<const std::uint32_t> first_reads) override;
+  void step(const StepInput& input, const NextReadsView& next_reads, Decision& decision) override;
+
+ private:
+  struct Candidate {
+    BlockIndex block;
+    std::size_t moment;
+    bool written;
+  };
+
+  [[nodiscard]] std::size_t buffer_of(LayerIndex layer) const { return pooling_ == Pooling::kPerLayer ? layer.value() : 0; }
+  /// The place of a read in the order of steps that one buffer sees.
+  [[nodiscard]] std::size_t moment_of(std::uint32_t step, LayerIndex layer) const;
+  [[nodiscard]] std::vector<BlockIndex> choose_start(std::span<const std::uint32_t> first_reads);
+  void insert(BlockIndex block, std::size_t moment);
+  bool make_room(std::size_t buffer, const Candidate& candidate, Decision& decision);
+  [[nodiscard]] bool unbalances(const Loads& loads, const Candidate& candidate) const;
+
+  Pooling pooling_;
+  Balance balance_;
+  const Instance* instance_ = nullptr;
+  Bytes budget_;
+  std::vector<Bytes> used_;  // by buffer
+  NextUseLinks links_;
+  std::vector<NextUseOrder> orders_;  // by buffer
+  std::vector<Candidate> candidates_;
+  std::vector<BlockIndex> victims_;
+  std::vector<std::size_t> victim_moments_;
+};
+
+}  // namespace kvplace

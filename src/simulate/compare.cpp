@@ -1,0 +1,60 @@
+#include "kvplace/simulate/compare.h"
+
+#include <algorithm>
+
+#include "simulate/bounds_visitor.h"
+
+namespace kvplace {
+bool Comparison::placement_does_not_matter() const {
+  constexpr double kNegligible = 0.01;
+  bool any_placement = false;
+  for (const ReplayResult& result : results) {
+    if (result.information != Information::kIdeal) {
+      any_placement = true;
+      if (result.total > bounds.perfect_split * (1 + kNegligible)) {
+        return false;
+      }
+    }
+  }
+  return any_placement;
+}
+
+Manifest make_manifest(const TraceReader& trace) {
+  Manifest manifest = make_manifest();
+  manifest.inputs.emplace_back(trace.path(), trace.totals().digest);
+  return manifest;
+}
+
+std::vector<PolicySpec> default_policies(const Instance& instance) {
+  std::vector<PolicySpec> policies;
+  const PolicyRegistry& registry = PolicyRegistry::instance();
+  const bool free_start = instance.options().start == Start::kFree;
+  for (const PolicyInfo& info : registry.policies()) {
+    const bool fits_start = !free_start || info.information == Information::kOracle;
+    if (info.search == nullptr && fits_start) {
+      policies.push_back(*registry.parse(info.name));
+    }
+  }
+  return policies;
+}
+
+Result<Comparison> compare(const TraceReader& trace, const Instance& instance, std::span<const PolicySpec> policies,
+                           const RunContext& context) {
+  std::vector<ReplayJob> jobs;
+  for (const PolicySpec& policy : policies) {
+    jobs.push_back({&instance, policy});
+  }
+  BoundsVisitor bounds(instance);
+  TraceVisitor* const visitors[] = {&bounds};
+  KVPLACE_ASSIGN(results, replay(trace, jobs, context, visitors));
+  Comparison comparison;
+  comparison.manifest = make_manifest(trace);
+  comparison.bounds = bounds.bounds();
+  comparison.complete = std::all_of(results.begin(), results.end(), [&](const ReplayResult& result) {
+    return result.steps == trace.totals().steps;
+  });
+  comparison.results = std::move(results);
+  return comparison;
+}
+
+}  // namespace kvplace

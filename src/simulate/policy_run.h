@@ -1,0 +1,78 @@
+/// One policy's run over one instance: feeds it steps, checks and costs what it decides.
+#pragma once
+
+#include <vector>
+
+#include "kvplace/simulate/replay.h"
+#include "simulate/segment_window.h"
+
+namespace kvplace {
+
+class PolicyRun {
+ public:
+  explicit PolicyRun(const ReplayJob& job);
+
+  /// Decode steps ahead that must be in the window when a step is processed.
+  [[nodiscard]] std::uint32_t horizon() const;
+  [[nodiscard]] bool needs_next_reads() const;
+
+  /// Makes the policy; before anything else.
+  [[nodiscard]] Status prepare();
+  /// `first_reads`: of an oracle policy; else empty.
+  [[nodiscard]] Status start(std::span<const std::uint32_t> first_reads);
+  /// Processes all steps of `segment`, which is in `window`.
+  [[nodiscard]] Status process(const Segment& segment, const SegmentWindow& window);
+  [[nodiscard]] ReplayResult result() const;
+
+ private:
+  // State of a block, one byte each. The marks hold within one step only.
+  static constexpr std::uint8_t kNear = 1;
+  static constexpr std::uint8_t kExists = 2;
+  static constexpr std::uint8_t kMissedMark = 4;    // read from far in this step
+  static constexpr std::uint8_t kAppendedMark = 8;  // appended to in this step
+  static constexpr std::uint8_t kNewbornMark = 16;  // exists since this step
+
+  Status process_step(const StepView& record, const SegmentWindow& window);
+  void process_ideal_step(const Segment& segment, std::uint32_t step);
+  void mark_appended(const StepView& record);
+  template <bool with_next_reads>
+  void partition_reads(const StepView& record);
+  /// Adds reads of blocks of unequal sizes; returns the bytes of hits.
+  Bytes add_reads_in_bytes(const StepView& record, Loads& loads);
+  Status decide(const StepView& record, const SegmentWindow& window, const Loads& loads);
+  Status apply(const StepView& record, Loads& loads);
+  void promote(BlockIndex block, Loads& loads);
+  void add_new_kv(const StepView& record, Loads& loads);
+  void clear_marks(const StepView& record);
+  void charge(const StepView& record, const Loads& kv_loads, Bytes mirrored);
+  void close_step(std::uint32_t layers);
+  [[nodiscard]] Error broken(const StepView& record, const std::string& what) const;
+  [[nodiscard]] Error broken(const std::string& place, const std::string& what) const;
+
+  const Instance& instance_;
+  ReplayJob job_;
+  AnyPolicy policy_;
+  std::vector<std::uint8_t> state_;  // by BlockIndex
+  std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, valid with kMissedMark; only if not uniform
+  std::vector<BlockIndex> initial_near_;
+  Bytes occupied_;
+  std::uint64_t near_blocks_ = 0;
+
+  // Of the step at hand.
+  std::vector<BlockIndex> hits_;
+  std::vector<BlockIndex> misses_;
+  std::vector<BlockIndex> written_;
+  std::size_t num_hits_ = 0;
+  std::size_t num_misses_ = 0;
+  std::vector<std::uint32_t> next_of_hits_;
+  std::vector<std::uint32_t> next_of_misses_;
+  std::vector<std::uint32_t> next_of_written_;
+  std::vector<std::uint8_t> was_near_;  // parallel to the appended blocks, before the decision
+  Decision decision_;
+
+  Loads open_loads_;     // since the last barrier
+  Bytes open_mirrored_;  // of them, reads that far could serve as well
+  ReplayResult result_;
+};
+
+}  // namespace kvplace

@@ -1,0 +1,159 @@
+#include "kvplace/simulate/replay.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/parallel.h"
+#include "kvplace/trace/next_reads.h"
+#include "simulate/policy_run.h"
+
+namespace kvplace {
+namespace {
+
+/// Replaces a search policy by the member of its family that the search found.
+Status resolve_search(const TraceReader& trace, ReplayJob& job, const RunContext& context) {
+  KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
+  if (info->search == nullptr) {
+    return {};
+  }
+  const Evaluate evaluate = [&](const PolicySpec& candidate) -> Result<Seconds> {
+    const ReplayJob trial{job.instance, candidate};
+    KVPLACE_ASSIGN(results, replay(trace, std::span(&trial, 1), context));
+    if (results.front().steps != trace.totals().steps) {
+      return interrupted("stopped while searching for the best " + info->name);
+    }
+    return results.front().total;
+  };
+  KVPLACE_ASSIGN(found, info->search(job.policy.parameters, job.instance->options().seed, evaluate));
+  job.policy = std::move(found);
+  return {};
+}
+
+class Replayer {
+ public:
+  Replayer(const TraceReader& trace, std::span<const ReplayJob> jobs, const RunContext& context,
+           std::span<TraceVisitor* const> visitors)
+      : trace_(trace), context_(context), visitors_(visitors) {
+    runs_.reserve(jobs.size());
+    for (const ReplayJob& job : jobs) {
+      runs_.emplace_back(job);
+    }
+  }
+
+  Status run() {
+    KVPLACE_TRY(start());
+    if (context_.progress != nullptr) {
+      context_.progress->start("replaying", trace_.totals().reads, "reads");
+    }
+    std::uint64_t done = 0;
+    for (std::size_t i = 0; i < trace_.num_chunks() && !context_.stop_requested(); ++i) {
+      while (next_chunk_ < trace_.num_chunks() && (window_.empty() || window_.end_step() - 1 < needed_step())) {
+        KVPLACE_ASSIGN(segment, decode(next_chunk_));
+        window_.push(std::move(segment));
+        ++next_chunk_;
+      }
+      std::optional<Segment> ahead;
+      KVPLACE_TRY(process_front(ahead));
+      done += window_.front().num_reads();
+      if (ahead) {
+        window_.push(std::move(*ahead));
+        ++next_chunk_;
+      }
+      window_.pop();
+      if (context_.progress != nullptr) {
+        context_.progress->update(done);
+      }
+    }
+    if (context_.progress != nullptr) {
+      context_.progress->finish();
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::vector<ReplayResult> results() const {
+    std::vector<ReplayResult> results;
+    for (const PolicyRun& run : runs_) {
+      results.push_back(run.result());
+    }
+    return results;
+  }
+
+ private:
+  /// All runs and visitors on the front segment, and beside them the decoding of the next chunk.
+  Status process_front(std::optional<Segment>& ahead) {
+    const std::size_t fetches = next_chunk_ < trace_.num_chunks() ? 1 : 0;
+    const std::size_t tasks = fetches + runs_.size() + visitors_.size();
+    return run_parallel(tasks, context_.threads, [&](std::size_t task) -> Status {
+      if (task < fetches) {
+        KVPLACE_ASSIGN(segment, decode(next_chunk_));
+        ahead = std::move(segment);
+        return {};
+      }
+      task -= fetches;
+      return task < runs_.size() ? runs_[task].process(window_.front(), window_)
+                                 : visitors_[task - runs_.size()]->visit(window_.front());
+    });
+  }
+
+  Status start() {
+    bool any_oracle = false;
+    for (PolicyRun& run : runs_) {
+      KVPLACE_TRY(run.prepare());
+      horizon_ = std::max(horizon_, run.horizon());
+      any_oracle = any_oracle || run.needs_next_reads();
+    }
+    if (any_oracle) {
+      KVPLACE_ASSIGN(next_reads, NextReads::build(trace_, context_));
+      next_reads_ = std::move(next_reads);
+    }
+    for (PolicyRun& run : runs_) {
+      KVPLACE_TRY(run.start(run.needs_next_reads() ? std::span<const std::uint32_t>(next_reads_->first_reads())
+                                                   : std::span<const std::uint32_t>()));
+    }
+    return {};
+  }
+
+  /// The last decode step that must be decoded while the front segment is processed.
+  [[nodiscard]] std::uint32_t needed_step() const {
+    const std::uint64_t last = std::uint64_t{window_.front().end_step()} - 1 + horizon_;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(last, trace_.totals().steps - 1));
+  }
+
+  [[nodiscard]] Result<Segment> decode(std::size_t chunk) const {
+    KVPLACE_ASSIGN(segment, trace_.chunk(chunk));
+    if (next_reads_) {
+      KVPLACE_TRY(next_reads_->attach(chunk, segment));
+    }
+    return segment;
+  }
+
+  const TraceReader& trace_;
+  const RunContext& context_;
+  std::span<TraceVisitor* const> visitors_;
+  std::vector<PolicyRun> runs_;
+  std::optional<NextReads> next_reads_;
+  std::uint32_t horizon_ = 0;
+  SegmentWindow window_;
+  std::size_t next_chunk_ = 0;
+};
+
+}  // namespace
+
+Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<const ReplayJob> jobs,
+                                         const RunContext& context, std::span<TraceVisitor* const> visitors) {
+  std::vector<ReplayJob> resolved(jobs.begin(), jobs.end());
+  for (ReplayJob& job : resolved) {
+    if (job.schedule == nullptr) {
+      KVPLACE_TRY(resolve_search(trace, job, context));
+    }
+  }
+  Replayer replayer(trace, resolved, context, visitors);
+  KVPLACE_TRY(replayer.run());
+  std::vector<ReplayResult> results = replayer.results();
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    results[i].found_by = jobs[i].policy.name;
+  }
+  return results;
+}
+
+}  // namespace kvplace

@@ -1,0 +1,177 @@
+#include "kvplace/simulate/report.h"
+
+#include <nlohmann/json.hpp>
+
+#include "kvplace/instance/resolve.h"
+
+namespace kvplace {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const Manifest& manifest) {
+  Json json;
+  json["version"] = manifest.version;
+  json["commit"] = manifest.commit;
+  json["machine"] = manifest.machine;
+  json["inputs"] = Json::array();
+  for (const auto& [file, digest] : manifest.inputs) {
+    json["inputs"].push_back({{"file", file}, {"digest", digest}});
+  }
+  return json;
+}
+
+template <class T>
+Json json_of_fields(std::span<const Field<T>> fields, const T& value) {
+  Json json = Json::object();
+  for (const Field<T>& field : fields) {
+    const std::string text = field.get(value);
+    if (!text.empty()) {
+      json[field.key] = field.is_text ? Json(text) : Json::parse(text, nullptr, false);
+    }
+  }
+  return json;
+}
+
+Json json_of(const Instance& instance) {
+  const InstanceSpec& spec = instance.spec();
+  Json json;
+  json["hardware"] = json_of_fields<Hardware>(hardware_fields(), spec.hardware);
+  json["model"] = spec.model ? json_of_fields<Model>(model_fields(), *spec.model) : Json(nullptr);
+  json["options"] = json_of_fields<InstanceOptions>(option_fields(), spec.options);
+  json["layers"] = instance.layers();
+  json["steps"] = instance.steps();
+  json["blocks_per_layer"] = instance.blocks_per_layer();
+  json["block_bytes"] = instance.kv_block_bytes().value();
+  json["new_kv_bytes_per_layer_per_step"] = instance.new_kv_bytes().value();
+  json["weight_bytes_per_step"] = instance.weight_bytes_per_step().value();
+  json["near_capacity_bytes_per_request"] = instance.capacity().value();
+  json["mode"] = to_text(spec.options.mode);
+  json["notes"] = instance.notes();
+  return json;
+}
+
+/// gap_to_bound is to the certified bound, which is not known here.
+Json json_of(const ReplayResult& result) {
+  Json json;
+  json["policy"] = result.found_by;
+  json["parameters"] = result.policy.parameters;
+  if (result.policy.name != result.found_by) {
+    json["found"] = result.policy.text();
+  }
+  json["information"] = to_text(result.information);
+  json["steps"] = result.steps;
+  json["total_s"] = result.total.value();
+  json["tokens_per_s"] = result.tokens_per_second;
+  json["reads"] = result.reads;
+  json["near_reads"] = result.near_reads;
+  json["far_reads"] = result.far_reads;
+  json["promotions"] = result.promotions;
+  json["demotions"] = result.demotions;
+  json["evictions"] = result.evictions;
+  const auto on = [&](Channel channel) { return result.channel_bytes[static_cast<std::size_t>(channel)]; };
+  json["near_bytes"] = on(Channel::kNearMem);
+  json["far_read_bytes"] = on(Channel::kFarLinkRead);
+  json["far_write_bytes"] = on(Channel::kFarLinkWrite);
+  json["peak_near_blocks"] = result.peak_near_blocks;
+  json["aggregate_gb_per_s"] = result.aggregate_bytes_per_second / 1e9;
+  json["aggregate_utilization"] = result.aggregate_utilization;
+  json["gap_to_bound"] = nullptr;
+  json["far_reads_by_layer"] = result.far_reads_by_layer;
+  Json bottlenecks = Json::object();
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    bottlenecks[std::string(channel_name(static_cast<Channel>(c)))] = result.bottleneck_steps[c];
+  }
+  json["bottleneck_steps"] = std::move(bottlenecks);
+  return json;
+}
+
+Json json_of(const Bounds& bounds) {
+  Json json;
+  json["perfect_split_s"] = bounds.perfect_split.value();
+  json["all_near_s"] = bounds.all_near.value();
+  json["certified_s"] = nullptr;
+  json["certified_mode"] = nullptr;
+  return json;
+}
+
+Json json_of(const MissCurve& curve) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < curve.capacity_blocks.size(); ++i) {
+    json[std::to_string(curve.capacity_blocks[i])] = curve.miss_ratio[i];
+  }
+  return json;
+}
+
+std::string text_of(const Json& json) { return json.dump(2, ' ', true, Json::error_handler_t::replace); }
+
+}  // namespace
+
+std::string to_json(const Comparison& comparison, const Instance& instance) {
+  Json json;
+  json["manifest"] = json_of(comparison.manifest);
+  json["instance"] = json_of(instance);
+  json["status"] = comparison.complete ? "complete" : "interrupted";
+  json["bounds"] = json_of(comparison.bounds);
+  json["bounds"]["certified_mode"] = to_text(instance.options().mode);
+  json["placement_matters"] = !comparison.placement_does_not_matter();
+  json["results"] = Json::array();
+  for (const ReplayResult& result : comparison.results) {
+    json["results"].push_back(json_of(result));
+  }
+  return text_of(json);
+}
+
+std::string to_json(const ReplayResult& result, const Bounds& bounds, const Manifest& manifest,
+                    const Instance& instance) {
+  Json json;
+  json["manifest"] = json_of(manifest);
+  json["instance"] = json_of(instance);
+  json["bounds"] = json_of(bounds);
+  json["result"] = json_of(result);
+  return text_of(json);
+}
+
+std::string to_json(const TraceStatistics& statistics, const TraceReader& trace) {
+  const TraceMeta& meta = trace.meta();
+  const TraceTotals& totals = trace.totals();
+  Json json;
+  json["manifest"] = {{"file", trace.path()}, {"digest", totals.digest}, {"recovered", trace.recovered()}};
+  json["layers"] = meta.layers;
+  json["steps"] = totals.steps;
+  json["prompt_tokens"] = meta.layout.prompt_tokens;
+  json["block_tokens"] = meta.layout.block_tokens;
+  json["blocks"] = totals.blocks_per_layer;
+  json["reads"] = totals.reads;
+  json["reads_per_step"] = statistics.reads_per_step;
+  json["overlap_by_layer"] = statistics.overlap_by_layer;
+  json["overlap"] = statistics.overlap;
+  json["lru_miss_by_capacity"] = json_of(statistics.lru);
+  json["lru_miss_by_capacity_by_layer"] = Json::array();
+  for (const MissCurve& curve : statistics.lru_by_layer) {
+    json["lru_miss_by_capacity_by_layer"].push_back(json_of(curve));
+  }
+  json["lru_pooled_miss_by_capacity"] = json_of(statistics.lru_pooled);
+  json["reuse_distance_steps"] = statistics.reuse_distance_steps;
+  json["first_reads"] = statistics.first_reads;
+  constexpr std::uint32_t kUsualWindow = 50;  // decode steps, as published figures use
+  const auto usual = statistics.working_set.find(kUsualWindow);
+  json["working_set"] = usual != statistics.working_set.end() ? Json(usual->second) : Json(nullptr);
+  json["working_set_by_window"] = Json::object();
+  for (const auto& [window, blocks] : statistics.working_set) {
+    json["working_set_by_window"][std::to_string(window)] = blocks;
+  }
+  json["density"] = statistics.density;
+  json["recent_share"] = statistics.recent_share;
+  json["first_share"] = statistics.first_share;
+  json["ranks"] = meta.has_ranking;
+  json["experts"] = meta.layout.experts;
+  json["requests"] = meta.layout.requests;
+  json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);
+  json["model"] = meta.model;
+  json["selection"] = meta.selection;
+  json["source"] = meta.source;
+  return text_of(json);
+}
+
+}  // namespace kvplace

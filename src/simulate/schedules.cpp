@@ -1,0 +1,81 @@
+#include "kvplace/simulate/schedules.h"
+
+#include "simulate/bounds_visitor.h"
+
+namespace kvplace {
+namespace {
+
+class Recorder final : public DecisionObserver {
+ public:
+  explicit Recorder(ScheduleWriter& writer) : writer_(writer) {}
+  Status on_start(std::span<const BlockIndex> initial_near) override { return writer_.start(initial_near); }
+  Status on_step(StepIndex, LayerIndex, const Decision& decision) override {
+    return writer_.add(decision.promote, decision.evict);
+  }
+
+ private:
+  ScheduleWriter& writer_;
+};
+
+class StoredDecisions final : public DecisionSource {
+ public:
+  explicit StoredDecisions(ScheduleReader& reader) : reader_(reader) {}
+  Result<std::vector<BlockIndex>> initial_near() override { return reader_.initial_near(); }
+  Status next(StepIndex, LayerIndex, Decision& decision) override {
+    return reader_.next(decision.promote, decision.evict);
+  }
+
+ private:
+  ScheduleReader& reader_;
+};
+
+}  // namespace
+
+Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& instance, const PolicySpec& policy,
+                                     const std::string& path, const RunContext& context) {
+  KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
+  if (info->information == Information::kIdeal) {
+    return bad_input("policy " + policy.name + " is a figure of merit, not a placement: it has no schedule");
+  }
+  ScheduleMeta meta;
+  meta.trace_digest = trace.totals().digest;
+  meta.layers = instance.layers();
+  meta.steps = instance.steps();
+  meta.blocks_per_layer = instance.blocks_per_layer();
+  meta.mode = instance.options().mode;
+  meta.made_by = policy.text();
+  KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, meta));
+  Recorder recorder(writer);
+  const ReplayJob job{&instance, policy, nullptr, &recorder};
+  KVPLACE_ASSIGN(results, replay(trace, std::span(&job, 1), context));
+  if (results.front().steps != instance.steps()) {
+    return interrupted("stopped before the schedule was complete; " + path + " is not written");
+  }
+  KVPLACE_TRY(writer.finish());
+  return std::move(results.front());
+}
+
+Result<ScheduleReplay> replay_schedule(const TraceReader& trace, const std::string& path, const Instance& instance,
+                                       const RunContext& context) {
+  KVPLACE_ASSIGN(reader, ScheduleReader::open(path));
+  const ScheduleMeta& meta = reader.meta();
+  if (meta.trace_digest != trace.totals().digest) {
+    return rejected(path + ": was made for another trace (digest " + meta.trace_digest + ", not " +
+                    trace.totals().digest + ")");
+  }
+  if (meta.layers != instance.layers() || meta.steps != instance.steps() ||
+      meta.blocks_per_layer != instance.blocks_per_layer()) {
+    return rejected(path + ": was made for a trace of another shape");
+  }
+  if (meta.mode != instance.options().mode) {
+    return rejected(path + ": was made for " + to_text(meta.mode) + " mode: give --mode " + to_text(meta.mode));
+  }
+  StoredDecisions decisions(reader);
+  BoundsVisitor bounds(instance);
+  TraceVisitor* const visitors[] = {&bounds};
+  const ReplayJob job{&instance, {meta.made_by, {}}, &decisions, nullptr};
+  KVPLACE_ASSIGN(results, replay(trace, std::span(&job, 1), context, visitors));
+  return ScheduleReplay{std::move(results.front()), bounds.bounds()};
+}
+
+}  // namespace kvplace
