@@ -1,0 +1,63 @@
+/// What all verbs of the command line share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kvplace/base/result.h"
+#include "kvplace/base/run_context.h"
+
+namespace kvplace::cli {
+
+/// Exit codes of the contract.
+enum ExitCode { kDone = 0, kFailed = 1, kBadInput = 2, kLimitReached = 3, kRejected = 4 };
+
+[[nodiscard]] ExitCode exit_code(ErrorKind kind);
+
+/// A verb that did its work, perhaps cut short.
+using VerbResult = Result<ExitCode>;
+
+/// Registers verbs and remembers which one was chosen.
+class App {
+ public:
+  App();
+
+  /// Adds `name`; `run` is called after parsing if the user chose it.
+  CLI::App* add_verb(const std::string& name, const std::string& doc, std::function<VerbResult()> run);
+
+  /// Parses and runs; prints errors on stderr. Returns the exit code.
+  int main(int argc, const char* const* argv);
+
+ private:
+  CLI::App parser_;
+  std::function<VerbResult()> chosen_;
+};
+
+/// Progress on stderr (only if it is a terminal) and the stop request of SIGINT and SIGTERM.
+[[nodiscard]] RunContext run_context(unsigned threads);
+
+/// Writes to stdout; an error if it cannot (a closed pipe, a full disk).
+[[nodiscard]] Status print(const std::string& text);
+
+/// A remark on stderr that does not belong to the result.
+void remark(const std::string& text);
+
+/// Width of the terminal in columns; 100 if there is none.
+[[nodiscard]] int terminal_width();
+
+/// The folder of the bundled traces, beside the program.
+[[nodiscard]] Result<std::string> bundled_data(const std::string& file_name);
+
+// One function per verb, each in verbs/<verb>.cpp.
+void add_import(App& app);
+void add_info(App& app);
+void add_export(App& app);
+void add_compare(App& app);
+void add_replay(App& app);
+void add_list(App& app);
+void add_show_config(App& app);
+void add_demo(App& app);
+
+}  // namespace kvplace::cli

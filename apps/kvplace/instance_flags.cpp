@@ -1,0 +1,149 @@
+#include "instance_flags.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "app.h"
+#include "kvplace/instance/resolve.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct Flag {
+  const char* name;
+  const char* key;
+  const char* doc;
+};
+
+constexpr Flag kFlags[] = {
+    {"--hardware", "hardware", "preset or FILE.toml (default: fang2025, the paper's machine)"},
+    {"--model", "model", "preset or FILE.toml (default: what the trace names)"},
+    {"--near-capacity", "options.near_capacity", "near bytes left for KV, like 16GiB (default: near memory less weights)"},
+    {"--near-blocks-per-layer", "options.near_blocks_per_layer", "near capacity as blocks per layer"},
+    {"--near-fraction", "options.near_fraction", "near capacity as a share of all blocks, 0 to 1"},
+    {"--mode", "options.mode", "inclusive (far has a copy of all) or exclusive"},
+    {"--barrier", "options.barrier", "layer or token"},
+    {"--overlap", "options.overlap", "full (max of both sides) or none (sum)"},
+    {"--batch", "options.batch", "the trace stands for one of N like requests"},
+    {"--block-bytes", "options.block_bytes", "bytes of a KV page (default: model or trace)"},
+    {"--weight-bytes-per-step", "options.weight_bytes_per_step", "weights read per layer and decode step"},
+    {"--start", "options.start", "recent, empty or free (oracle policies only)"},
+    {"--seed", "options.seed", "of policies that draw random numbers"},
+};
+
+bool belongs_to_instance(const ConfigEntry& entry) {
+  const std::string section = entry.key.substr(0, entry.key.find('.'));
+  return section == "hardware" || section == "model" || section == "options";
+}
+
+}  // namespace
+
+void InstanceFlags::add_to(CLI::App& verb) {
+  verb.add_option("--config", config_file_, "TOML file as show-config prints it");
+  for (const Flag& flag : kFlags) {
+    verb.add_option_function<std::string>(
+            flag.name,
+            [this, &flag](const std::string& text) { flags_.push_back({flag.key, text, flag.name}); }, flag.doc)
+        ->group("Instance");
+  }
+  verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.* as KEY=VALUE; repeatable")
+      ->group("Instance")
+      ->allow_extra_args(false);
+  verb.add_option("--threads", threads_, "worker threads (default: all cores)")->check(CLI::Range(0u, 4096u));
+}
+
+Result<std::vector<ConfigEntry>> InstanceFlags::config() const {
+  if (config_file_.empty()) {
+    return std::vector<ConfigEntry>();
+  }
+  std::ifstream file(config_file_, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return bad_input(config_file_ + ": cannot be read");
+  }
+  return parse_toml(text.str(), config_file_);
+}
+
+Result<std::vector<ConfigEntry>> InstanceFlags::other_config() const {
+  KVPLACE_ASSIGN(entries, config());
+  std::erase_if(entries, belongs_to_instance);
+  for (const ConfigEntry& entry : entries) {
+    if (entry.key != "trace" && !entry.key.starts_with("policies.")) {
+      const std::vector<std::string> known{"trace", "policies", "hardware", "model", "options"};
+      return bad_input(entry.where + ": unknown key " + in_quotes(entry.key) + "; the nearest known key is " +
+                       in_quotes(nearest_name(entry.key, known)));
+    }
+  }
+  return entries;
+}
+
+Result<InstanceSpec> InstanceFlags::spec(const TraceMeta& meta) const {
+  KVPLACE_TRY(other_config());
+  KVPLACE_ASSIGN(entries, config());
+  std::erase_if(entries, [](const ConfigEntry& entry) { return !belongs_to_instance(entry); });
+  entries.insert(entries.end(), flags_.begin(), flags_.end());
+  for (const std::string& assignment : assignments_) {
+    KVPLACE_ASSIGN(entry, parse_assignment(assignment));
+    entries.push_back(std::move(entry));
+  }
+  return resolve_spec(entries, meta);
+}
+
+Result<Instance> InstanceFlags::instance(const TraceReader& trace) const {
+  KVPLACE_ASSIGN(resolved, spec(trace.meta()));
+  return Instance::make(resolved, trace.meta(), trace.totals());
+}
+
+void PolicyFlags::add_to(CLI::App& verb) {
+  verb.add_option("--policy", texts_, "NAME or NAME:key=value,...; repeatable (kvplace list policies)")
+      ->allow_extra_args(false);
+}
+
+Result<std::vector<PolicySpec>> PolicyFlags::policies(const InstanceFlags& instance) const {
+  std::vector<std::string> texts = texts_;
+  if (texts.empty()) {
+    KVPLACE_ASSIGN(entries, instance.other_config());
+    for (const ConfigEntry& entry : entries) {
+      if (entry.key.starts_with("policies.")) {
+        texts.push_back(entry.text);
+      }
+    }
+  }
+  std::vector<PolicySpec> policies;
+  for (const std::string& text : texts) {
+    KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(text));
+    policies.push_back(std::move(policy));
+  }
+  return policies;
+}
+
+void TraceFlags::add_to(CLI::App& verb, bool required) {
+  CLI::Option* option = verb.add_option("trace", path_, "trace (.kvt)");
+  if (required) {
+    option->required();
+  }
+  verb.add_flag("--recover", recover_, "read the whole chunks of a truncated trace");
+}
+
+Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
+  std::string path = path_;
+  if (path.empty() && instance != nullptr) {
+    KVPLACE_ASSIGN(entries, instance->other_config());
+    for (const ConfigEntry& entry : entries) {
+      if (entry.key == "trace") {
+        path = entry.text;
+      }
+    }
+  }
+  if (path.empty()) {
+    return bad_input("no trace is named: give one, like kvplace compare T.kvt");
+  }
+  KVPLACE_ASSIGN(trace, TraceReader::open(path, {recover_}));
+  if (trace.recovered()) {
+    remark(path + ": its end is missing; the first " + std::to_string(trace.totals().steps) + " decode steps are used");
+  }
+  return trace;
+}
+
+}  // namespace kvplace::cli

@@ -1,0 +1,60 @@
+/// The flags that describe an instance, the same for every verb that has one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "kvplace/base/config.h"
+#include "kvplace/instance/instance.h"
+#include "kvplace/policy/registry.h"
+#include "kvplace/trace/reader.h"
+
+namespace kvplace::cli {
+
+class InstanceFlags {
+ public:
+  void add_to(CLI::App& verb);
+
+  /// Hardware, model and options from the --config file, then the flags, then --set, for a trace of `meta`.
+  [[nodiscard]] Result<InstanceSpec> spec(const TraceMeta& meta) const;
+  [[nodiscard]] Result<Instance> instance(const TraceReader& trace) const;
+  [[nodiscard]] unsigned threads() const { return threads_; }
+
+  /// Values of the --config file outside the instance's sections ("trace", "policies.0", ...).
+  [[nodiscard]] Result<std::vector<ConfigEntry>> other_config() const;
+
+ private:
+  [[nodiscard]] Result<std::vector<ConfigEntry>> config() const;
+
+  std::string config_file_;
+  std::vector<ConfigEntry> flags_;
+  std::vector<std::string> assignments_;
+  unsigned threads_ = 0;
+};
+
+/// The --policy flag, repeatable.
+class PolicyFlags {
+ public:
+  void add_to(CLI::App& verb);
+  /// The policies named by flags, else by the configuration file, else none.
+  [[nodiscard]] Result<std::vector<PolicySpec>> policies(const InstanceFlags& instance) const;
+
+ private:
+  std::vector<std::string> texts_;
+};
+
+/// The trace argument and how it is opened.
+class TraceFlags {
+ public:
+  void add_to(CLI::App& verb, bool required = true);
+  /// Opens the trace named by the argument, else by the configuration file.
+  [[nodiscard]] Result<TraceReader> open(const InstanceFlags* instance = nullptr) const;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  bool recover_ = false;
+};
+
+}  // namespace kvplace::cli

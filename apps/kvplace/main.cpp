@@ -1,0 +1,14 @@
+#include "app.h"
+
+int main(int argc, char** argv) {
+  kvplace::cli::App app;
+  kvplace::cli::add_import(app);
+  kvplace::cli::add_info(app);
+  kvplace::cli::add_export(app);
+  kvplace::cli::add_compare(app);
+  kvplace::cli::add_replay(app);
+  kvplace::cli::add_list(app);
+  kvplace::cli::add_show_config(app);
+  kvplace::cli::add_demo(app);
+  return app.main(argc, argv);
+}

@@ -1,0 +1,199 @@
+#include "tables.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "format.h"
+#include "kvplace/base/parse.h"
+
+namespace kvplace::cli {
+namespace {
+
+/// One row of the league table; bounds have no counts.
+struct Row {
+  std::string name;
+  std::string knows;
+  Seconds total;
+  std::string hits;
+  std::string utilization;
+  std::string bottleneck;
+};
+
+std::string bottleneck_of(const ReplayResult& result) {
+  std::uint64_t steps = 0;
+  std::size_t slowest = 0;
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    steps += result.bottleneck_steps[c];
+    if (result.bottleneck_steps[c] > result.bottleneck_steps[slowest]) {
+      slowest = c;
+    }
+  }
+  if (steps == 0) {
+    return "-";
+  }
+  return fmt::format("{} {:.0f} %", channel_name(static_cast<Channel>(slowest)),
+                     100.0 * static_cast<double>(result.bottleneck_steps[slowest]) / static_cast<double>(steps));
+}
+
+Row row_of(const ReplayResult& result) {
+  Row row;
+  row.name = result.found_by.empty() ? result.policy.text() : result.found_by;
+  if (result.policy.name != row.name) {
+    row.name += " = " + result.policy.text();
+  } else if (!result.policy.parameters.empty()) {
+    row.name = result.policy.text();
+  }
+  row.knows = to_text(result.information);
+  row.total = result.total;
+  row.hits = result.reads == 0 ? "-" : fmt::format("{:.1f}", 100.0 * static_cast<double>(result.near_reads) /
+                                                                 static_cast<double>(result.reads));
+  row.utilization = fmt::format("{:.1f}", 100 * result.aggregate_utilization);
+  row.bottleneck = bottleneck_of(result);
+  return row;
+}
+
+std::string draw(const std::vector<Row>& rows, const Bounds& bounds, double tokens, int width) {
+  std::size_t name_width = 6;
+  std::size_t bottleneck_width = 10;
+  double slowest = 0;
+  for (const Row& row : rows) {
+    name_width = std::max(name_width, row.name.size());
+    bottleneck_width = std::max(bottleneck_width, row.bottleneck.size());
+    slowest = std::max(slowest, row.total.value());
+  }
+  // Bars end where a policy is so slow that its bar would shorten all others to nothing.
+  constexpr double kLongestBar = 4;  // times the perfect split
+  const double full_bar = std::min(slowest, kLongestBar * bounds.perfect_split.value());
+  constexpr int kFixedColumns = 54;
+  const int used = kFixedColumns + static_cast<int>(name_width + bottleneck_width);
+  const auto bar_width = static_cast<std::size_t>(std::clamp(width - used, 8, 40));
+  std::string out = fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}\n", "policy", name_width, "knows",
+                                "time/token", "x split", "hit %", "util %", "bottleneck", bottleneck_width);
+  for (const Row& row : rows) {
+    const double share = full_bar > 0 ? row.total.value() / full_bar : 0;
+    const auto filled = static_cast<std::size_t>(std::min(share, 1.0) * static_cast<double>(bar_width) + 0.5);
+    const std::string ratio = bounds.perfect_split.value() > 0 ? fmt::format("{:.3f}", row.total / bounds.perfect_split) : "-";
+    out += fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}  {}\n", row.name, name_width, row.knows,
+                       short_time(tokens > 0 ? row.total.value() / tokens : 0), ratio, row.hits, row.utilization,
+                       row.bottleneck, bottleneck_width, std::string(filled, '#') + (share > 1 ? ">" : ""));
+  }
+  return out;
+}
+
+std::vector<Row> bound_rows(const Bounds& bounds) {
+  return {{"(all near)", "bound", bounds.all_near, "-", "-", "-"},
+          {"(perfect split)", "bound", bounds.perfect_split, "-", "-", "-"}};
+}
+
+}  // namespace
+
+std::string describe(const TraceReader& trace, const Instance& instance) {
+  const InstanceSpec& spec = instance.spec();
+  const Hardware& hardware = spec.hardware;
+  const TraceTotals& totals = trace.totals();
+  const double batch = spec.options.batch;
+  std::string out;
+  const std::string& path = trace.path();
+  out += fmt::format("trace     {}: {} decode steps, {} layers, prompt {}, {} reads of {} blocks ({} tokens)\n",
+                     path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), instance.layers(),
+                     with_commas(instance.layout().prompt_tokens), with_commas(totals.reads),
+                     short_bytes(static_cast<double>(instance.kv_block_bytes().value())), instance.layout().block_tokens);
+  out += fmt::format("machine   {}: near {}, far {} behind links of {} (read) and {} (write)\n", hardware.name,
+                     format_bandwidth(hardware.effective(hardware.near.bandwidth)),
+                     format_bandwidth(hardware.effective(hardware.far.bandwidth)),
+                     format_bandwidth(hardware.effective(hardware.far.link_read)),
+                     format_bandwidth(hardware.effective(hardware.far.link_write)));
+  const double capacity = static_cast<double>(instance.capacity().value());
+  const double per_layer = capacity / static_cast<double>(instance.kv_block_bytes().value()) / instance.layers();
+  out += fmt::format("instance  {}, near capacity {} for KV = {:.4g} of {} blocks per layer, batch {}, weights {} per step\n",
+                     to_text(spec.options.mode), short_bytes(capacity * batch), per_layer,
+                     with_commas(instance.blocks_per_layer()), spec.options.batch,
+                     short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())));
+  for (const std::string& note : instance.notes()) {
+    out += "note      " + note + "\n";
+  }
+  return out;
+}
+
+std::string table(const Comparison& comparison, const Instance& instance, int width) {
+  std::vector<Row> rows;
+  for (const ReplayResult& result : comparison.results) {
+    rows.push_back(row_of(result));
+  }
+  for (Row& row : bound_rows(comparison.bounds)) {
+    rows.push_back(std::move(row));
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
+  const double steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
+  std::string out = draw(rows, comparison.bounds, steps * instance.options().batch, width);
+  if (!comparison.complete) {
+    out += fmt::format("\nInterrupted: the first {} of {} decode steps.\n", steps, instance.steps());
+  }
+  if (comparison.placement_does_not_matter()) {
+    out += "\nPlacement does not matter here: every policy is within 1 % of the perfect split. Less near capacity, a larger\n"
+           "--batch or less weight traffic would tell policies apart.\n";
+  }
+  return out;
+}
+
+std::string table(const ScheduleReplay& replay, const Instance& instance, int width) {
+  std::vector<Row> rows{row_of(replay.result)};
+  rows.front().knows = "stored";
+  for (Row& row : bound_rows(replay.bounds)) {
+    rows.push_back(std::move(row));
+  }
+  return draw(rows, replay.bounds, static_cast<double>(replay.result.steps) * instance.options().batch, width);
+}
+
+std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
+  const TraceMeta& meta = trace.meta();
+  const TraceTotals& totals = trace.totals();
+  std::string out = trace.path() + "\n";
+  const auto line = [&out](const std::string& name, const std::string& value) { out += fmt::format("  {:<22}{}\n", name, value); };
+  line("model", meta.model.empty() ? "-" : meta.model);
+  line("selection", meta.selection.empty() ? "-" : meta.selection);
+  line("source", meta.source.empty() ? "-" : meta.source);
+  line("digest", totals.digest.empty() ? "-" : totals.digest);
+  line("decode steps", with_commas(totals.steps));
+  line("layers", std::to_string(meta.layers));
+  line("prompt tokens", with_commas(meta.layout.prompt_tokens));
+  line("block tokens", std::to_string(meta.layout.block_tokens));
+  line("blocks per layer", with_commas(totals.blocks_per_layer));
+  line("experts, requests", fmt::format("{}, {}", meta.layout.experts, meta.layout.requests));
+  line("rankings", meta.has_ranking ? "yes" : "no");
+  line("reads", fmt::format("{} ({:.1f} per step and layer, {} of the blocks there are)", with_commas(totals.reads),
+                            statistics.reads_per_step, percent(statistics.density)));
+  const auto [least, most] = std::minmax_element(statistics.overlap_by_layer.begin(), statistics.overlap_by_layer.end());
+  if (least != statistics.overlap_by_layer.end()) {
+    line("overlap", fmt::format("{:.3f} of a step's reads were read in the step before ({:.3f} to {:.3f} by layer)",
+                                statistics.overlap, *least, *most));
+  }
+  line("recent, first", fmt::format("{} of reads in the newest 64 tokens, {} in the first 4",
+                                    percent(statistics.recent_share), percent(statistics.first_share)));
+  std::string windows;
+  for (const auto& [window, blocks] : statistics.working_set) {
+    windows += fmt::format("{}{:.0f} in {}", windows.empty() ? "" : ", ", blocks, window);
+  }
+  line("working set", windows + " decode steps (distinct blocks per layer)");
+  out += "  LRU misses, share of reads, by buffer size\n";
+  out += fmt::format("    {:>18}  {:>9}  {:>16}\n", "blocks per layer", "per layer", "over all layers");
+  for (std::size_t i = 0; i < statistics.lru.capacity_blocks.size(); ++i) {
+    const std::string pooled =
+        i < statistics.lru_pooled.miss_ratio.size() ? percent(statistics.lru_pooled.miss_ratio[i], 2) : "-";
+    out += fmt::format("    {:>18}  {:>9}  {:>16}\n", with_commas(statistics.lru.capacity_blocks[i]),
+                       percent(statistics.lru.miss_ratio[i], 2), pooled);
+  }
+  out += "  reads by decode steps since the block's last read\n";
+  const double reads = static_cast<double>(std::max<std::uint64_t>(1, totals.reads));
+  for (std::size_t i = 0; i < statistics.reuse_distance_steps.size(); ++i) {
+    const std::uint64_t from = std::uint64_t{1} << i;
+    const double share = static_cast<double>(statistics.reuse_distance_steps[i]) / reads;
+    out += fmt::format("    {:>18}  {:>9}  {}\n", i == 0 ? "1" : fmt::format("{} to {}", from, 2 * from - 1),
+                       percent(share, 2), std::string(static_cast<std::size_t>(share * 50 + 0.5), '#'));
+  }
+  out += fmt::format("    {:>18}  {:>9}\n", "never before", percent(static_cast<double>(statistics.first_reads) / reads, 2));
+  return out;
+}
+
+}  // namespace kvplace::cli

@@ -1,0 +1,17 @@
+/// Results as text that a person reads at a glance.
+#pragma once
+
+#include <string>
+
+#include "kvplace/simulate/schedules.h"
+#include "kvplace/trace/statistics.h"
+
+namespace kvplace::cli {
+
+/// What is compared: trace, machine, mode, capacity; a line each, then the notes.
+[[nodiscard]] std::string describe(const TraceReader& trace, const Instance& instance);
+[[nodiscard]] std::string table(const Comparison& comparison, const Instance& instance, int width);
+[[nodiscard]] std::string table(const ScheduleReplay& replay, const Instance& instance, int width);
+[[nodiscard]] std::string table(const TraceStatistics& statistics, const TraceReader& trace);
+
+}  // namespace kvplace::cli

@@ -1,0 +1,38 @@
+#include <memory>
+
+#include "app.h"
+#include "instance_flags.h"
+#include "kvplace/trace/formats.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct ExportFlags {
+  TraceFlags trace;
+  std::string out;
+  std::string format;
+  ExportOptions options;
+};
+
+VerbResult run(const ExportFlags& flags) {
+  KVPLACE_ASSIGN(format, FormatRegistry::instance().find(flags.format));
+  if (format->export_trace == nullptr) {
+    return bad_input("--format " + format->name + " can be imported, not exported");
+  }
+  KVPLACE_ASSIGN(trace, flags.trace.open());
+  KVPLACE_TRY(format->export_trace(trace, flags.out, flags.options, run_context(1)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_export(App& app) {
+  auto flags = std::make_shared<ExportFlags>();
+  CLI::App* verb = app.add_verb("export", "Write a trace in a foreign format", [flags] { return run(*flags); });
+  flags->trace.add_to(*verb);
+  verb->add_option("-o,--out", flags->out, "file to write; .zst or .gz compresses")->required();
+  verb->add_option("--format", flags->format, "fang-csv, fang-moe-csv, topk-npy or oracle-general")->required();
+  verb->add_flag("--ranking", flags->options.ranking, "topk-npy: the rankings instead of the reads");
+}
+
+}  // namespace kvplace::cli

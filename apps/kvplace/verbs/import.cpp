@@ -1,0 +1,76 @@
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "app.h"
+#include "format.h"
+#include "kvplace/base/parse.h"
+#include "kvplace/trace/formats.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct ImportFlags {
+  std::vector<std::string> sources;
+  std::string out;
+  std::string format;
+  std::string prompt_tokens;
+  std::string read_k;
+  std::string block_bytes;
+  ImportOptions options;
+};
+
+Result<std::optional<std::uint32_t>> optional_count(const std::string& flag, const std::string& text) {
+  if (text.empty()) {
+    return std::nullopt;
+  }
+  const Result<std::uint64_t> value = parse_count(text);
+  if (!value || *value > 0xffffffffu) {
+    return bad_input(flag + ": " + in_quotes(text) + " is not a whole number of 0 to 2^32 - 1");
+  }
+  return static_cast<std::uint32_t>(*value);
+}
+
+VerbResult run(const ImportFlags& flags) {
+  ImportOptions options = flags.options;
+  KVPLACE_ASSIGN(prompt_tokens, optional_count("--prompt-tokens", flags.prompt_tokens));
+  KVPLACE_ASSIGN(read_k, optional_count("--read", flags.read_k));
+  options.prompt_tokens = prompt_tokens;
+  options.read_k = read_k;
+  if (!flags.block_bytes.empty()) {
+    KVPLACE_ASSIGN(block_bytes, parse_bytes(flags.block_bytes));
+    options.block_bytes = block_bytes;
+  }
+  KVPLACE_ASSIGN(format, FormatRegistry::instance().find(flags.format));
+  if (format->import_trace == nullptr) {
+    return bad_input("--format " + format->name + " can be exported, not imported");
+  }
+  KVPLACE_ASSIGN(summary, format->import_trace(flags.sources, flags.out, options, run_context(1)));
+  const TraceTotals& totals = summary.totals;
+  KVPLACE_TRY(print(fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n", flags.out,
+                                with_commas(totals.steps), summary.meta.layers, with_commas(totals.reads),
+                                with_commas(totals.blocks_per_layer), with_commas(summary.meta.layout.prompt_tokens),
+                                summary.prompt_tokens_inferred ? " (inferred; --prompt-tokens sets it)" : "")));
+  return kDone;
+}
+
+}  // namespace
+
+void add_import(App& app) {
+  auto flags = std::make_shared<ImportFlags>();
+  CLI::App* verb = app.add_verb("import", "Make a trace (.kvt) of foreign files, plain, .zst or .gz",
+                                [flags] { return run(*flags); });
+  verb->add_option("sources", flags->sources, "files, in order")->required();
+  verb->add_option("-o,--out", flags->out, "trace to write")->required();
+  verb->add_option("--format", flags->format, "fang-csv, fang-moe-csv or topk-npy (kvplace list formats)")->required();
+  verb->add_option("--block-tokens", flags->options.block_tokens, "tokens of a KV page (default: 1)")
+      ->check(CLI::Range(1u, 1u << 28));
+  verb->add_option("--prompt-tokens", flags->prompt_tokens, "tokens before the first decode step (default: inferred)");
+  verb->add_option("--read", flags->read_k, "topk-npy: ids are a ranking, of which the first K were read");
+  verb->add_option("--block-bytes", flags->block_bytes, "bytes of a KV page, kept in the metadata");
+  verb->add_option("--model", flags->options.model, "model preset, kept in the metadata");
+  verb->add_option("--selection", flags->options.selection, "how blocks were selected, kept in the metadata");
+  verb->add_option("--zstd-level", flags->options.writer.zstd_level, "1 to 19 (default: 3)")->check(CLI::Range(1, 19));
+}
+
+}  // namespace kvplace::cli

@@ -1,0 +1,161 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app.h"
+#include "kvplace/base/parse.h"
+#include "kvplace/hardware/hardware.h"
+#include "kvplace/model/model.h"
+#include "kvplace/policy/registry.h"
+#include "kvplace/trace/formats.h"
+
+namespace kvplace::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A listing as JSON, from which the table is drawn too.
+Json list_policies() {
+  Json list = Json::array();
+  for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
+    Json parameters = Json::array();
+    for (const ParameterInfo& p : info.parameters) {
+      parameters.push_back({{"name", p.name}, {"doc", p.doc}, {"unit", p.unit}, {"default", p.default_value},
+                            {"least", p.least}, {"most", p.most}, {"whole", p.whole}});
+    }
+    list.push_back({{"name", info.name}, {"information", to_text(info.information)}, {"doc", info.doc},
+                    {"source", info.source}, {"parameters", std::move(parameters)}});
+  }
+  return list;
+}
+
+template <class T>
+Json fields_of(std::span<const Field<T>> fields, const T& value) {
+  Json json = Json::object();
+  for (const Field<T>& field : fields) {
+    if (const std::string text = field.get(value); !text.empty()) {
+      json[field.key] = text;
+    }
+  }
+  return json;
+}
+
+Result<Json> list_hardware() {
+  Json list = Json::array();
+  for (const std::string& name : hardware_names()) {
+    KVPLACE_ASSIGN(hardware, load_hardware(name));
+    Json entry = fields_of<Hardware>(hardware_fields(), hardware);
+    entry["provenance"] = hardware.provenance;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Result<Json> list_models() {
+  Json list = Json::array();
+  for (const std::string& name : model_names()) {
+    KVPLACE_ASSIGN(model, load_model(name));
+    Json entry = fields_of<Model>(model_fields(), model);
+    entry["provenance"] = model.provenance;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json list_formats() {
+  Json list = Json::array();
+  for (const Format& format : FormatRegistry::instance().formats()) {
+    list.push_back({{"name", format.name}, {"doc", format.doc}, {"import", format.import_trace != nullptr},
+                    {"export", format.export_trace != nullptr}});
+  }
+  return list;
+}
+
+/// "4900GB/s", or "4900GB/s (4500GB/s measured)".
+std::string rate(const Json& entry, const std::string& key) {
+  const std::string spec = entry.value(key, "-");
+  const std::string measured = entry.value(key + "_measured", "");
+  return measured.empty() ? spec : spec + " (" + measured + ")";
+}
+
+std::string table(const std::string& what, const Json& list) {
+  std::string out;
+  if (what == "policies") {
+    for (const Json& p : list) {
+      out += fmt::format("{:<16} {:<10} {}\n", p["name"].get<std::string>(), p["information"].get<std::string>(),
+                         p["doc"].get<std::string>());
+      for (const Json& q : p["parameters"]) {
+        out += fmt::format("{:<16} {:<10}   {} = {}: {} ({}), {} to {}{}\n", "", "", q["name"].get<std::string>(),
+                           format_number(q["default"].get<double>()), q["doc"].get<std::string>(),
+                           q["unit"].get<std::string>(), format_number(q["least"].get<double>()),
+                           format_number(q["most"].get<double>()), q["whole"].get<bool>() ? ", whole" : "");
+      }
+    }
+  } else if (what == "hardware") {
+    out += "Specified figures (measured ones in brackets; --set hardware.figures=measured uses them).\n";
+    out += fmt::format("{:<17} {:>9} {:>22} {:>9} {:>20} {:>22} {:>22}\n", "name", "near", "bandwidth", "far", "bandwidth",
+                       "link read", "link write");
+    for (const Json& h : list) {
+      out += fmt::format("{:<17} {:>9} {:>22} {:>9} {:>20} {:>22} {:>22}\n", h["name"].get<std::string>(),
+                         h.value("near.capacity", "-"), rate(h, "near.bandwidth"), h.value("far.capacity", "-"),
+                         rate(h, "far.bandwidth"), rate(h, "far.link_read"), rate(h, "far.link_write"));
+    }
+  } else if (what == "models") {
+    out += fmt::format("{:<17} {:>6} {:>14} {:>16} {:>14} {:>8}\n", "name", "layers", "KV/token/layer", "weights/step", "weights",
+                       "top-k");
+    for (const Json& m : list) {
+      out += fmt::format("{:<17} {:>6} {:>14} {:>16} {:>14} {:>8}\n", m["name"].get<std::string>(), m.value("layers", "-"),
+                         m.value("kv_bytes_per_token_per_layer", "-"), m.value("weight_bytes_per_layer_per_step", "-"),
+                         m.value("weight_bytes", "-"), m.value("attention.sparse_top_k", "-"));
+    }
+  } else {
+    for (const Json& f : list) {
+      const bool in = f["import"].get<bool>();
+      const bool both = in && f["export"].get<bool>();
+      out += fmt::format("{:<16} {:<14} {}\n", f["name"].get<std::string>(),
+                         both ? "import, export" : (in ? "import" : "export"), f["doc"].get<std::string>());
+    }
+  }
+  return out;
+}
+
+Result<Json> listing(const std::string& what) {
+  if (what == "policies") {
+    return list_policies();
+  }
+  if (what == "hardware") {
+    return list_hardware();
+  }
+  if (what == "models") {
+    return list_models();
+  }
+  if (what == "formats") {
+    return list_formats();
+  }
+  const std::vector<std::string> known{"policies", "hardware", "models", "formats"};
+  return bad_input("kvplace list " + in_quotes(what) + ": there are policies, hardware, models and formats; the nearest is " +
+                   in_quotes(nearest_name(what, known)));
+}
+
+struct ListFlags {
+  std::string what;
+  bool json = false;
+};
+
+VerbResult run(const ListFlags& flags) {
+  KVPLACE_ASSIGN(list, listing(flags.what));
+  KVPLACE_TRY(print(flags.json ? list.dump(2) + "\n" : table(flags.what, list)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_list(App& app) {
+  auto flags = std::make_shared<ListFlags>();
+  CLI::App* verb = app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
+  verb->add_option("what", flags->what, "policies, hardware, models or formats")->required();
+  verb->add_flag("--json", flags->json, "one JSON object, with the source of every figure");
+}
+
+}  // namespace kvplace::cli

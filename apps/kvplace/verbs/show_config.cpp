@@ -1,0 +1,59 @@
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "app.h"
+#include "instance_flags.h"
+#include "kvplace/instance/resolve.h"
+#include "kvplace/simulate/compare.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct ShowConfigFlags {
+  TraceFlags trace;
+  InstanceFlags instance;
+  PolicyFlags policies;
+};
+
+VerbResult run(const ShowConfigFlags& flags) {
+  KVPLACE_ASSIGN(policies, flags.policies.policies(flags.instance));
+  std::string head = "# kvplace compare --config FILE runs this again\n";
+  TraceMeta meta;
+  if (!flags.trace.path().empty()) {
+    KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
+    KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
+    meta = trace.meta();
+    if (policies.empty()) {
+      policies = default_policies(instance);
+    }
+    head += fmt::format("trace = '{}'\n", trace.path());
+  }
+  KVPLACE_ASSIGN(spec, flags.instance.spec(meta));
+  KVPLACE_TRY(validate(spec.hardware, "hardware"));
+  if (spec.model) {
+    KVPLACE_TRY(validate(*spec.model, "model"));
+  }
+  if (!policies.empty()) {
+    head += "policies = [";
+    for (std::size_t i = 0; i < policies.size(); ++i) {
+      head += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", policies[i].text());
+    }
+    head += "]\n";
+  }
+  KVPLACE_TRY(print(head + to_toml(spec)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_show_config(App& app) {
+  auto flags = std::make_shared<ShowConfigFlags>();
+  CLI::App* verb = app.add_verb("show-config", "The resolved configuration as TOML; it runs again with --config",
+                                [flags] { return run(*flags); });
+  flags->trace.add_to(*verb, false);
+  flags->policies.add_to(*verb);
+  flags->instance.add_to(*verb);
+}
+
+}  // namespace kvplace::cli
