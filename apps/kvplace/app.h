@@ -41,6 +41,9 @@ class App {
 /// Writes to stdout; an error if it cannot (a closed pipe, a full disk).
 [[nodiscard]] Status print(const std::string& text);
 
+/// Errors if a verb would write its output over its own input.
+[[nodiscard]] Status check_output(const std::string& input, const std::string& output);
+
 /// A remark on stderr that does not belong to the result.
 void remark(const std::string& text);
 

@@ -9,7 +9,7 @@ namespace kvplace::cli {
 std::string with_commas(std::uint64_t number) {
   std::string digits = std::to_string(number);
   for (std::size_t at = digits.size(); at > 3; at -= 3) {
-    digits.insert(at - 3, ",");
+    digits.insert(at - 3, 1, ',');
   }
   return digits;
 }
@@ -17,7 +17,8 @@ std::string with_commas(std::uint64_t number) {
 namespace {
 
 std::string three_digits(double value) {
-  return value >= 100 ? fmt::format("{:.0f}", value) : (value >= 10 ? fmt::format("{:.1f}", value) : fmt::format("{:.2f}", value));
+  return value >= 100 ? fmt::format("{:.0f}", value)
+                      : (value >= 10 ? fmt::format("{:.1f}", value) : fmt::format("{:.2f}", value));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ struct Flag {
 constexpr Flag kFlags[] = {
     {"--hardware", "hardware", "preset or FILE.toml (default: fang2025, the paper's machine)"},
     {"--model", "model", "preset or FILE.toml (default: what the trace names)"},
-    {"--near-capacity", "options.near_capacity", "near bytes left for KV, like 16GiB (default: near memory less weights)"},
+    {"--near-capacity", "options.near_capacity",
+     "near bytes left for KV, like 16GiB (default: near memory less weights)"},
     {"--near-blocks-per-layer", "options.near_blocks_per_layer", "near capacity as blocks per layer"},
     {"--near-fraction", "options.near_fraction", "near capacity as a share of all blocks, 0 to 1"},
     {"--mode", "options.mode", "inclusive (far has a copy of all) or exclusive"},
@@ -43,8 +44,8 @@ void InstanceFlags::add_to(CLI::App& verb) {
   verb.add_option("--config", config_file_, "TOML file as show-config prints it");
   for (const Flag& flag : kFlags) {
     verb.add_option_function<std::string>(
-            flag.name,
-            [this, &flag](const std::string& text) { flags_.push_back({flag.key, text, flag.name}); }, flag.doc)
+            flag.name, [this, &flag](const std::string& text) { flags_.push_back({flag.key, text, flag.name}); },
+            flag.doc)
         ->group("Instance");
   }
   verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.* as KEY=VALUE; repeatable")
@@ -126,7 +127,7 @@ void TraceFlags::add_to(CLI::App& verb, bool required) {
   verb.add_flag("--recover", recover_, "read the whole chunks of a truncated trace");
 }
 
-Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
+Result<std::string> TraceFlags::path(const InstanceFlags* instance) const {
   std::string path = path_;
   if (path.empty() && instance != nullptr) {
     KVPLACE_ASSIGN(entries, instance->other_config());
@@ -136,6 +137,11 @@ Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
       }
     }
   }
+  return path;
+}
+
+Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
+  KVPLACE_ASSIGN(path, this->path(instance));
   if (path.empty()) {
     return bad_input("no trace is named: give one, like kvplace compare T.kvt");
   }

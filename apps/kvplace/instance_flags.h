@@ -50,7 +50,8 @@ class TraceFlags {
   void add_to(CLI::App& verb, bool required = true);
   /// Opens the trace named by the argument, else by the configuration file.
   [[nodiscard]] Result<TraceReader> open(const InstanceFlags* instance = nullptr) const;
-  [[nodiscard]] const std::string& path() const { return path_; }
+  /// The path named by the argument, else by the configuration file; may be empty.
+  [[nodiscard]] Result<std::string> path(const InstanceFlags* instance) const;
 
  private:
   std::string path_;

@@ -46,8 +46,10 @@ Row row_of(const ReplayResult& result) {
   }
   row.knows = to_text(result.information);
   row.total = result.total;
-  row.hits = result.reads == 0 ? "-" : fmt::format("{:.1f}", 100.0 * static_cast<double>(result.near_reads) /
-                                                                 static_cast<double>(result.reads));
+  row.hits =
+      result.reads == 0
+          ? "-"
+          : fmt::format("{:.1f}", 100.0 * static_cast<double>(result.near_reads) / static_cast<double>(result.reads));
   row.utilization = fmt::format("{:.1f}", 100 * result.aggregate_utilization);
   row.bottleneck = bottleneck_of(result);
   return row;
@@ -73,7 +75,8 @@ std::string draw(const std::vector<Row>& rows, const Bounds& bounds, double toke
   for (const Row& row : rows) {
     const double share = full_bar > 0 ? row.total.value() / full_bar : 0;
     const auto filled = static_cast<std::size_t>(std::min(share, 1.0) * static_cast<double>(bar_width) + 0.5);
-    const std::string ratio = bounds.perfect_split.value() > 0 ? fmt::format("{:.3f}", row.total / bounds.perfect_split) : "-";
+    const std::string ratio =
+        bounds.perfect_split.value() > 0 ? fmt::format("{:.3f}", row.total / bounds.perfect_split) : "-";
     out += fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}  {}\n", row.name, name_width, row.knows,
                        short_time(tokens > 0 ? row.total.value() / tokens : 0), ratio, row.hits, row.utilization,
                        row.bottleneck, bottleneck_width, std::string(filled, '#') + (share > 1 ? ">" : ""));
@@ -95,10 +98,11 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   const double batch = spec.options.batch;
   std::string out;
   const std::string& path = trace.path();
-  out += fmt::format("trace     {}: {} decode steps, {} layers, prompt {}, {} reads of {} blocks ({} tokens)\n",
-                     path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), instance.layers(),
-                     with_commas(instance.layout().prompt_tokens), with_commas(totals.reads),
-                     short_bytes(static_cast<double>(instance.kv_block_bytes().value())), instance.layout().block_tokens);
+  out +=
+      fmt::format("trace     {}: {} decode steps, {} layers, prompt {}, {} reads of {} blocks ({} tokens)\n",
+                  path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), instance.layers(),
+                  with_commas(instance.layout().prompt_tokens), with_commas(totals.reads),
+                  short_bytes(static_cast<double>(instance.kv_block_bytes().value())), instance.layout().block_tokens);
   out += fmt::format("machine   {}: near {}, far {} behind links of {} (read) and {} (write)\n", hardware.name,
                      format_bandwidth(hardware.effective(hardware.near.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.bandwidth)),
@@ -106,10 +110,12 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
                      format_bandwidth(hardware.effective(hardware.far.link_write)));
   const double capacity = static_cast<double>(instance.capacity().value());
   const double per_layer = capacity / static_cast<double>(instance.kv_block_bytes().value()) / instance.layers();
-  out += fmt::format("instance  {}, near capacity {} for KV = {:.4g} of {} blocks per layer, batch {}, weights {} per step\n",
-                     to_text(spec.options.mode), short_bytes(capacity * batch), per_layer,
-                     with_commas(instance.blocks_per_layer()), spec.options.batch,
-                     short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())));
+  out +=
+      fmt::format("instance  {}, near capacity {} for KV = {} of {} blocks per layer, batch {}, weights {} per step\n",
+                  to_text(spec.options.mode), short_bytes(capacity * batch),
+                  per_layer >= instance.blocks_per_layer() ? std::string("all") : fmt::format("{:.4g}", per_layer),
+                  with_commas(instance.blocks_per_layer()), spec.options.batch,
+                  short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())));
   for (const std::string& note : instance.notes()) {
     out += "note      " + note + "\n";
   }
@@ -125,14 +131,20 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
     rows.push_back(std::move(row));
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
-  const double steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
-  std::string out = draw(rows, comparison.bounds, steps * instance.options().batch, width);
+  const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
+  std::string out = draw(rows, comparison.bounds, static_cast<double>(steps) * instance.options().batch, width);
   if (!comparison.complete) {
-    out += fmt::format("\nInterrupted: the first {} of {} decode steps.\n", steps, instance.steps());
+    out += steps == instance.steps() ? std::string("\nInterrupted: what searches found until then.\n")
+                                     : fmt::format("\nInterrupted: the first {} of {} decode steps.\n",
+                                                   with_commas(steps), with_commas(instance.steps()));
   }
-  if (comparison.placement_does_not_matter()) {
-    out += "\nPlacement does not matter here: every policy is within 1 % of the perfect split. Less near capacity, a larger\n"
-           "--batch or less weight traffic would tell policies apart.\n";
+  if (comparison.nothing_to_gain() || (comparison.results.size() > 1 && comparison.placement_does_not_matter())) {
+    out += comparison.nothing_to_gain() ? "\nPlacement does not matter here: every policy is within 1 % of the perfect "
+                                          "split, which nothing can beat.\n"
+                                        : "\nPlacement does not matter here: all policies take the same time within 1 "
+                                          "%. What the perfect split gains is\n"
+                                          "reading from far beside near (--set options.mirrored_reads=split).\n";
+    out += "Less near capacity, a larger --batch or less weight traffic would tell policies apart.\n";
   }
   return out;
 }
@@ -150,7 +162,9 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   const TraceMeta& meta = trace.meta();
   const TraceTotals& totals = trace.totals();
   std::string out = trace.path() + "\n";
-  const auto line = [&out](const std::string& name, const std::string& value) { out += fmt::format("  {:<22}{}\n", name, value); };
+  const auto line = [&out](const std::string& name, const std::string& value) {
+    out += fmt::format("  {:<22}{}\n", name, value);
+  };
   line("model", meta.model.empty() ? "-" : meta.model);
   line("selection", meta.selection.empty() ? "-" : meta.selection);
   line("source", meta.source.empty() ? "-" : meta.source);
@@ -164,7 +178,8 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   line("rankings", meta.has_ranking ? "yes" : "no");
   line("reads", fmt::format("{} ({:.1f} per step and layer, {} of the blocks there are)", with_commas(totals.reads),
                             statistics.reads_per_step, percent(statistics.density)));
-  const auto [least, most] = std::minmax_element(statistics.overlap_by_layer.begin(), statistics.overlap_by_layer.end());
+  const auto [least, most] =
+      std::minmax_element(statistics.overlap_by_layer.begin(), statistics.overlap_by_layer.end());
   if (least != statistics.overlap_by_layer.end()) {
     line("overlap", fmt::format("{:.3f} of a step's reads were read in the step before ({:.3f} to {:.3f} by layer)",
                                 statistics.overlap, *least, *most));
@@ -192,7 +207,8 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
     out += fmt::format("    {:>18}  {:>9}  {}\n", i == 0 ? "1" : fmt::format("{} to {}", from, 2 * from - 1),
                        percent(share, 2), std::string(static_cast<std::size_t>(share * 50 + 0.5), '#'));
   }
-  out += fmt::format("    {:>18}  {:>9}\n", "never before", percent(static_cast<double>(statistics.first_reads) / reads, 2));
+  out += fmt::format("    {:>18}  {:>9}\n", "never before",
+                     percent(static_cast<double>(statistics.first_reads) / reads, 2));
   return out;
 }
 

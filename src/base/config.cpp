@@ -32,7 +32,8 @@ class Flattener {
     } else if (const auto* boolean = node.as_boolean()) {
       text = boolean->get() ? "true" : "false";
     } else {
-      return bad_input(place(node) + ": " + in_quotes(key) + " is a date; only text, numbers and true or false are used");
+      return bad_input(place(node) + ": " + in_quotes(key) +
+                       " is a date; only text, numbers and true or false are used");
     }
     entries.push_back({key, std::move(text), place(node)});
     return {};
@@ -68,7 +69,18 @@ Result<std::vector<ConfigEntry>> parse_toml(std::string_view document, const std
   // The parser recurses for nested values; nothing here nests deeply, and a hostile file should not use up the stack.
   constexpr std::ptrdiff_t kMostBrackets = 1000;
   if (std::count_if(document.begin(), document.end(), [](char c) { return c == '[' || c == '{'; }) > kMostBrackets) {
-    return bad_input(name + ": more than " + std::to_string(kMostBrackets) + " brackets: this is no kvplace configuration");
+    return bad_input(name + ": more than " + std::to_string(kMostBrackets) +
+                     " brackets: this is no kvplace configuration");
+  }
+  constexpr std::ptrdiff_t kMostDotsInALine = 200;
+  for (std::size_t begin = 0; begin < document.size();) {
+    const std::size_t end = std::min(document.find('\n', begin), document.size());
+    const std::string_view line = document.substr(begin, end - begin);
+    if (std::count(line.begin(), line.end(), '.') > kMostDotsInALine) {
+      return bad_input(name + ": a line with more than " + std::to_string(kMostDotsInALine) +
+                       " dots: this is no kvplace configuration");
+    }
+    begin = end + 1;
   }
   toml::table table;
   try {  // the parser's exceptions end here
@@ -87,13 +99,33 @@ Result<ConfigEntry> parse_assignment(std::string_view text) {
   if (equals == std::string_view::npos || equals == 0) {
     return bad_input("--set " + in_quotes(text) + ": write it as KEY=VALUE, like hardware.far.link_read=55GB/s");
   }
-  return ConfigEntry{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)), "--set"};
+  return ConfigEntry{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)), kSetFlag};
 }
 
 ConfigEntry without_prefix(const ConfigEntry& entry, std::string_view prefix) {
   ConfigEntry stripped = entry;
+  stripped.section += stripped.key.substr(0, prefix.size() + 1);
   stripped.key.erase(0, prefix.size() + 1);
   return stripped;
+}
+
+std::string toml_string(std::string_view text) {
+  constexpr std::string_view kHexDigits = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += "\\u00";
+      out += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
 }
 
 }  // namespace kvplace

@@ -80,5 +80,4 @@ Field<T> make_field(std::string key, std::string doc, Access access) {
 }  // namespace kvplace
 
 /// make_field for a member path: KVPLACE_FIELD(Hardware, near.capacity, "bytes of ...").
-#define KVPLACE_FIELD(type, path, doc) \
-  make_field<type>(#path, doc, [](auto& object) -> auto& { return object.path; })
+#define KVPLACE_FIELD(type, path, doc) make_field<type>(#path, doc, [](auto& object) -> auto& { return object.path; })

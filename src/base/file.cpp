@@ -20,7 +20,7 @@ Result<FileHandle> open_for_reading(const std::string& path) {
   if (file == nullptr) {
     return bad_input(path + ": cannot be opened: " + reason());
   }
-  struct stat info {};
+  struct stat info{};
   if (fstat(fileno(file.get()), &info) == 0 && S_ISDIR(info.st_mode)) {
     return bad_input(path + ": is a folder, not a file");
   }
@@ -48,8 +48,7 @@ Result<std::string> read_small_file(const std::string& path) {
 Status read_exactly_at(std::FILE* file, std::uint64_t offset, std::span<std::byte> out, const std::string& path) {
   std::size_t done = 0;
   while (done < out.size()) {
-    const ssize_t got =
-        pread(fileno(file), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    const ssize_t got = pread(fileno(file), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) {
       continue;
     }
@@ -65,7 +64,7 @@ Status read_exactly_at(std::FILE* file, std::uint64_t offset, std::span<std::byt
 }
 
 Result<std::uint64_t> file_size(std::FILE* file, const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (fstat(fileno(file), &info) != 0) {
     return failed(path + ": " + reason());
   }
@@ -100,9 +99,12 @@ Status write_all(std::FILE* file, std::span<const std::byte> data, const std::st
 }
 
 Result<OutputFile> OutputFile::create(const std::string& path) {
+  if (path.empty()) {
+    return bad_input("the output has no name");
+  }
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    return bad_input(path + ": is a folder, not a file");
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return bad_input(path + ": is no ordinary file, so it cannot be replaced by the output");
   }
   std::string temporary = path + ".XXXXXX";
   const int descriptor = mkstemp(temporary.data());

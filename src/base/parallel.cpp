@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -13,7 +14,11 @@ Status run_parallel(std::size_t count, unsigned threads, const std::function<Sta
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < count; i = next++) {
-      statuses[i] = task(i);
+      try {
+        statuses[i] = task(i);
+      } catch (const std::bad_alloc&) {
+        statuses[i] = failed("out of memory");
+      }
     }
   };
   {

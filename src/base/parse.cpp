@@ -28,9 +28,12 @@ constexpr std::array kByteUnits{
     UnitName{"TiB", 1024.0 * 1024 * 1024 * 1024},
 };
 constexpr std::array kBandwidthUnits{
-    UnitName{"B/s", 1},           UnitName{"kB/s", 1e3},
-    UnitName{"MB/s", 1e6},        UnitName{"GB/s", 1e9},
-    UnitName{"TB/s", 1e12},       UnitName{"MiB/s", 1024.0 * 1024},
+    UnitName{"B/s", 1},
+    UnitName{"kB/s", 1e3},
+    UnitName{"MB/s", 1e6},
+    UnitName{"GB/s", 1e9},
+    UnitName{"TB/s", 1e12},
+    UnitName{"MiB/s", 1024.0 * 1024},
     UnitName{"GiB/s", 1024.0 * 1024 * 1024},
 };
 constexpr std::array kTimeUnits{
@@ -50,6 +53,7 @@ constexpr std::array kFlopsUnits{
 
 struct Measure {
   double number;
+  std::string_view digits;  ///< the text of the number
   std::string_view unit;
 };
 
@@ -61,11 +65,12 @@ Result<Measure> split_measure(std::string_view text, std::string_view example) {
   if (!begins_like_a_number || error != std::errc() || !std::isfinite(number)) {
     return bad_input(in_quotes(text) + " is not a number with a unit, like " + std::string(example));
   }
-  std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  const auto length = static_cast<std::size_t>(end - text.data());
+  std::string_view unit = text.substr(length);
   if (unit.size() > 1 && unit.front() == ' ') {
     unit.remove_prefix(1);
   }
-  return Measure{number, unit};
+  return Measure{number, text.substr(0, length), unit};
 }
 
 template <std::size_t n>
@@ -81,27 +86,38 @@ template <std::size_t n>
 Result<double> parse_measure(std::string_view text, const std::array<UnitName, n>& units, std::string_view example) {
   KVPLACE_ASSIGN(measure, split_measure(text, example));
   if (measure.unit.empty()) {
-    return bad_input(in_quotes(text) + " needs a unit: write it like " + std::string(example) + " (" + unit_list(units) + ")");
+    return bad_input(in_quotes(text) + " needs a unit: write it like " + std::string(example) + " (" +
+                     unit_list(units) + ")");
   }
   for (const UnitName& unit : units) {
     if (unit.name == measure.unit) {
       return measure.number * unit.factor;
     }
   }
-  return bad_input(in_quotes(text) + " has an unknown unit " + in_quotes(measure.unit) + ": known are " + unit_list(units));
+  return bad_input(in_quotes(text) + " has an unknown unit " + in_quotes(measure.unit) + ": known are " +
+                   unit_list(units));
 }
 
-/// The value in the largest unit in which it is a short decimal.
+/// The shortest decimal without an exponent that reads back as the same double.
+std::string format_fixed(double value) {
+  std::array<char, 400> buffer{};  // the longest double has 309 digits before the point or 324 behind it
+  const auto [end, error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
+  return std::string(buffer.data(), end);
+}
+
+/// The value in the largest decimal unit that is not larger and in which it reads back the same.
 template <std::size_t n>
 std::string format_measure(double value, const std::array<UnitName, n>& units) {
   const UnitName* best = &units[0];
   for (const UnitName& unit : units) {
     const bool decimal_unit = unit.name.find('i') == std::string_view::npos;
-    if (decimal_unit && unit.factor <= value && unit.factor > best->factor) {
+    const bool exact = value / unit.factor * unit.factor == value;
+    if (decimal_unit && exact && unit.factor <= value && unit.factor > best->factor) {
       best = &unit;
     }
   }
-  return format_number(value / best->factor) + std::string(best->name);
+  return format_fixed(value / best->factor) + std::string(best->name);
 }
 
 }  // namespace
@@ -120,8 +136,14 @@ Result<Bytes> parse_bytes(std::string_view text) {
                      unit_list(kByteUnits));
   }
   const double size = measure.number * factor;
-  if (!(size < 9.2e18)) {
+  const auto whole_factor = static_cast<std::uint64_t>(factor);
+  const Result<std::uint64_t> whole = parse_count(measure.digits);
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  if (whole ? *whole > kMost / whole_factor : !(size < 0x1p63)) {
     return bad_input(in_quotes(text) + " is larger than any memory: the limit is 2^63 bytes");
+  }
+  if (whole) {  // exactly, where a double would round
+    return Bytes(static_cast<std::int64_t>(*whole * whole_factor));
   }
   if (size != std::floor(size)) {
     return bad_input(in_quotes(text) + " is not a whole number of bytes");
@@ -196,10 +218,20 @@ std::string format_flops(Flops work) { return format_measure(work.value(), kFlop
 
 std::string format_seconds(Seconds time) {
   // Times are short: one unit keeps the text exact.
-  return format_number(time.value()) + "s";
+  return format_fixed(time.value()) + "s";
 }
 
 std::string nearest_name(std::string_view name, std::span<const std::string> candidates) {
+  // What was begun rightly is meant; of several, the shortest.
+  const std::string* longer = nullptr;
+  for (const std::string& candidate : candidates) {
+    if (!name.empty() && candidate.starts_with(name) && (longer == nullptr || candidate.size() < longer->size())) {
+      longer = &candidate;
+    }
+  }
+  if (longer != nullptr) {
+    return *longer;
+  }
   std::string best;
   std::size_t best_distance = std::numeric_limits<std::size_t>::max();
   std::vector<std::size_t> row;

@@ -43,14 +43,8 @@ Status add_provenance(const ConfigEntry& entry, std::span<const std::string> kno
     return bad_input(entry.where + ": provenance of unknown key " + in_quotes(key) + "; the nearest known key is " +
                      in_quotes(nearest_name(key, known_keys)));
   }
-  for (const std::string_view kind : {"spec", "measured", "estimated"}) {
-    if (entry.text.starts_with(std::string(kind) + ":")) {
-      provenance[key] = entry.text;
-      return {};
-    }
-  }
-  return bad_input(entry.where + ": provenance of " + key + " begins with neither \"spec:\", \"measured:\" nor " +
-                   "\"estimated:\"");
+  provenance[key] = entry.text;
+  return {};
 }
 
 }  // namespace kvplace

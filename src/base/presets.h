@@ -24,7 +24,7 @@ struct NamedDocument {
 
 [[nodiscard]] std::vector<std::string> document_names(std::span<const EmbeddedFile> presets);
 
-/// Stores a "provenance.KEY" entry after checking that KEY is a field and the text says of what kind the figure is.
+/// Stores a "provenance.KEY" entry after checking that KEY is a field or a group of fields.
 [[nodiscard]] Status add_provenance(const ConfigEntry& entry, std::span<const std::string> known_keys,
                                     std::map<std::string, std::string>& provenance);
 

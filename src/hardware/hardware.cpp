@@ -27,8 +27,8 @@ namespace {
 template <class Access>
 void add_far_fields(std::vector<Field<Hardware>>& fields, const std::string& prefix, Access tier) {
   const auto add = [&](const std::string& key, const std::string& doc, auto member) {
-    fields.push_back(make_field<Hardware>(
-        prefix + key, doc, [tier, member](auto& hardware) -> auto& { return member(tier(hardware)); }));
+    fields.push_back(make_field<Hardware>(prefix + key, doc,
+                                          [tier, member](auto& hardware) -> auto& { return member(tier(hardware)); }));
   };
   add("name", "what the tier is", [](auto& t) -> auto& { return t.name; });
   add("capacity", "bytes it holds", [](auto& t) -> auto& { return t.capacity; });
@@ -66,7 +66,8 @@ Status apply_tier_entry(const ConfigEntry& entry, Hardware& hardware) {
   const std::size_t dot = numbered.key.find('.');
   const Result<std::uint64_t> number = parse_count(std::string_view(numbered.key).substr(0, dot));
   if (!number || dot == std::string::npos || *number >= kMostTiers || *number > hardware.behind_far.size()) {
-    return bad_input(entry.where + ": " + in_quotes(entry.key) + ": further tiers are [[tier]] tables, in order, at most 8");
+    return bad_input(entry.where + ": " + in_quotes(entry.key) +
+                     ": further tiers are [[tier]] tables, in order, at most 8");
   }
   if (*number == hardware.behind_far.size()) {
     hardware.behind_far.emplace_back();
@@ -79,20 +80,20 @@ Status apply_tier_entry(const ConfigEntry& entry, Hardware& hardware) {
 
 Status validate_far(const FarTier& tier, const std::string& where) {
   const auto missing = [&](const std::string& key) {
-    return bad_input(where + ": " + key + " is missing or 0; give it a positive value with its unit");
+    return bad_input(where + "." + key + " is missing or 0; give it a positive value with its unit");
   };
   if (tier.capacity.value() <= 0) {
-    return missing(tier.name + ".capacity");
+    return missing("capacity");
   }
   const auto known = [](const Rate& rate) { return rate.spec.value() > 0 || rate.measured.value() > 0; };
   if (!known(tier.bandwidth)) {
-    return missing(tier.name + ".bandwidth");
+    return missing("bandwidth");
   }
   if (!known(tier.link_read)) {
-    return missing(tier.name + ".link_read");
+    return missing("link_read");
   }
   if (!known(tier.link_write)) {
-    return missing(tier.name + ".link_write");
+    return missing("link_write");
   }
   return {};
 }
@@ -111,21 +112,23 @@ std::span<const Field<Hardware>> hardware_fields() {
   return fields;
 }
 
+std::vector<Field<Hardware>> hardware_fields(const Hardware& hardware) {
+  const std::span<const Field<Hardware>> common = hardware_fields();
+  std::vector<Field<Hardware>> fields(common.begin(), common.end());
+  for (std::size_t i = 0; i < hardware.behind_far.size(); ++i) {
+    add_far_fields(fields, "tier." + std::to_string(i) + ".", [i](auto& h) -> auto& { return h.behind_far[i]; });
+  }
+  return fields;
+}
+
 Status apply_hardware_entry(const ConfigEntry& entry, Hardware& hardware) {
   if (entry.key.starts_with("tier.")) {
     return apply_tier_entry(entry, hardware);
   }
   if (entry.key.starts_with("provenance.")) {
     std::vector<std::string> known;
-    for (const Field<Hardware>& field : hardware_fields()) {
+    for (const Field<Hardware>& field : hardware_fields(hardware)) {
       known.push_back(field.key);
-    }
-    for (std::size_t i = 0; i < hardware.behind_far.size(); ++i) {
-      std::vector<Field<Hardware>> fields;
-      add_far_fields(fields, "tier." + std::to_string(i) + ".", [i](auto& h) -> auto& { return h.behind_far[i]; });
-      for (const Field<Hardware>& field : fields) {
-        known.push_back(field.key);
-      }
     }
     return add_provenance(entry, known, hardware.provenance);
   }
@@ -143,8 +146,8 @@ Status validate(const Hardware& hardware, const std::string& where) {
     return bad_input(where + ": interference must be at least 0 and less than 1");
   }
   KVPLACE_TRY(validate_far(hardware.far, where + ": far"));
-  for (const FarTier& tier : hardware.behind_far) {
-    KVPLACE_TRY(validate_far(tier, where + ": tier"));
+  for (std::size_t i = 0; i < hardware.behind_far.size(); ++i) {
+    KVPLACE_TRY(validate_far(hardware.behind_far[i], where + ": tier." + std::to_string(i)));
   }
   return {};
 }

@@ -25,7 +25,12 @@ Result<Instance> Instance::make(const InstanceSpec& spec, const TraceMeta& meta,
   if (spec.model) {
     KVPLACE_TRY(validate(*spec.model, "model " + spec.model->name));
   }
-  Instance instance(spec, StepTime(spec.hardware, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead));
+  if (spec.options.mirrored_reads == MirroredReads::kSplit && spec.options.mode == Mode::kExclusive) {
+    return bad_input(
+        "options.mirrored_reads=split needs --mode inclusive: in exclusive mode no block is on both sides");
+  }
+  Instance instance(spec,
+                    StepTime(spec.hardware, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead));
   instance.layout_ = meta.layout;
   instance.layers_ = meta.layers;
   instance.steps_ = totals.steps;
@@ -53,8 +58,9 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   }
   if (layout_.experts > 0) {
     if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
-      return bad_input("the trace has expert blocks, but their size is not known: give a --model with "
-                       "experts.bytes_per_expert, or --set model.experts.bytes_per_expert=SIZE");
+      return bad_input(
+          "the trace has expert blocks, but their size is not known: give a --model with "
+          "experts.bytes_per_expert, or --set model.experts.bytes_per_expert=SIZE");
     }
     if (options.batch != 1) {
       return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
@@ -80,7 +86,8 @@ Status Instance::set_sizes(const TraceMeta& meta) {
 
   if (model != nullptr && model->layers != layers_) {
     notes_.push_back("the trace has " + std::to_string(layers_) + " layers, model " + model->name + " has " +
-                     std::to_string(model->layers) + ": sizes per layer are the model's, the number of layers the trace's");
+                     std::to_string(model->layers) +
+                     ": sizes per layer are the model's, the number of layers the trace's");
   }
   const double largest_block = static_cast<double>(std::max(kv_block_, expert_block_).value());
   const double most = largest_block * blocks_per_layer_ * layers_ * options.batch * 4.0 +
@@ -95,7 +102,8 @@ Status Instance::set_sizes(const TraceMeta& meta) {
 
 Status Instance::set_capacity() {
   const InstanceOptions& options = spec_.options;
-  const int given = (options.near_capacity ? 1 : 0) + (options.near_blocks_per_layer ? 1 : 0) + (options.near_fraction ? 1 : 0);
+  const int given =
+      (options.near_capacity ? 1 : 0) + (options.near_blocks_per_layer ? 1 : 0) + (options.near_fraction ? 1 : 0);
   if (given > 1) {
     return bad_input("give only one of --near-capacity, --near-blocks-per-layer and --near-fraction");
   }
@@ -104,7 +112,8 @@ Status Instance::set_capacity() {
     capacity_ = kv_block_ * (std::int64_t{blocks} * layers_);
   } else if (options.near_fraction) {
     const Bytes all = (kv_block_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
-                       expert_block_ * std::int64_t{layout_.experts}) * std::int64_t{layers_};
+                       expert_block_ * std::int64_t{layout_.experts}) *
+                      std::int64_t{layers_};
     capacity_ = Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction));
   } else if (options.near_capacity) {
     capacity_ = Bytes(options.near_capacity->value() / options.batch);
@@ -126,7 +135,8 @@ void Instance::note_what_does_not_fit() {
   const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
   const Bytes far = spec_.hardware.far.capacity;
   if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
-    notes_.push_back("the far tier holds " + format_bytes(far) + ", but a copy of all KV needs " + format_bytes(all_kv));
+    notes_.push_back("the far tier holds " + format_bytes(far) + ", but a copy of all KV needs " +
+                     format_bytes(all_kv));
   }
   const Bytes near = capacity_ * std::int64_t{spec_.options.batch};
   if (near > spec_.hardware.near.capacity) {

@@ -32,7 +32,7 @@ std::string name_of(const std::array<Choice<Enum>, n>& choices, Enum value) {
 }
 
 template <class Enum, std::size_t n>
-Field<InstanceOptions> choice_field(std::string key, std::string doc, Enum InstanceOptions::*member,
+Field<InstanceOptions> choice_field(std::string key, std::string doc, Enum InstanceOptions::* member,
                                     const std::array<Choice<Enum>, n>& choices) {
   Field<InstanceOptions> field;
   field.key = std::move(key);
@@ -54,7 +54,7 @@ Field<InstanceOptions> choice_field(std::string key, std::string doc, Enum Insta
 
 /// A field that may be left unset; `parse` checks range, `format` prints.
 template <class V, class Parse, class Format>
-Field<InstanceOptions> optional_field(std::string key, std::string doc, std::optional<V> InstanceOptions::*member,
+Field<InstanceOptions> optional_field(std::string key, std::string doc, std::optional<V> InstanceOptions::* member,
                                       Parse parse, Format format, bool is_text) {
   Field<InstanceOptions> field;
   field.key = std::move(key);
@@ -79,14 +79,15 @@ Result<double> parse_share(std::string_view text) {
   return share;
 }
 
-Field<InstanceOptions> sized_field(std::string key, std::string doc, std::optional<Bytes> InstanceOptions::*member) {
+Field<InstanceOptions> sized_field(std::string key, std::string doc, std::optional<Bytes> InstanceOptions::* member) {
   return optional_field<Bytes>(std::move(key), std::move(doc), member, parse_bytes, format_bytes, true);
 }
 
 std::vector<Field<InstanceOptions>> make_fields() {
   std::vector<Field<InstanceOptions>> fields;
-  fields.push_back(sized_field("near_capacity", "near bytes left for the KV of all requests; default: the hardware's "
-                                                "near capacity less the model's weights",
+  fields.push_back(sized_field("near_capacity",
+                               "near bytes left for the KV of all requests; default: the hardware's "
+                               "near capacity less the model's weights",
                                &InstanceOptions::near_capacity));
   fields.push_back(optional_field<std::uint32_t>(
       "near_blocks_per_layer", "near capacity as blocks per layer of the trace's request",
@@ -113,10 +114,12 @@ std::vector<Field<InstanceOptions>> make_fields() {
     return {};
   };
   fields.push_back(std::move(batch));
-  fields.push_back(sized_field("block_bytes", "bytes of a KV page; default: model or trace", &InstanceOptions::block_bytes));
+  fields.push_back(
+      sized_field("block_bytes", "bytes of a KV page; default: model or trace", &InstanceOptions::block_bytes));
   fields.push_back(sized_field("weight_bytes_per_step", "weights read in each layer of a decode step; default: model",
                                &InstanceOptions::weight_bytes_per_step));
-  Field<InstanceOptions> weights_near = KVPLACE_FIELD(InstanceOptions, weights_near, "share of the weights that is near");
+  Field<InstanceOptions> weights_near =
+      KVPLACE_FIELD(InstanceOptions, weights_near, "share of the weights that is near");
   weights_near.set = [](InstanceOptions& options, std::string_view text) -> Status {
     KVPLACE_ASSIGN(share, parse_share(text));
     options.weights_near = share;

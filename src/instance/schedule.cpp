@@ -80,9 +80,9 @@ ScheduleWriter::~ScheduleWriter() = default;
 
 Result<ScheduleWriter> ScheduleWriter::create(const std::string& path, const ScheduleMeta& meta) {
   KVPLACE_ASSIGN(file, OutputFile::create(path));
-  const nlohmann::ordered_json json = {{"trace_digest", meta.trace_digest}, {"layers", meta.layers},
-                                       {"steps", meta.steps},               {"blocks_per_layer", meta.blocks_per_layer},
-                                       {"mode", to_text(meta.mode)},        {"made_by", meta.made_by}};
+  const nlohmann::ordered_json json = {
+      {"trace_digest", meta.trace_digest},         {"layers", meta.layers},      {"steps", meta.steps},
+      {"blocks_per_layer", meta.blocks_per_layer}, {"mode", to_text(meta.mode)}, {"made_by", meta.made_by}};
   const std::string text = json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   std::vector<std::byte> head(kMagic.size() + 8);
   std::memcpy(head.data(), kMagic.data(), kMagic.size());
@@ -172,6 +172,9 @@ Status ScheduleReader::State::read_head() {
       std::uint64_t{meta.layers} * meta.blocks_per_layer > 0xffffffffu) {
     return not_a_schedule();
   }
+  if (mode != to_text(Mode::kInclusive) && mode != to_text(Mode::kExclusive)) {
+    return rejected(path + ": its mode " + in_quotes(mode) + " is neither inclusive nor exclusive");
+  }
   meta.mode = mode == to_text(Mode::kExclusive) ? Mode::kExclusive : Mode::kInclusive;
   offset = head.size();
   return {};
@@ -234,6 +237,12 @@ Status ScheduleReader::next(std::vector<BlockIndex>& promote, std::vector<BlockI
     return rejected(s.path + ": a step of it is damaged");
   }
   return {};
+}
+
+Status ScheduleReader::finish() const {
+  const State& s = *state_;
+  KVPLACE_ASSIGN(size, file_size(s.file.get(), s.path));
+  return s.in.at_end() && s.offset == size ? Status() : rejected(s.path + ": goes on after its last step");
 }
 
 }  // namespace kvplace

@@ -12,7 +12,8 @@ std::vector<Field<Model>> make_fields() {
       KVPLACE_FIELD(Model, description, "one line"),
       KVPLACE_FIELD(Model, layers, "layers that have attention"),
       KVPLACE_FIELD(Model, kv_bytes_per_token_per_layer, "KV bytes of one token in one layer; default: from the shape"),
-      KVPLACE_FIELD(Model, weight_bytes_per_layer_per_step, "weights read for one token in one layer, mean over layers"),
+      KVPLACE_FIELD(Model, weight_bytes_per_layer_per_step,
+                    "weights read for one token in one layer, mean over layers"),
       KVPLACE_FIELD(Model, weight_bytes, "all weights; what they take of a memory"),
       KVPLACE_FIELD(Model, flops_per_layer_per_step, "arithmetic of one token in one layer"),
       KVPLACE_FIELD(Model, attention.kind, "gqa (MHA and MQA included) or mla"),
@@ -50,7 +51,8 @@ Status check_ranges(const Model& model, const std::string& where) {
   const Attention& a = model.attention;
   for (const std::uint32_t number : {a.query_heads, a.kv_heads, a.head_dim, a.latent_dim, a.rope_dim}) {
     if (number > kMostOfAnything) {
-      return bad_input(where + ": attention: " + std::to_string(number) + " heads or dimensions is absurd; at most 2^20");
+      return bad_input(where + ": attention: " + std::to_string(number) +
+                       " heads or dimensions is absurd; at most 2^20");
     }
   }
   if (model.layers == 0 || model.layers > 65536) {
@@ -67,9 +69,8 @@ Status check_ranges(const Model& model, const std::string& where) {
 }  // namespace
 
 Bytes kv_bytes_of_shape(const Attention& attention) {
-  const std::int64_t elements =
-      attention.kind == "mla" ? std::int64_t{attention.latent_dim} + attention.rope_dim
-                              : 2 * std::int64_t{attention.kv_heads} * attention.head_dim;
+  const std::int64_t elements = attention.kind == "mla" ? std::int64_t{attention.latent_dim} + attention.rope_dim
+                                                        : 2 * std::int64_t{attention.kv_heads} * attention.head_dim;
   return Bytes(elements * element_bytes(attention.dtype));
 }
 
@@ -100,7 +101,8 @@ Status validate(const Model& model, const std::string& where) {
                      " is none of fp32, fp16, bf16, fp8, int8");
   }
   if (model.kv_bytes_per_token_per_layer.value() <= 0 || model.kv_bytes_per_token_per_layer.value() > kMostKvBytes) {
-    return bad_input(where + ": kv_bytes_per_token_per_layer is missing or absurd; give it a size like \"4KiB\", or the " +
+    return bad_input(where +
+                     ": kv_bytes_per_token_per_layer is missing or absurd; give it a size like \"4KiB\", or the " +
                      "attention's kv_heads and head_dim (gqa) or latent_dim and rope_dim (mla)");
   }
   return {};

@@ -1,22 +1,37 @@
 #include "kvplace/simulate/compare.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "simulate/bounds_visitor.h"
 
 namespace kvplace {
-bool Comparison::placement_does_not_matter() const {
-  constexpr double kNegligible = 0.01;
-  bool any_placement = false;
+namespace {
+
+constexpr double kNegligible = 0.01;
+
+/// The fastest and the slowest placement; ideals are none.
+std::pair<Seconds, Seconds> range_of(const std::vector<ReplayResult>& results) {
+  Seconds fastest(INFINITY);
+  Seconds slowest(0);
   for (const ReplayResult& result : results) {
     if (result.information != Information::kIdeal) {
-      any_placement = true;
-      if (result.total > bounds.perfect_split * (1 + kNegligible)) {
-        return false;
-      }
+      fastest = std::min(fastest, result.total);
+      slowest = std::max(slowest, result.total);
     }
   }
-  return any_placement;
+  return {fastest, slowest};
+}
+
+}  // namespace
+
+bool Comparison::placement_does_not_matter() const {
+  const auto [fastest, slowest] = range_of(results);
+  return slowest.value() > 0 && slowest <= fastest * (1 + kNegligible);
+}
+
+bool Comparison::nothing_to_gain() const {
+  return placement_does_not_matter() && range_of(results).second <= bounds.perfect_split * (1 + kNegligible);
 }
 
 Manifest make_manifest(const TraceReader& trace) {
@@ -50,9 +65,8 @@ Result<Comparison> compare(const TraceReader& trace, const Instance& instance, s
   Comparison comparison;
   comparison.manifest = make_manifest(trace);
   comparison.bounds = bounds.bounds();
-  comparison.complete = std::all_of(results.begin(), results.end(), [&](const ReplayResult& result) {
-    return result.steps == trace.totals().steps;
-  });
+  comparison.complete = std::all_of(results.begin(), results.end(), [](const ReplayResult& r) { return r.complete; });
+  std::erase_if(results, [](const ReplayResult& r) { return r.steps == 0; });
   comparison.results = std::move(results);
   return comparison;
 }

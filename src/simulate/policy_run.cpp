@@ -35,7 +35,9 @@ std::uint32_t PolicyRun::horizon() const {
   return policy != nullptr ? (*policy)->horizon() : 0;
 }
 
-bool PolicyRun::needs_next_reads() const { return result_.information == Information::kOracle && job_.schedule == nullptr; }
+bool PolicyRun::needs_next_reads() const {
+  return result_.information == Information::kOracle && job_.schedule == nullptr;
+}
 
 Error PolicyRun::broken(const std::string& place, const std::string& what) const {
   const bool stored = job_.schedule != nullptr;
@@ -44,7 +46,8 @@ Error PolicyRun::broken(const std::string& place, const std::string& what) const
 }
 
 Error PolicyRun::broken(const StepView& record, const std::string& what) const {
-  return broken("decode step " + std::to_string(record.step.value()) + ", layer " + std::to_string(record.layer.value()), what);
+  return broken(
+      "decode step " + std::to_string(record.step.value()) + ", layer " + std::to_string(record.layer.value()), what);
 }
 
 Status PolicyRun::prepare() {
@@ -60,7 +63,8 @@ Status PolicyRun::start(std::span<const std::uint32_t> first_reads) {
   const Instance& instance = instance_;
   state_.assign(instance.num_blocks(), 0);
   for (std::uint32_t layer = 0; layer < instance.layers(); ++layer) {
-    const auto first = state_.begin() + static_cast<std::ptrdiff_t>(instance.index(LayerIndex(layer), BlockId(0)).value());
+    const auto first =
+        state_.begin() + static_cast<std::ptrdiff_t>(instance.index(LayerIndex(layer), BlockId(0)).value());
     std::fill(first, first + instance.layout().initial_blocks(), kExists);
   }
   if (!instance.uniform()) {
@@ -93,15 +97,18 @@ Status PolicyRun::start(std::span<const std::uint32_t> first_reads) {
       initial_near_ = std::move(chosen);
     }
   } else {
-    std::visit([&]<class P>(std::unique_ptr<P>& policy) {
-      if constexpr (!std::is_same_v<P, OraclePolicy>) {
-        policy->start(context);
-      }
-    }, policy_);
+    std::visit(
+        [&]<class P>(std::unique_ptr<P>& policy) {
+          if constexpr (!std::is_same_v<P, OraclePolicy>) {
+            policy->start(context);
+          }
+        },
+        policy_);
   }
   for (const BlockIndex block : initial_near_) {
     if (block.value() >= state_.size() || state_[block.value()] != kExists) {
-      return tl::unexpected(broken("the start", "block " + std::to_string(block.value()) + " does not exist or is named twice"));
+      return tl::unexpected(
+          broken("the start", "block " + std::to_string(block.value()) + " does not exist or is named twice"));
     }
     state_[block.value()] = kExists | kNear;
     occupied_ += instance.block_bytes(block);
@@ -143,26 +150,28 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   result_.far_reads_by_layer[record.layer.value()] += num_misses_;
 
   Loads loads;
-  Bytes mirrored;
   if (instance_.uniform()) {
     const Bytes size = instance_.kv_block_bytes();
     loads.add(Transfer::kReadNear, size * static_cast<std::int64_t>(num_near));
     loads.add(Transfer::kReadFar, size * static_cast<std::int64_t>(num_misses_));
-    mirrored = size * static_cast<std::int64_t>(num_hits_);
   } else {
-    mirrored = add_reads_in_bytes(record, loads);
+    add_reads_in_bytes(record, loads);
   }
+  const StepTraffic traffic = instance_.traffic(record);
+  // What far could serve as well; a block appended to in this step is read near by rule.
+  const Bytes mirrored = Bytes(loads.on(Channel::kNearMem)) - traffic.reads_appended;
   KVPLACE_TRY(decide(record, window, loads));
   KVPLACE_TRY(apply(record, loads));
-  add_new_kv(record, loads);
+  add_new_kv(record, true, loads);
   clear_marks(record);
-  charge(record, loads, mirrored);
+  charge(record, traffic, loads, mirrored);
   return job_.observer != nullptr ? job_.observer->on_step(record.step, record.layer, decision_) : Status();
 }
 
 void PolicyRun::mark_appended(const StepView& record) {
   written_.clear();
   next_of_written_.clear();
+  written_is_new_.clear();
   was_near_.clear();
   for (std::size_t i = 0; i < record.appended.size(); ++i) {
     const BlockIndex block = instance_.index(record.layer, record.appended[i]);
@@ -171,6 +180,7 @@ void PolicyRun::mark_appended(const StepView& record) {
     was_near_.push_back(state & kNear);
     if ((state & kNear) == 0) {
       written_.push_back(block);
+      written_is_new_.push_back((state & kNewbornMark) != 0 ? 1 : 0);
       if (!record.next_read_appended.empty()) {
         next_of_written_.push_back(record.next_read_appended[i]);
       }
@@ -211,8 +221,7 @@ void PolicyRun::partition_reads(const StepView& record) {
   }
 }
 
-Bytes PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
-  Bytes mirrored;
+void PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
   for (std::size_t i = 0; i < record.reads.size(); ++i) {
     const BlockIndex block = instance_.index(record.layer, record.reads[i]);
     const std::uint8_t state = state_[block.value()];
@@ -224,12 +233,8 @@ Bytes PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
       missed_bytes_[block.value()] = static_cast<std::uint32_t>(std::min<std::int64_t>(size.value(), 0xffffffff));
     } else {
       loads.add(Transfer::kReadNear, size);
-      if ((state & kNear) != 0) {
-        mirrored += size;
-      }
     }
   }
-  return mirrored;
 }
 
 Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, const Loads& loads) {
@@ -243,13 +248,10 @@ Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, co
   input.hits = std::span(hits_).first(num_hits_);
   input.misses = std::span(misses_).first(num_misses_);
   input.written = written_;
+  input.written_is_new = written_is_new_;
   input.ranking = record.ranking;
   input.loads = loads;
-  if (instance_.options().mode == Mode::kInclusive) {
-    const Bytes new_kv = instance_.new_kv_bytes() * static_cast<std::int64_t>(record.appended.size());
-    input.loads.add(Transfer::kWriteNear, new_kv);
-    input.loads.add(Transfer::kWriteFar, new_kv);
-  }
+  add_new_kv(record, false, input.loads);
   input.loads = input.loads * std::int64_t{instance_.options().batch};
   input.loads += instance_.weight_loads();
   if (auto* causal = std::get_if<std::unique_ptr<CausalPolicy>>(&policy_)) {
@@ -282,8 +284,8 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
   }
   for (const BlockIndex block : decision_.promote) {
     if (block.value() >= state_.size() || (state_[block.value()] & (kNear | kExists)) != kExists) {
-      return tl::unexpected(broken(record, "block " + std::to_string(block.value()) +
-                                               " is promoted but is near already or does not exist"));
+      return tl::unexpected(broken(
+          record, "block " + std::to_string(block.value()) + " is promoted but is near already or does not exist"));
     }
     promote(block, loads);
   }
@@ -314,12 +316,13 @@ void PolicyRun::promote(BlockIndex block, Loads& loads) {
   loads.add(Transfer::kPromote, size - read);
 }
 
-void PolicyRun::add_new_kv(const StepView& record, Loads& loads) {
+void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) const {
   const Bytes size = instance_.new_kv_bytes();
   for (std::size_t i = 0; i < record.appended.size(); ++i) {
     const std::uint8_t state = state_[instance_.index(record.layer, record.appended[i]).value()];
     // Exclusive: to the side the block is on; a newborn block is on the side it was put.
-    const bool near = (state & kNewbornMark) != 0 ? (state & kNear) != 0 : was_near_[i] != 0;
+    const bool near_if_new = !decided || (state & kNear) != 0;
+    const bool near = (state & kNewbornMark) != 0 ? near_if_new : was_near_[i] != 0;
     const bool both = instance_.options().mode == Mode::kInclusive;
     if (both || near) {
       loads.add(Transfer::kWriteNear, size);
@@ -340,12 +343,11 @@ void PolicyRun::clear_marks(const StepView& record) {
   }
 }
 
-void PolicyRun::charge(const StepView& record, const Loads& kv_loads, Bytes mirrored) {
+void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, Bytes mirrored) {
   const std::int64_t batch = instance_.options().batch;
   open_loads_ += kv_loads * batch;
   open_loads_ += instance_.weight_loads();
   open_mirrored_ += mirrored * batch;
-  const StepTraffic traffic = instance_.traffic(record);
   result_.read_bytes += traffic.reads.value() * batch + instance_.weight_bytes_per_step().value();
   if (instance_.options().barrier == Barrier::kLayer) {
     close_step(1);
@@ -394,7 +396,8 @@ void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
     // Weights count as the nearest bytes, so far bytes are KV first.
     const Bytes kv = traffic.reads * batch;
     const double far_of_kv = kv.value() == 0 ? 0 : std::min(1.0, far / kv);
-    const auto far_reads = static_cast<std::uint64_t>(std::llround(static_cast<double>(record.reads.size()) * far_of_kv));
+    const auto far_reads =
+        static_cast<std::uint64_t>(std::llround(static_cast<double>(record.reads.size()) * far_of_kv));
     result_.reads += record.reads.size();
     result_.far_reads += far_reads;
     result_.near_reads += record.reads.size() - far_reads;
@@ -415,9 +418,8 @@ ReplayResult PolicyRun::result() const {
     const StepTime& step_time = instance_.step_time();
     result.tokens_per_second = static_cast<double>(result.steps) * instance_.options().batch / seconds;
     result.aggregate_bytes_per_second = static_cast<double>(result.read_bytes) / seconds;
-    result.aggregate_utilization =
-        result.aggregate_bytes_per_second /
-        (step_time.bandwidth(Channel::kNearMem).value() + step_time.far_read_bandwidth().value());
+    result.aggregate_utilization = result.aggregate_bytes_per_second / (step_time.bandwidth(Channel::kNearMem).value() +
+                                                                        step_time.far_read_bandwidth().value());
   }
   return result;
 }

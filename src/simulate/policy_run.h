@@ -37,14 +37,15 @@ class PolicyRun {
   void mark_appended(const StepView& record);
   template <bool with_next_reads>
   void partition_reads(const StepView& record);
-  /// Adds reads of blocks of unequal sizes; returns the bytes of hits.
-  Bytes add_reads_in_bytes(const StepView& record, Loads& loads);
+  /// Adds reads of blocks of unequal sizes.
+  void add_reads_in_bytes(const StepView& record, Loads& loads);
   Status decide(const StepView& record, const SegmentWindow& window, const Loads& loads);
   Status apply(const StepView& record, Loads& loads);
   void promote(BlockIndex block, Loads& loads);
-  void add_new_kv(const StepView& record, Loads& loads);
+  /// `decided`: new blocks are on the side they were put; else they count as near.
+  void add_new_kv(const StepView& record, bool decided, Loads& loads) const;
   void clear_marks(const StepView& record);
-  void charge(const StepView& record, const Loads& kv_loads, Bytes mirrored);
+  void charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, Bytes mirrored);
   void close_step(std::uint32_t layers);
   [[nodiscard]] Error broken(const StepView& record, const std::string& what) const;
   [[nodiscard]] Error broken(const std::string& place, const std::string& what) const;
@@ -52,7 +53,7 @@ class PolicyRun {
   const Instance& instance_;
   ReplayJob job_;
   AnyPolicy policy_;
-  std::vector<std::uint8_t> state_;  // by BlockIndex
+  std::vector<std::uint8_t> state_;          // by BlockIndex
   std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, valid with kMissedMark; only if not uniform
   std::vector<BlockIndex> initial_near_;
   Bytes occupied_;
@@ -67,6 +68,7 @@ class PolicyRun {
   std::vector<std::uint32_t> next_of_hits_;
   std::vector<std::uint32_t> next_of_misses_;
   std::vector<std::uint32_t> next_of_written_;
+  std::vector<std::uint8_t> written_is_new_;
   std::vector<std::uint8_t> was_near_;  // parallel to the appended blocks, before the decision
   Decision decision_;
 

@@ -10,25 +10,6 @@
 namespace kvplace {
 namespace {
 
-/// Replaces a search policy by the member of its family that the search found.
-Status resolve_search(const TraceReader& trace, ReplayJob& job, const RunContext& context) {
-  KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
-  if (info->search == nullptr) {
-    return {};
-  }
-  const Evaluate evaluate = [&](const PolicySpec& candidate) -> Result<Seconds> {
-    const ReplayJob trial{job.instance, candidate};
-    KVPLACE_ASSIGN(results, replay(trace, std::span(&trial, 1), context));
-    if (results.front().steps != trace.totals().steps) {
-      return interrupted("stopped while searching for the best " + info->name);
-    }
-    return results.front().total;
-  };
-  KVPLACE_ASSIGN(found, info->search(job.policy.parameters, job.instance->options().seed, evaluate));
-  job.policy = std::move(found);
-  return {};
-}
-
 class Replayer {
  public:
   Replayer(const TraceReader& trace, std::span<const ReplayJob> jobs, const RunContext& context,
@@ -139,19 +120,63 @@ class Replayer {
 
 }  // namespace
 
+namespace {
+
+/// Runs a search policy; the result is that of its best trial, also if the search was interrupted after it.
+Result<ReplayResult> search(const TraceReader& trace, const ReplayJob& job, const PolicyInfo& info,
+                            const RunContext& context) {
+  ReplayResult best;
+  const Evaluate evaluate = [&](const PolicySpec& candidate) -> Result<Seconds> {
+    const ReplayJob trial{job.instance, candidate};
+    KVPLACE_ASSIGN(results, replay(trace, std::span(&trial, 1), context));
+    ReplayResult& result = results.front();
+    if (result.steps != trace.totals().steps) {
+      return interrupted("stopped while searching for the best " + info.name);
+    }
+    const Seconds time = result.total;
+    if (best.steps == 0 || time < best.total) {
+      best = std::move(result);
+    }
+    return time;
+  };
+  const Result<PolicySpec> found = info.search(job.policy.parameters, job.instance->options().seed, evaluate);
+  if (!found && found.error().kind != ErrorKind::kInterrupted) {
+    return tl::unexpected(found.error());
+  }
+  best.complete = found.has_value();
+  return best;
+}
+
+}  // namespace
+
 Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<const ReplayJob> jobs,
                                          const RunContext& context, std::span<TraceVisitor* const> visitors) {
-  std::vector<ReplayJob> resolved(jobs.begin(), jobs.end());
-  for (ReplayJob& job : resolved) {
+  std::vector<const PolicyInfo*> infos;
+  std::vector<ReplayJob> one_pass;
+  for (const ReplayJob& job : jobs) {
+    infos.push_back(nullptr);
     if (job.schedule == nullptr) {
-      KVPLACE_TRY(resolve_search(trace, job, context));
+      KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
+      infos.back() = info;
+    }
+    if (infos.back() == nullptr || infos.back()->search == nullptr) {
+      one_pass.push_back(job);
     }
   }
-  Replayer replayer(trace, resolved, context, visitors);
+  Replayer replayer(trace, one_pass, context, visitors);
   KVPLACE_TRY(replayer.run());
-  std::vector<ReplayResult> results = replayer.results();
+  std::vector<ReplayResult> results;
+  std::vector<ReplayResult> of_pass = replayer.results();
+  auto next_of_pass = of_pass.begin();
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    results[i].found_by = jobs[i].policy.name;
+    if (infos[i] != nullptr && infos[i]->search != nullptr) {
+      KVPLACE_ASSIGN(found, search(trace, jobs[i], *infos[i], context));
+      results.push_back(std::move(found));
+    } else {
+      results.push_back(std::move(*next_of_pass++));
+      results.back().complete = results.back().steps == trace.totals().steps;
+    }
+    results.back().found_by = jobs[i].policy.name;
   }
   return results;
 }

@@ -36,7 +36,7 @@ Json json_of_fields(std::span<const Field<T>> fields, const T& value) {
 Json json_of(const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
   Json json;
-  json["hardware"] = json_of_fields<Hardware>(hardware_fields(), spec.hardware);
+  json["hardware"] = json_of_fields<Hardware>(hardware_fields(spec.hardware), spec.hardware);
   json["model"] = spec.model ? json_of_fields<Model>(model_fields(), *spec.model) : Json(nullptr);
   json["options"] = json_of_fields<InstanceOptions>(option_fields(), spec.options);
   json["layers"] = instance.layers();
@@ -52,14 +52,14 @@ Json json_of(const Instance& instance) {
 }
 
 /// gap_to_bound is to the certified bound, which is not known here.
-Json json_of(const ReplayResult& result) {
+Json json_of(const ReplayResult& result, const Bounds& bounds, const std::string& information) {
   Json json;
   json["policy"] = result.found_by;
   json["parameters"] = result.policy.parameters;
   if (result.policy.name != result.found_by) {
     json["found"] = result.policy.text();
   }
-  json["information"] = to_text(result.information);
+  json["information"] = information;
   json["steps"] = result.steps;
   json["total_s"] = result.total.value();
   json["tokens_per_s"] = result.tokens_per_second;
@@ -77,6 +77,8 @@ Json json_of(const ReplayResult& result) {
   json["aggregate_gb_per_s"] = result.aggregate_bytes_per_second / 1e9;
   json["aggregate_utilization"] = result.aggregate_utilization;
   json["gap_to_bound"] = nullptr;
+  const double split = bounds.perfect_split.value();
+  json["gap_to_perfect_split"] = split > 0 ? Json(result.total.value() / split - 1) : Json(nullptr);
   json["far_reads_by_layer"] = result.far_reads_by_layer;
   Json bottlenecks = Json::object();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
@@ -86,12 +88,12 @@ Json json_of(const ReplayResult& result) {
   return json;
 }
 
-Json json_of(const Bounds& bounds) {
+Json json_of(const Bounds& bounds, Mode mode) {
   Json json;
   json["perfect_split_s"] = bounds.perfect_split.value();
   json["all_near_s"] = bounds.all_near.value();
   json["certified_s"] = nullptr;
-  json["certified_mode"] = nullptr;
+  json["certified_mode"] = to_text(mode);
   return json;
 }
 
@@ -112,12 +114,11 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   json["manifest"] = json_of(comparison.manifest);
   json["instance"] = json_of(instance);
   json["status"] = comparison.complete ? "complete" : "interrupted";
-  json["bounds"] = json_of(comparison.bounds);
-  json["bounds"]["certified_mode"] = to_text(instance.options().mode);
+  json["bounds"] = json_of(comparison.bounds, instance.options().mode);
   json["placement_matters"] = !comparison.placement_does_not_matter();
   json["results"] = Json::array();
   for (const ReplayResult& result : comparison.results) {
-    json["results"].push_back(json_of(result));
+    json["results"].push_back(json_of(result, comparison.bounds, to_text(result.information)));
   }
   return text_of(json);
 }
@@ -127,8 +128,9 @@ std::string to_json(const ReplayResult& result, const Bounds& bounds, const Mani
   Json json;
   json["manifest"] = json_of(manifest);
   json["instance"] = json_of(instance);
-  json["bounds"] = json_of(bounds);
-  json["result"] = json_of(result);
+  json["status"] = result.steps == instance.steps() ? "complete" : "interrupted";
+  json["bounds"] = json_of(bounds, instance.options().mode);
+  json["result"] = json_of(result, bounds, "stored");
   return text_of(json);
 }
 

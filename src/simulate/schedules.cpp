@@ -29,13 +29,31 @@ class StoredDecisions final : public DecisionSource {
   ScheduleReader& reader_;
 };
 
+/// A recovered trace has no digest by which a schedule could know it again.
+Status check_whole(const TraceReader& trace) {
+  if (trace.recovered()) {
+    return bad_input(trace.path() + ": is truncated; schedules need a whole trace, so make it anew");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& instance, const PolicySpec& policy,
                                      const std::string& path, const RunContext& context) {
+  KVPLACE_TRY(check_whole(trace));
   KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
   if (info->information == Information::kIdeal) {
     return bad_input("policy " + policy.name + " is a figure of merit, not a placement: it has no schedule");
+  }
+  PolicySpec resolved = policy;
+  if (info->search != nullptr) {
+    const ReplayJob job{&instance, policy};
+    KVPLACE_ASSIGN(found, replay(trace, std::span(&job, 1), context));
+    if (!found.front().complete) {
+      return interrupted("stopped while searching for the best " + policy.name + "; " + path + " is not written");
+    }
+    resolved = found.front().policy;
   }
   ScheduleMeta meta;
   meta.trace_digest = trace.totals().digest;
@@ -43,10 +61,10 @@ Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& i
   meta.steps = instance.steps();
   meta.blocks_per_layer = instance.blocks_per_layer();
   meta.mode = instance.options().mode;
-  meta.made_by = policy.text();
+  meta.made_by = resolved.text();
   KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, meta));
   Recorder recorder(writer);
-  const ReplayJob job{&instance, policy, nullptr, &recorder};
+  const ReplayJob job{&instance, resolved, nullptr, &recorder};
   KVPLACE_ASSIGN(results, replay(trace, std::span(&job, 1), context));
   if (results.front().steps != instance.steps()) {
     return interrupted("stopped before the schedule was complete; " + path + " is not written");
@@ -57,6 +75,7 @@ Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& i
 
 Result<ScheduleReplay> replay_schedule(const TraceReader& trace, const std::string& path, const Instance& instance,
                                        const RunContext& context) {
+  KVPLACE_TRY(check_whole(trace));
   KVPLACE_ASSIGN(reader, ScheduleReader::open(path));
   const ScheduleMeta& meta = reader.meta();
   if (meta.trace_digest != trace.totals().digest) {
@@ -75,6 +94,9 @@ Result<ScheduleReplay> replay_schedule(const TraceReader& trace, const std::stri
   TraceVisitor* const visitors[] = {&bounds};
   const ReplayJob job{&instance, {meta.made_by, {}}, &decisions, nullptr};
   KVPLACE_ASSIGN(results, replay(trace, std::span(&job, 1), context, visitors));
+  if (results.front().complete) {
+    KVPLACE_TRY(reader.finish());
+  }
   return ScheduleReplay{std::move(results.front()), bounds.bounds()};
 }
 

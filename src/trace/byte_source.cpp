@@ -62,7 +62,7 @@ class ByteSource::Input {
   void consume(std::size_t count) { stored_ = stored_.subspan(count); }
 
  private:
-  static constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
+  static constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 
   Result<std::size_t> read_file(std::span<std::byte> out) {
     const std::size_t count = std::fread(out.data(), 1, out.size(), file_.get());
@@ -222,13 +222,13 @@ Result<std::size_t> ByteSource::read_fully(std::span<std::byte> out) {
 }
 
 Status LineReader::fill() {
-  constexpr std::size_t kStepBytes = std::size_t{1} << 20;
+  constexpr std::size_t kStepBytes = std::size_t{64} << 10;
   if (begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
   }
-  if (end_ + 1 >= buffer_.size()) {
+  if (end_ >= buffer_.size() / 2) {
     buffer_.resize(std::max(2 * buffer_.size(), kStepBytes));
   }
   const auto room = std::as_writable_bytes(std::span(buffer_).subspan(end_, buffer_.size() - 1 - end_));
@@ -242,7 +242,8 @@ Result<bool> LineReader::next(std::string_view& line) {
   std::size_t searched = 0;
   const void* newline = nullptr;
   while (true) {
-    newline = begin_ == end_ ? nullptr : std::memchr(buffer_.data() + begin_ + searched, '\n', end_ - begin_ - searched);
+    const char* const from = buffer_.data() + begin_ + searched;
+    newline = begin_ == end_ ? nullptr : std::memchr(from, '\n', end_ - begin_ - searched);
     if (newline != nullptr || at_end_) {
       break;
     }

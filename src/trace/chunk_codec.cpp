@@ -21,9 +21,7 @@ void put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> asc
   }
 }
 
-std::size_t varint_size(std::uint64_t value) {
-  return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
-}
+std::size_t varint_size(std::uint64_t value) { return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7; }
 
 std::size_t gaps_size(std::span<const std::uint32_t> ascending) {
   std::size_t size = 0;
@@ -164,9 +162,9 @@ struct ReadSet {
 
   void toggle(std::uint32_t id) {
     std::uint64_t& word = words[id / 64];
-    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
-    count += (word & bit) != 0 ? std::uint64_t(-1) : 1;
-    word ^= bit;
+    // Without a branch: whether an id enters or leaves cannot be predicted.
+    count += 1 - 2 * (word >> (id % 64) & 1);
+    word ^= std::uint64_t{1} << (id % 64);
     used_words = std::max<std::size_t>(used_words, id / 64 + 1);
   }
 
@@ -313,8 +311,7 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
       if (!decode_appended(appended_in, num_blocks, previous_appended, segment.appended_)) {
         return damaged("appended blocks");
       }
-      if (meta.has_ranking &&
-          !decode_ranking(ranking_in, num_blocks, previous_ranking[layer], segment.ranking_)) {
+      if (meta.has_ranking && !decode_ranking(ranking_in, num_blocks, previous_ranking[layer], segment.ranking_)) {
         return damaged("rankings");
       }
       if (meta.has_read_bytes) {
@@ -326,8 +323,8 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
           segment.read_bytes_.push_back(static_cast<std::uint32_t>(size));
         }
       }
-      segment.begin_.push_back({static_cast<std::size_t>(out - segment.reads_.data()), segment.appended_.size(),
-                                segment.ranking_.size()});
+      segment.begin_.push_back(
+          {static_cast<std::size_t>(out - segment.reads_.data()), segment.appended_.size(), segment.ranking_.size()});
     }
   }
   for (const VarintReader& stream : streams) {

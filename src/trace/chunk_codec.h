@@ -34,9 +34,9 @@ class ChunkEncoder {
   bool has_ranking_;
   bool has_read_bytes_;
   std::uint64_t num_reads_ = 0;
-  std::vector<std::vector<BlockId>> previous_reads_;                ///< by layer
-  std::vector<std::vector<std::uint32_t>> previous_rank_;           ///< by layer: block -> rank + 1
-  std::vector<std::vector<BlockId>> previous_ranking_;              ///< by layer
+  std::vector<std::vector<BlockId>> previous_reads_;       ///< by layer
+  std::vector<std::vector<std::uint32_t>> previous_rank_;  ///< by layer: block -> rank + 1
+  std::vector<std::vector<BlockId>> previous_ranking_;     ///< by layer
   std::uint32_t previous_appended_ = 0;
   std::vector<std::uint32_t> toggled_;
   std::vector<std::uint8_t> reads_;

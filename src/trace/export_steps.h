@@ -28,9 +28,8 @@ Status for_each_step(const TraceReader& trace, const char* what, const RunContex
 [[nodiscard]] inline Status require_plain_pages(const TraceReader& trace, const std::string& format) {
   const BlockLayout& layout = trace.meta().layout;
   if (layout.experts > 0 || layout.requests > 1) {
-    return bad_input(trace.path() + ": has " +
-                     (layout.experts > 0 ? "expert blocks" : std::to_string(layout.requests) + " requests") + ", which " +
-                     format + " cannot hold; export it as fang-moe-csv");
+    const std::string what = layout.experts > 0 ? "expert blocks" : std::to_string(layout.requests) + " requests";
+    return bad_input(trace.path() + ": has " + what + ", which " + format + " cannot hold; export it as fang-moe-csv");
   }
   return {};
 }

@@ -83,8 +83,7 @@ Status check_exists(std::uint32_t page, std::uint32_t token, std::uint32_t promp
   return bad_input(source.place() + ": block " + std::to_string(page) + " is read before it exists: with " +
                    std::to_string(prompt_tokens) + " prompt tokens and " + std::to_string(block_tokens) +
                    " tokens per block the last block by then is " + std::to_string(last) +
-                   "; give --prompt-tokens of at least " +
-                   std::to_string(least_prompt_for(page, token, block_tokens)) +
+                   "; give --prompt-tokens of at least " + std::to_string(least_prompt_for(page, token, block_tokens)) +
                    ", leave it out so that it is inferred, or mend --block-tokens");
 }
 
@@ -145,7 +144,8 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
   TraceMeta meta;
   meta.layers = found.layers;
   meta.layout.experts = found.experts;
-  meta.layout.requests = found.requests;
+  const bool has_pages = found.has_kv || options.prompt_tokens;
+  meta.layout.requests = has_pages ? found.requests : 1;
   meta.layout.block_tokens = options.block_tokens;
   meta.has_ranking = rules.may_be_ranked && (options.read_k || found.is_unsorted);
   meta.block_bytes = options.block_bytes;
@@ -159,7 +159,7 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
   }
   meta.layout.prompt_tokens = options.prompt_tokens.value_or(static_cast<std::uint32_t>(found.least_prompt));
   std::uint64_t blocks = found.experts;
-  if (found.has_kv || options.prompt_tokens) {
+  if (has_pages) {
     blocks += (last_page(meta.layout.prompt_tokens, found.last_token, options.block_tokens) + 1) * found.requests;
   }
   if (blocks > kvt::kMostBlocksPerLayer || blocks * found.layers > kvt::kMostBlocks) {
@@ -182,8 +182,7 @@ class RowWriter {
 
   Status add(const SourceRecord& record, const RowPlace& place, const RecordSource& source) {
     if (place.step >= found_.steps || place.layer >= found_.layers || place.request >= found_.requests ||
-        place.token > found_.last_token ||
-        (!record.experts.empty() && largest(record.experts) >= found_.experts) ||
+        place.token > found_.last_token || (!record.experts.empty() && largest(record.experts) >= found_.experts) ||
         (!record.kv.empty() && !has_pages_)) {
       return changed(source);
     }

@@ -35,8 +35,9 @@ class RecordSource {
 struct ImportRules {
   /// Reads the head of the file; errors name it.
   Result<std::unique_ptr<RecordSource>> (*open)(const std::string& path) = nullptr;
-  /// Rows name their query. The first decode step of a query may have any number, and a query that begins again at 0 in
-  /// a further file is another one. Without queries the first decode step is 0, and a further file may begin again at 0.
+  /// Rows name their query. The first decode step of a query may have any number, and a query that begins again at 0
+  /// in a further file is another one. Without queries the first decode step is 0, and a further file may begin again
+  /// at 0, which goes on with the decode steps of the trace.
   bool has_queries = false;
   /// The order of a row's KV ids may be a ranking (ImportOptions::read_k).
   bool may_be_ranked = false;

@@ -21,9 +21,9 @@ inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint32_t kChunkMagic = 0x4b4e4843;   // "CHNK"
 inline constexpr std::uint32_t kFooterMagic = 0x544f4f46;  // "FOOT"
 
-inline constexpr std::size_t kPreambleBytes = 8 + 4 + 4;      // magic, version, length of the metadata
+inline constexpr std::size_t kPreambleBytes = 8 + 4 + 4;  // magic, version, length of the metadata
 inline constexpr std::size_t kChunkHeaderBytes = 4 * 4 + 3 * 8 + 8;
-inline constexpr std::size_t kTrailerBytes = 8 + 8;           // offset of the footer, end magic
+inline constexpr std::size_t kTrailerBytes = 8 + 8;  // offset of the footer, end magic
 inline constexpr std::size_t kFooterEntryBytes = 8 + 4 + 4 + 8;
 inline constexpr std::size_t kFooterTotalsBytes = 4 + 4 + 8 + 16;
 

@@ -39,8 +39,7 @@ class DistanceEncoder {
 class DistanceDecoder {
  public:
   /// `count` distances are encoded in `data`.
-  DistanceDecoder(std::span<const std::byte> data, std::size_t count)
-      : near_(data.data()), far_(data.data() + count) {}
+  DistanceDecoder(std::span<const std::byte> data, std::size_t count) : near_(data.data()), far_(data.data() + count) {}
 
   std::uint32_t next_read_after(std::uint32_t step) {
     const auto code = std::to_integer<std::uint8_t>(*near_++);

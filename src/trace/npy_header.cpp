@@ -65,9 +65,7 @@ class PythonReader {
   }
 
  private:
-  void skip_spaces() {
-    rest_.remove_prefix(std::min(rest_.size(), rest_.find_first_not_of(" \t\r\n")));
-  }
+  void skip_spaces() { rest_.remove_prefix(std::min(rest_.size(), rest_.find_first_not_of(" \t\r\n"))); }
   bool digits(std::uint64_t& value) {
     skip_spaces();
     constexpr std::size_t kMostDigits = 18;
@@ -127,7 +125,9 @@ Result<NpyHeader> parse_npy_dictionary(std::string_view text) {
 }
 
 Result<NpyHeader> read_npy_header(ByteSource& source) {
-  const auto cut_off = [&source] { return bad_input(source.path() + ": ends within its header; copy or make it anew"); };
+  const auto cut_off = [&source] {
+    return bad_input(source.path() + ": ends within its header; copy or make it anew");
+  };
   std::array<std::byte, kMagic.size() + kVersionBytes> start{};
   KVPLACE_ASSIGN(got, source.read_fully(start));
   const std::string_view found(reinterpret_cast<const char*>(start.data()), got);

@@ -69,7 +69,8 @@ Status TraceReader::State::read_head() {
 
 Status TraceReader::State::read_footer() {
   const auto truncated = [this] {
-    return bad_input(path + ": is truncated (its end is missing); make it anew, or read its whole chunks with --recover");
+    return bad_input(path +
+                     ": is truncated (its end is missing); make it anew, or read its whole chunks with --recover");
   };
   if (size < first_chunk + kvt::kTrailerBytes) {
     return truncated();
@@ -102,7 +103,8 @@ Status TraceReader::State::read_footer() {
   get(magic);
   get(num_chunks);
   const std::span<const std::byte> body(footer.data(), footer.size() - 8);
-  if (magic != kvt::kFooterMagic || load_little_endian<std::uint64_t>(footer.data() + body.size()) != kvt::checksum(body) ||
+  if (magic != kvt::kFooterMagic ||
+      load_little_endian<std::uint64_t>(footer.data() + body.size()) != kvt::checksum(body) ||
       num_chunks != (footer.size() - kFixedBytes) / kvt::kFooterEntryBytes) {
     return damaged();
   }
@@ -204,8 +206,9 @@ Result<Segment> TraceReader::chunk(std::size_t index) const {
   const kvt::ChunkPlace& place = state_->chunks[index];
   const auto damaged = [&](const std::string& why) {
     return bad_input(state_->path + ": chunk " + std::to_string(index) + " (decode steps " +
-                     std::to_string(place.first_step) + " to " + std::to_string(place.first_step + place.num_steps - 1) +
-                     "): " + why + "; the file is damaged, make it anew");
+                     std::to_string(place.first_step) + " to " +
+                     std::to_string(place.first_step + place.num_steps - 1) + "): " + why +
+                     "; the file is damaged, make it anew");
   };
   const Result<kvt::ChunkHeader> header = state_->chunk_header(place.offset);
   if (!header) {

@@ -12,7 +12,7 @@ namespace kvplace {
 
 /// Where a row belongs in the trace.
 struct RowPlace {
-  std::uint32_t step = 0;     ///< decode step of the trace
+  std::uint32_t step = 0;  ///< decode step of the trace
   std::uint32_t layer = 0;
   std::uint32_t request = 0;  ///< queries in order of their first row
   std::uint32_t token = 0;    ///< decode step of the request, from 0

@@ -60,12 +60,12 @@ class RecencyList {
   void occupy(std::size_t begin, std::size_t end);
   void renumber();
 
-  std::vector<std::uint32_t> slot_;    ///< by block
-  std::vector<std::uint64_t> used_;    ///< a bit per slot
-  std::vector<std::uint32_t> tree_;    ///< Fenwick tree of used slots by word; changes are modulo 2^32
-  std::vector<std::uint32_t> vacated_; ///< scratch
-  std::size_t next_slot_ = 0;          ///< slots from here on are free
-  std::uint32_t size_ = 0;             ///< blocks in the list
+  std::vector<std::uint32_t> slot_;     ///< by block
+  std::vector<std::uint64_t> used_;     ///< a bit per slot
+  std::vector<std::uint32_t> tree_;     ///< Fenwick tree of used slots by word; changes are modulo 2^32
+  std::vector<std::uint32_t> vacated_;  ///< scratch
+  std::size_t next_slot_ = 0;           ///< slots from here on are free
+  std::uint32_t size_ = 0;              ///< blocks in the list
   DistanceHistogram distances_;
 };
 

@@ -1,7 +1,9 @@
 #include "kvplace/trace/statistics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string>
 
 #include "base/parallel.h"
 #include "trace/stack_distance.h"
@@ -172,8 +174,8 @@ TraceStatistics Gatherer::finish() const {
 Result<TraceStatistics> compute_statistics(const TraceReader& trace, const RunContext& context) {
   const std::uint64_t blocks = std::uint64_t{trace.meta().layers} * trace.totals().blocks_per_layer;
   if (blocks > RecencyList::kMostBlocks) {
-    return bad_input(trace.path() + ": has " + std::to_string(blocks) + " blocks over all layers; statistics reach to " +
-                     std::to_string(RecencyList::kMostBlocks) + "; split it by layers");
+    return bad_input(trace.path() + ": has " + std::to_string(blocks) + " blocks over all layers, more than the " +
+                     std::to_string(RecencyList::kMostBlocks) + " that statistics can hold; split it by layers");
   }
   if (context.progress != nullptr) {
     context.progress->start("measuring locality", trace.totals().reads, "reads");

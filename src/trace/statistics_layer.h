@@ -77,8 +77,8 @@ class TokenStatistics {
 
   BlockLayout layout_;
   std::vector<Request> requests_;
-  std::uint64_t first_end_ = 0;               ///< pages of the first tokens have lower ids
-  std::uint64_t least_recent_ = 0;            ///< no id below is of a recent page
+  std::uint64_t first_end_ = 0;     ///< pages of the first tokens have lower ids
+  std::uint64_t least_recent_ = 0;  ///< no id below is of a recent page
   std::size_t appends_since_least_ = 0;
   std::uint64_t kv_reads_ = 0;
   std::uint64_t recent_reads_ = 0;

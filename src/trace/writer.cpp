@@ -14,7 +14,12 @@ namespace kvplace {
 
 struct TraceWriter::State {
   State(OutputFile out, const TraceMeta& the_meta, const TraceWriterOptions& the_options)
-      : file(std::move(out)), meta(the_meta), options(the_options), encoder(the_meta), digest(the_meta), exists(the_meta.layers) {
+      : file(std::move(out)),
+        meta(the_meta),
+        options(the_options),
+        encoder(the_meta),
+        digest(the_meta),
+        exists(the_meta.layers) {
     for (std::vector<bool>& layer : exists) {
       layer.assign(meta.layout.initial_blocks(), true);
     }
@@ -79,10 +84,11 @@ Status TraceWriter::State::check(const StepView& record) {
   for (const std::span<const BlockId> ids : {record.reads, record.ranking}) {
     const auto unknown = std::find_if_not(ids.begin(), ids.end(), known);
     if (unknown != ids.end()) {
-      return bad_input(place(record) + ": block " + std::to_string(unknown->value()) +
-                       " is read before it exists (neither in the prompt nor appended so far): are the prompt tokens (" +
-                       std::to_string(meta.layout.prompt_tokens) + ") and block tokens (" +
-                       std::to_string(meta.layout.block_tokens) + ") right?");
+      return bad_input(
+          place(record) + ": block " + std::to_string(unknown->value()) +
+          " is read before it exists (neither in the prompt nor appended so far): are the prompt tokens (" +
+          std::to_string(meta.layout.prompt_tokens) + ") and block tokens (" +
+          std::to_string(meta.layout.block_tokens) + ") right?");
     }
   }
   ranked.assign(record.ranking.empty() ? 0 : layer.size(), false);

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "app.h"
@@ -26,14 +27,19 @@ VerbResult run(unsigned threads) {
   KVPLACE_ASSIGN(instance, Instance::make(spec, trace.meta(), trace.totals()));
   KVPLACE_ASSIGN(comparison, compare(trace, instance, default_policies(instance), run_context(threads)));
   std::string text =
-      "SmolLM2-135M reading a Sherlock Holmes story (a captured trace, see data/README.md): in each of 30 layers every\n"
-      "new token attends to the 64 pages of 16 tokens that matter most, and near memory holds only some of all pages.\n\n";
+      "SmolLM2-135M reading a Sherlock Holmes story (a captured trace, see data/README.md): in each of 30 layers "
+      "every\n"
+      "new token attends to the 64 pages of 16 tokens that matter most, and near memory holds only some of all "
+      "pages.\n\n";
   text += describe(trace, instance) + "\n" + table(comparison, instance, terminal_width());
   text += fmt::format(
-      "\nRead it so: x split is the time over that of a perfect split, which no placement can beat; hit % are reads served\n"
-      "near; util % is the share of both sides' bandwidth in use; the bottleneck is the slowest channel and its share of steps.\n"
-      "Next: kvplace compare {} --near-blocks-per-layer 128 --policy lru --policy belady-global\n",
-      path);
+      "\nRead it so: x split is the time over that of a perfect split, which no placement can beat; hit % are reads "
+      "served\n"
+      "near; util % is the share of both sides' bandwidth in use; the bottleneck is the slowest channel and its share "
+      "of steps.\n"
+      "Next, with more near memory: kvplace compare {} --hardware h100-sxm-pcie5 --weight-bytes-per-step 0 "
+      "--near-blocks-per-layer 128\n",
+      std::filesystem::proximate(path).string());
   KVPLACE_TRY(print(text));
   return comparison.complete ? kDone : kLimitReached;
 }

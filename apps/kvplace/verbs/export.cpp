@@ -20,6 +20,7 @@ VerbResult run(const ExportFlags& flags) {
     return bad_input("--format " + format->name + " can be imported, not exported");
   }
   KVPLACE_ASSIGN(trace, flags.trace.open());
+  KVPLACE_TRY(check_output(trace.path(), flags.out));
   KVPLACE_TRY(format->export_trace(trace, flags.out, flags.options, run_context(1)));
   return kDone;
 }

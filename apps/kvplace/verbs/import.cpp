@@ -1,10 +1,12 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "app.h"
 #include "format.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/model/model.h"
 #include "kvplace/trace/formats.h"
 
 namespace kvplace::cli {
@@ -38,17 +40,29 @@ VerbResult run(const ImportFlags& flags) {
   options.prompt_tokens = prompt_tokens;
   options.read_k = read_k;
   if (!flags.block_bytes.empty()) {
-    KVPLACE_ASSIGN(block_bytes, parse_bytes(flags.block_bytes));
-    options.block_bytes = block_bytes;
+    const Result<Bytes> block_bytes = parse_bytes(flags.block_bytes);
+    if (!block_bytes || block_bytes->value() == 0) {
+      return bad_input("--block-bytes: " +
+                       (block_bytes ? "a block has at least one byte" : block_bytes.error().message));
+    }
+    options.block_bytes = *block_bytes;
+  }
+  for (const std::string& source : flags.sources) {
+    KVPLACE_TRY(check_output(source, flags.out));
   }
   KVPLACE_ASSIGN(format, FormatRegistry::instance().find(flags.format));
   if (format->import_trace == nullptr) {
     return bad_input("--format " + format->name + " can be exported, not imported");
   }
   KVPLACE_ASSIGN(summary, format->import_trace(flags.sources, flags.out, options, run_context(1)));
+  const std::vector<std::string> models = model_names();
+  if (!options.model.empty() && std::find(models.begin(), models.end(), options.model) == models.end()) {
+    remark("no model preset is called " + in_quotes(options.model) +
+           ": later verbs will need --model or --block-bytes");
+  }
   const TraceTotals& totals = summary.totals;
-  KVPLACE_TRY(print(fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n", flags.out,
-                                with_commas(totals.steps), summary.meta.layers, with_commas(totals.reads),
+  KVPLACE_TRY(print(fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n",
+                                flags.out, with_commas(totals.steps), summary.meta.layers, with_commas(totals.reads),
                                 with_commas(totals.blocks_per_layer), with_commas(summary.meta.layout.prompt_tokens),
                                 summary.prompt_tokens_inferred ? " (inferred; --prompt-tokens sets it)" : "")));
   return kDone;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app.h"
+#include "format.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/model/model.h"
@@ -21,11 +22,19 @@ Json list_policies() {
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     Json parameters = Json::array();
     for (const ParameterInfo& p : info.parameters) {
-      parameters.push_back({{"name", p.name}, {"doc", p.doc}, {"unit", p.unit}, {"default", p.default_value},
-                            {"least", p.least}, {"most", p.most}, {"whole", p.whole}});
+      parameters.push_back({{"name", p.name},
+                            {"doc", p.doc},
+                            {"unit", p.unit},
+                            {"default", p.default_value},
+                            {"least", p.least},
+                            {"most", p.most},
+                            {"whole", p.whole}});
     }
-    list.push_back({{"name", info.name}, {"information", to_text(info.information)}, {"doc", info.doc},
-                    {"source", info.source}, {"parameters", std::move(parameters)}});
+    list.push_back({{"name", info.name},
+                    {"information", to_text(info.information)},
+                    {"doc", info.doc},
+                    {"source", info.source},
+                    {"parameters", std::move(parameters)}});
   }
   return list;
 }
@@ -66,7 +75,9 @@ Result<Json> list_models() {
 Json list_formats() {
   Json list = Json::array();
   for (const Format& format : FormatRegistry::instance().formats()) {
-    list.push_back({{"name", format.name}, {"doc", format.doc}, {"import", format.import_trace != nullptr},
+    list.push_back({{"name", format.name},
+                    {"doc", format.doc},
+                    {"import", format.import_trace != nullptr},
                     {"export", format.export_trace != nullptr}});
   }
   return list;
@@ -79,6 +90,12 @@ std::string rate(const Json& entry, const std::string& key) {
   return measured.empty() ? spec : spec + " (" + measured + ")";
 }
 
+/// An exact size in the table's three digits.
+std::string size(const Json& entry, const std::string& key) {
+  const Result<Bytes> bytes = parse_bytes(entry.value(key, ""));
+  return bytes ? short_bytes(static_cast<double>(bytes->value())) : "-";
+}
+
 std::string table(const std::string& what, const Json& list) {
   std::string out;
   if (what == "policies") {
@@ -87,27 +104,28 @@ std::string table(const std::string& what, const Json& list) {
                          p["doc"].get<std::string>());
       for (const Json& q : p["parameters"]) {
         out += fmt::format("{:<16} {:<10}   {} = {}: {} ({}), {} to {}{}\n", "", "", q["name"].get<std::string>(),
-                           format_number(q["default"].get<double>()), q["doc"].get<std::string>(),
-                           q["unit"].get<std::string>(), format_number(q["least"].get<double>()),
-                           format_number(q["most"].get<double>()), q["whole"].get<bool>() ? ", whole" : "");
+                           fmt::format("{}", q["default"].get<double>()), q["doc"].get<std::string>(),
+                           q["unit"].get<std::string>(), fmt::format("{}", q["least"].get<double>()),
+                           fmt::format("{}", q["most"].get<double>()), q["whole"].get<bool>() ? ", whole" : "");
       }
     }
   } else if (what == "hardware") {
     out += "Specified figures (measured ones in brackets; --set hardware.figures=measured uses them).\n";
-    out += fmt::format("{:<17} {:>9} {:>22} {:>9} {:>20} {:>22} {:>22}\n", "name", "near", "bandwidth", "far", "bandwidth",
-                       "link read", "link write");
+    out += fmt::format("{:<17} {:>9} {:>22} {:>9} {:>20} {:>22} {:>22}\n", "name", "near", "bandwidth", "far",
+                       "bandwidth", "link read", "link write");
     for (const Json& h : list) {
       out += fmt::format("{:<17} {:>9} {:>22} {:>9} {:>20} {:>22} {:>22}\n", h["name"].get<std::string>(),
                          h.value("near.capacity", "-"), rate(h, "near.bandwidth"), h.value("far.capacity", "-"),
                          rate(h, "far.bandwidth"), rate(h, "far.link_read"), rate(h, "far.link_write"));
     }
   } else if (what == "models") {
-    out += fmt::format("{:<17} {:>6} {:>14} {:>16} {:>14} {:>8}\n", "name", "layers", "KV/token/layer", "weights/step", "weights",
-                       "top-k");
+    out += fmt::format("{:<17} {:>6} {:>14} {:>16} {:>14} {:>8}\n", "name", "layers", "KV/token/layer", "weights/step",
+                       "weights", "top-k");
     for (const Json& m : list) {
-      out += fmt::format("{:<17} {:>6} {:>14} {:>16} {:>14} {:>8}\n", m["name"].get<std::string>(), m.value("layers", "-"),
-                         m.value("kv_bytes_per_token_per_layer", "-"), m.value("weight_bytes_per_layer_per_step", "-"),
-                         m.value("weight_bytes", "-"), m.value("attention.sparse_top_k", "-"));
+      out +=
+          fmt::format("{:<17} {:>6} {:>14} {:>16} {:>14} {:>8}\n", m["name"].get<std::string>(), m.value("layers", "-"),
+                      size(m, "kv_bytes_per_token_per_layer"), size(m, "weight_bytes_per_layer_per_step"),
+                      size(m, "weight_bytes"), m.value("attention.sparse_top_k", "-"));
     }
   } else {
     for (const Json& f : list) {
@@ -134,7 +152,8 @@ Result<Json> listing(const std::string& what) {
     return list_formats();
   }
   const std::vector<std::string> known{"policies", "hardware", "models", "formats"};
-  return bad_input("kvplace list " + in_quotes(what) + ": there are policies, hardware, models and formats; the nearest is " +
+  return bad_input("kvplace list " + in_quotes(what) +
+                   ": there are policies, hardware, models and formats; the nearest is " +
                    in_quotes(nearest_name(what, known)));
 }
 
@@ -153,7 +172,8 @@ VerbResult run(const ListFlags& flags) {
 
 void add_list(App& app) {
   auto flags = std::make_shared<ListFlags>();
-  CLI::App* verb = app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
+  CLI::App* verb =
+      app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
   verb->add_option("what", flags->what, "policies, hardware, models or formats")->required();
   verb->add_flag("--json", flags->json, "one JSON object, with the source of every figure");
 }

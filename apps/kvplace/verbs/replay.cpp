@@ -28,7 +28,8 @@ VerbResult run(const ReplayFlags& flags) {
 
 void add_replay(App& app) {
   auto flags = std::make_shared<ReplayFlags>();
-  CLI::App* verb = app.add_verb("replay", "Time of a stored schedule, checked step by step", [flags] { return run(*flags); });
+  CLI::App* verb =
+      app.add_verb("replay", "Time of a stored schedule, checked step by step", [flags] { return run(*flags); });
   flags->trace.add_to(*verb);
   verb->add_option("schedule", flags->schedule, "schedule (.kvs)")->required();
   flags->instance.add_to(*verb);

@@ -20,14 +20,15 @@ VerbResult run(const ShowConfigFlags& flags) {
   KVPLACE_ASSIGN(policies, flags.policies.policies(flags.instance));
   std::string head = "# kvplace compare --config FILE runs this again\n";
   TraceMeta meta;
-  if (!flags.trace.path().empty()) {
+  KVPLACE_ASSIGN(path, flags.trace.path(&flags.instance));
+  if (!path.empty()) {
     KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
     KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
     meta = trace.meta();
     if (policies.empty()) {
       policies = default_policies(instance);
     }
-    head += fmt::format("trace = '{}'\n", trace.path());
+    head += fmt::format("trace = {}\n", toml_string(trace.path()));
   }
   KVPLACE_ASSIGN(spec, flags.instance.spec(meta));
   KVPLACE_TRY(validate(spec.hardware, "hardware"));

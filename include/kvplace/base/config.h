@@ -19,10 +19,14 @@ struct ConfigEntry {
   std::string key;
   std::string text;
   std::string where;
+  std::string section = {};  ///< what without_prefix took off, with its dot, for messages
 };
 
 /// The entries of a TOML document in order; tables become dotted prefixes, arrays of tables "name.0.key".
 [[nodiscard]] Result<std::vector<ConfigEntry>> parse_toml(std::string_view document, const std::string& name);
+
+/// The place of entries that come from a --set flag.
+inline constexpr const char* kSetFlag = "--set";
 
 /// "KEY=VALUE" of a --set flag.
 [[nodiscard]] Result<ConfigEntry> parse_assignment(std::string_view text);
@@ -45,17 +49,20 @@ template <class T>
   for (const Field<T>& field : fields) {
     if (field.key == entry.key) {
       if (Status status = field.set(target, entry.text); !status) {
-        return bad_input(entry.where + ": " + entry.key + ": " + status.error().message);
+        return bad_input(entry.where + ": " + entry.section + entry.key + ": " + status.error().message);
       }
       return {};
     }
-    known.push_back(field.key);
+    known.push_back(entry.section + field.key);
   }
-  return bad_input(entry.where + ": unknown key " + in_quotes(entry.key) + "; the nearest known key is " +
-                   in_quotes(nearest_name(entry.key, known)));
+  return bad_input(entry.where + ": unknown key " + in_quotes(entry.section + entry.key) +
+                   "; the nearest known key is " + in_quotes(nearest_name(entry.section + entry.key, known)));
 }
 
 /// `entry` without the leading "prefix."; REQUIRES: entry.key starts with it.
 [[nodiscard]] ConfigEntry without_prefix(const ConfigEntry& entry, std::string_view prefix);
+
+/// `text` as a TOML basic string, quotes included.
+[[nodiscard]] std::string toml_string(std::string_view text);
 
 }  // namespace kvplace

@@ -41,18 +41,18 @@ using Status = tl::expected<void, Error>;
 }  // namespace kvplace
 
 /// Returns early with the error of `expression`, a Result or a Status.
-#define KVPLACE_TRY(expression)                                  \
-  do {                                                           \
-    auto&& kvplace_status = (expression);                        \
-    if (!kvplace_status) {                                       \
-      return tl::unexpected(std::move(kvplace_status).error());  \
-    }                                                            \
+#define KVPLACE_TRY(expression)                                 \
+  do {                                                          \
+    auto&& kvplace_status = (expression);                       \
+    if (!kvplace_status) {                                      \
+      return tl::unexpected(std::move(kvplace_status).error()); \
+    }                                                           \
   } while (false)
 
 /// Declares `variable` with the value of `expression`, or returns early with its error.
-#define KVPLACE_ASSIGN(variable, expression)                          \
-  auto variable##_result = (expression);                              \
-  if (!variable##_result) {                                           \
-    return tl::unexpected(std::move(variable##_result).error());      \
-  }                                                                   \
+#define KVPLACE_ASSIGN(variable, expression)                     \
+  auto variable##_result = (expression);                         \
+  if (!variable##_result) {                                      \
+    return tl::unexpected(std::move(variable##_result).error()); \
+  }                                                              \
   auto variable = std::move(*variable##_result)

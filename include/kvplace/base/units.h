@@ -51,9 +51,7 @@ constexpr Seconds operator/(Bytes size, BytesPerSecond rate) {
 constexpr BytesPerSecond operator/(Bytes size, Seconds time) {
   return BytesPerSecond(static_cast<double>(size.value()) / time.value());
 }
-constexpr Seconds operator/(Flops work, FlopsPerSecond rate) {
-  return Seconds(work.value() / rate.value());
-}
+constexpr Seconds operator/(Flops work, FlopsPerSecond rate) { return Seconds(work.value() / rate.value()); }
 
 /// A dense index of one kind of thing; indices of different kinds do not convert into each other.
 template <class Kind>

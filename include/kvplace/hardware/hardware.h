@@ -41,12 +41,12 @@ struct Hardware {
   std::string name;
   std::string description;
   Figures figures = Figures::kSpec;
-  double interference = 0;  ///< a in T = max + a * second largest, 0 <= a < 1
-  Seconds step_overhead;    ///< fixed time added to each (decode step, layer)
+  double interference = 0;    ///< a in T = max + a * second largest, 0 <= a < 1
+  Seconds step_overhead;      ///< fixed time added to each (decode step, layer)
   FlopsPerSecond peak_flops;  ///< 0 = arithmetic never binds
   NearTier near;
   FarTier far;
-  std::vector<FarTier> behind_far;  ///< further tiers, listed but not used by a two-tier placement
+  std::vector<FarTier> behind_far;                ///< further tiers, listed but not used by a two-tier placement
   std::map<std::string, std::string> provenance;  ///< key -> "spec|measured|estimated: source"
 
   /// The figure of `rate` that `figures` selects; the specified one where nothing was measured, and the reverse.
@@ -55,6 +55,8 @@ struct Hardware {
 
 /// The one table of settable fields.
 [[nodiscard]] std::span<const Field<Hardware>> hardware_fields();
+/// The same and those of the further tiers that `hardware` has, as "tier.N.KEY".
+[[nodiscard]] std::vector<Field<Hardware>> hardware_fields(const Hardware& hardware);
 
 /// Sets one field (also "tier.N.KEY" and "provenance.KEY"); does not validate the whole.
 [[nodiscard]] Status apply_hardware_entry(const ConfigEntry& entry, Hardware& hardware);

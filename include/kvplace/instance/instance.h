@@ -31,7 +31,8 @@ struct StepTraffic {
 class Instance {
  public:
   /// Errors name what contradicts: capacity larger than the machine, a model without sizes, batch with experts, ...
-  [[nodiscard]] static Result<Instance> make(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals);
+  [[nodiscard]] static Result<Instance> make(const InstanceSpec& spec, const TraceMeta& meta,
+                                             const TraceTotals& totals);
 
   [[nodiscard]] const InstanceSpec& spec() const { return spec_; }
   [[nodiscard]] const InstanceOptions& options() const { return spec_.options; }

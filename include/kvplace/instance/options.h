@@ -24,21 +24,21 @@ enum class MirroredReads : std::uint8_t { kNear, kSplit };
 /// Every field changes results. The table option_fields() names, documents and parses them.
 struct InstanceOptions {
   // At most one of the three; default: the hardware's near capacity less the model's weights.
-  std::optional<Bytes> near_capacity;                 ///< of the machine, for the KV of all requests
-  std::optional<std::uint32_t> near_blocks_per_layer; ///< of the trace's request
-  std::optional<double> near_fraction;                ///< share of all blocks at the end of the trace, 0 to 1
+  std::optional<Bytes> near_capacity;                  ///< of the machine, for the KV of all requests
+  std::optional<std::uint32_t> near_blocks_per_layer;  ///< of the trace's request
+  std::optional<double> near_fraction;                 ///< share of all blocks at the end of the trace, 0 to 1
 
   Mode mode = Mode::kInclusive;
   Barrier barrier = Barrier::kLayer;
   Overlap overlap = Overlap::kFull;
   Start start = Start::kRecent;
   MirroredReads mirrored_reads = MirroredReads::kNear;
-  std::uint32_t batch = 1;                      ///< the trace stands for one of so many like requests
-  std::optional<Bytes> block_bytes;             ///< of a KV page; default: model or trace
-  std::optional<Bytes> weight_bytes_per_step;   ///< read in each (decode step, layer); default: model
-  double weights_near = 1;                      ///< share of the weights that resides near, 0 to 1
-  bool new_kv = true;                           ///< whether writing new KV costs anything
-  std::uint64_t seed = 0;                       ///< of policies that draw random numbers
+  std::uint32_t batch = 1;                     ///< the trace stands for one of so many like requests
+  std::optional<Bytes> block_bytes;            ///< of a KV page; default: model or trace
+  std::optional<Bytes> weight_bytes_per_step;  ///< read in each (decode step, layer); default: model
+  double weights_near = 1;                     ///< share of the weights that resides near, 0 to 1
+  bool new_kv = true;                          ///< whether writing new KV costs anything
+  std::uint64_t seed = 0;                      ///< of policies that draw random numbers
 };
 
 [[nodiscard]] std::span<const Field<InstanceOptions>> option_fields();

@@ -9,9 +9,10 @@
 
 namespace kvplace {
 
-/// Keys: "hardware" and "model" (preset or file), "hardware.FIELD", "model.FIELD", "options.FIELD". Presets are loaded
-/// first, then fields are set in order, so that a later entry wins. Without "model" the trace's own model is used if it names a
-/// preset. Errors name the place of the entry and the nearest known key.
+/// Keys: "hardware" and "model" (preset or file), "hardware.FIELD", "model.FIELD", "options.FIELD". Entries take effect
+/// in order: a preset replaces all fields set before it. It starts from the default hardware and the trace's own model
+/// (if it names a preset), unless a file gives the section in full. Errors name the place of the entry and the nearest
+/// known key.
 [[nodiscard]] Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const TraceMeta& meta);
 
 /// The whole specification as TOML; resolve_spec on its entries gives it back.

@@ -54,6 +54,8 @@ class ScheduleReader {
   [[nodiscard]] const std::vector<BlockIndex>& initial_near() const;
   /// Appends the next step's blocks, ascending.
   [[nodiscard]] Status next(std::vector<BlockIndex>& promote, std::vector<BlockIndex>& evict);
+  /// Rejects a file that goes on after its last step.
+  [[nodiscard]] Status finish() const;
 
  private:
   struct State;

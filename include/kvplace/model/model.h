@@ -18,12 +18,12 @@ struct Attention {
   std::uint32_t query_heads = 0;
   std::uint32_t kv_heads = 0;
   std::uint32_t head_dim = 0;
-  std::uint32_t latent_dim = 0;  ///< MLA: compressed KV
-  std::uint32_t rope_dim = 0;    ///< MLA: decoupled rotary key
-  std::string dtype = "bf16";    ///< of the KV cache: fp32, fp16, bf16, fp8, int8
-  std::uint32_t sparse_top_k = 0;    ///< tokens a trained sparse attention reads per step; 0 = dense
-  std::uint32_t sliding_window = 0;  ///< tokens; 0 = none
-  std::uint32_t sliding_layers = 0;  ///< layers that have the window
+  std::uint32_t latent_dim = 0;             ///< MLA: compressed KV
+  std::uint32_t rope_dim = 0;               ///< MLA: decoupled rotary key
+  std::string dtype = "bf16";               ///< of the KV cache: fp32, fp16, bf16, fp8, int8
+  std::uint32_t sparse_top_k = 0;           ///< tokens a trained sparse attention reads per step; 0 = dense
+  std::uint32_t sliding_window = 0;         ///< tokens; 0 = none
+  std::uint32_t sliding_layers = 0;         ///< layers that have the window
   Bytes indexer_bytes_per_token_per_layer;  ///< the selector's own keys, kept near
 };
 

@@ -14,16 +14,18 @@
 
 namespace kvplace {
 
-/// One step as a policy sees it. Blocks are named by BlockIndex, ascending. A block appended to in this step and not near is
-/// in `written` only, read or not: its read is a near read by rule.
+/// One step as a policy sees it. Blocks are named by BlockIndex, ascending. A block appended to in this step and not
+/// near is in `written` only, read or not: its read is a near read by rule.
 struct StepInput {
   StepIndex step;
   LayerIndex layer;
   std::span<const BlockIndex> hits;     ///< read, and near
   std::span<const BlockIndex> misses;   ///< read from far
   std::span<const BlockIndex> written;  ///< appended to in this step, and not near
-  std::span<const BlockId> ranking;     ///< the selector's candidates of this layer, best first; empty if not in the trace
-  Loads loads;                          ///< of reads, weights and (inclusive mode) new KV, for the whole batch
+  std::span<const std::uint8_t>
+      written_is_new;                ///< parallel: 1 if the block exists since this step, so that it enters free
+  std::span<const BlockId> ranking;  ///< the selector's candidates of this layer, best first; empty if not in the trace
+  Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
 };
 
 /// What changes at the end of the step. Net: no block in both lists, none twice.
@@ -78,8 +80,8 @@ struct NextReadsView {
 class OraclePolicy {
  public:
   virtual ~OraclePolicy() = default;
-  /// `first_reads`: the first decode step that reads each block, by BlockIndex. The returned blocks are near at the first
-  /// decode step if the start is free; else the result is not used.
+  /// `first_reads`: the first decode step that reads each block, by BlockIndex. The returned blocks are near at the
+  /// first decode step if the start is free; else the result is not used.
   virtual std::vector<BlockIndex> start(const PolicyContext& context, std::span<const std::uint32_t> first_reads) = 0;
   virtual void step(const StepInput& input, const NextReadsView& next_reads, Decision& decision) = 0;
 };
@@ -89,7 +91,8 @@ class IdealPolicy {
  public:
   virtual ~IdealPolicy() = default;
   virtual void start(const PolicyContext& context) = 0;
-  /// Share of weights and reads served near, 0 to 1. `total`: bytes of both, in the whole decode step, for all requests.
+  /// Share of weights and reads served near, 0 to 1. `total`: bytes of both, in the whole decode step, for all
+  /// requests.
   [[nodiscard]] virtual double near_share(Bytes total) const = 0;
 };
 

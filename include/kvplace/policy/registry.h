@@ -31,8 +31,8 @@ struct ParameterInfo {
 /// Values of a policy's parameters, complete and in range.
 using Parameters = std::map<std::string, double>;
 
-/// A policy as a user names it: "sa-guided:w=5,r=0.5". The name with its parameters is a versioned identity: a change of
-/// behaviour changes the name.
+/// A policy as a user names it: "sa-guided:w=5,r=0.5". The name with its parameters is a versioned identity: a change
+/// of behaviour changes the name.
 struct PolicySpec {
   std::string name;
   Parameters parameters;

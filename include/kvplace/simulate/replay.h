@@ -1,7 +1,7 @@
 /// Replay: what a policy or a stored schedule costs on an instance.
 ///
-/// One pass over the trace serves all jobs. In all builds the replay itself checks every decision: blocks exist, none is
-/// promoted twice, occupancy stays within capacity after every step, every read is served exactly once.
+/// One pass over the trace serves all jobs. In all builds the replay itself checks every decision: blocks exist, none
+/// is promoted twice, occupancy stays within capacity after every step, every read is served exactly once.
 #pragma once
 
 #include <array>
@@ -45,9 +45,9 @@ class TraceVisitor {
 
 /// One policy, or one stored schedule, on one instance.
 struct ReplayJob {
-  const Instance* instance = nullptr;  ///< of the trace that is replayed; not owned
-  PolicySpec policy;                   ///< a search policy is searched for first, with passes of its own
-  DecisionSource* schedule = nullptr;  ///< if set, `policy` is only a label; not owned
+  const Instance* instance = nullptr;    ///< of the trace that is replayed; not owned
+  PolicySpec policy;                     ///< a search policy is searched for afterwards, with passes of its own
+  DecisionSource* schedule = nullptr;    ///< if set, `policy` is only a label; not owned
   DecisionObserver* observer = nullptr;  ///< not owned; may be null
 };
 
@@ -56,7 +56,8 @@ struct ReplayResult {
   PolicySpec policy;     ///< what ran; of a search policy, the member of its family that was found
   std::string found_by;  ///< the name that was asked for
   Information information = Information::kCausal;
-  std::uint32_t steps = 0;  ///< decode steps replayed: all, or fewer after an interrupt
+  std::uint32_t steps = 0;  ///< decode steps replayed: all, or fewer after an interrupt; 0: it never ran
+  bool complete = false;    ///< false: interrupted, or a search that was and gives the best it had found
   Seconds total;
   double tokens_per_second = 0;  ///< of the whole batch
   std::uint64_t reads = 0;
@@ -67,16 +68,16 @@ struct ReplayResult {
   std::uint64_t evictions = 0;   ///< blocks that left near
   std::uint64_t demotions = 0;   ///< of them, those that had to be written to far (exclusive mode)
   std::array<std::int64_t, kNumChannels> channel_bytes{};
-  std::int64_t read_bytes = 0;   ///< weights and KV read, from both sides
+  std::int64_t read_bytes = 0;                                 ///< weights and KV read, from both sides
   std::array<std::uint64_t, kNumChannels> bottleneck_steps{};  ///< steps in which each channel took longest
   std::uint64_t peak_near_blocks = 0;
   double aggregate_bytes_per_second = 0;  ///< read_bytes / total
   double aggregate_utilization = 0;       ///< of near bandwidth + the far side's, see interface
 };
 
-/// Runs all jobs over the trace. Deterministic for any number of threads. Memory: O(blocks) per job + a window of chunks.
-/// After an interrupt the results cover the decode steps replayed so far (ReplayResult::steps).
-/// Visitors are not owned.
+/// Runs all jobs over the trace. Deterministic for any number of threads. Memory: O(blocks) per job + a window of
+/// chunks. After an interrupt the results cover the decode steps replayed so far (ReplayResult::steps). Visitors are
+/// not owned.
 [[nodiscard]] Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<const ReplayJob> jobs,
                                                        const RunContext& context,
                                                        std::span<TraceVisitor* const> visitors = {});

@@ -25,13 +25,14 @@ struct MissCurve {
 
 /// Means are over what exists: 0 where there is nothing to average.
 struct TraceStatistics {
-  double reads_per_step = 0;             ///< k, the mean number of blocks read per (decode step, layer)
+  double reads_per_step = 0;             ///< mean number of blocks read per (decode step, layer)
   double overlap = 0;                    ///< mean over layers of overlap_by_layer
   std::vector<double> overlap_by_layer;  ///< mean of |S_t and S_{t-1}| / |S_t| over t >= 1 with a read
-  MissCurve lru;                         ///< one list per layer, capacity per layer, misses pooled over layers; at
-                                         ///< 0.5, 1, 1.5, 2, 3, 4, 6 and 8 k, as far as there are so many blocks
-  std::vector<MissCurve> lru_by_layer;   ///< the same capacities, by layer
-  MissCurve lru_pooled;                  ///< one list over all layers; capacity over all layers, multiples of k * layers
+  /// One list per layer, capacity per layer, misses pooled over layers. Capacities are 0.5, 1, 1.5, 2, 3, 4, 6 and 8
+  /// times k, which is reads_per_step rounded, at least 1; none above the number of blocks.
+  MissCurve lru;
+  std::vector<MissCurve> lru_by_layer;  ///< the same capacities, by layer
+  MissCurve lru_pooled;                 ///< one list over all layers, capacity over all layers: multiples of k * layers
   /// [i]: reads whose previous read in their layer was 2^i to 2^(i+1)-1 decode steps ago; up to the last that is not 0.
   std::vector<std::uint64_t> reuse_distance_steps;
   std::uint64_t first_reads = 0;  ///< reads of blocks not read before

@@ -18,10 +18,10 @@ enum class BlockKind { kExpert, kKvPage };
 /// How block ids of a layer are laid out: ids [0, experts) are experts, behind them KV pages, those of several
 /// requests interleaved: id = experts + page * requests + request.
 struct BlockLayout {
-  std::uint32_t experts = 0;       ///< expert blocks per layer
-  std::uint32_t requests = 1;      ///< requests whose KV pages are in the trace
-  std::uint32_t block_tokens = 1;  ///< tokens of a KV page
-  std::uint32_t prompt_tokens = 0; ///< tokens of each request before the first decode step
+  std::uint32_t experts = 0;        ///< expert blocks per layer
+  std::uint32_t requests = 1;       ///< requests whose KV pages are in the trace
+  std::uint32_t block_tokens = 1;   ///< tokens of a KV page
+  std::uint32_t prompt_tokens = 0;  ///< tokens of each request before the first decode step
 
   [[nodiscard]] BlockKind kind(BlockId id) const {
     return id.value() < experts ? BlockKind::kExpert : BlockKind::kKvPage;
@@ -54,10 +54,10 @@ struct TraceMeta {
 
 /// Known when the last step is written.
 struct TraceTotals {
-  std::uint32_t steps = 0;            ///< decode steps
-  std::uint32_t blocks_per_layer = 0; ///< largest id + 1 over all layers, prompt included
+  std::uint32_t steps = 0;             ///< decode steps
+  std::uint32_t blocks_per_layer = 0;  ///< largest id + 1 over all layers, prompt included
   std::uint64_t reads = 0;
-  std::string digest;                 ///< of the contents, whatever the chunks and the compression; 32 hex digits
+  std::string digest;  ///< of the contents, whatever the chunks and the compression; 32 hex digits
 };
 
 /// Decode step of a block's next read if there is none.
@@ -67,11 +67,11 @@ inline constexpr std::uint32_t kNeverRead = std::numeric_limits<std::uint32_t>::
 struct StepView {
   StepIndex step;
   LayerIndex layer;
-  std::span<const BlockId> reads;                 ///< ascending, unique
-  std::span<const BlockId> appended;              ///< ascending, unique
-  std::span<const BlockId> ranking;               ///< best first; empty if the trace has none
-  std::span<const std::uint32_t> read_bytes;      ///< parallel to reads; 0 = the whole block; empty if not stored
-  std::span<const std::uint32_t> next_read;       ///< parallel to reads: decode step of the next read; see NextReads
+  std::span<const BlockId> reads;             ///< ascending, unique
+  std::span<const BlockId> appended;          ///< ascending, unique
+  std::span<const BlockId> ranking;           ///< best first; empty if the trace has none
+  std::span<const std::uint32_t> read_bytes;  ///< parallel to reads; 0 = the whole block; empty if not stored
+  std::span<const std::uint32_t> next_read;   ///< parallel to reads: decode step of the next read; see NextReads
   std::span<const std::uint32_t> next_read_appended;  ///< parallel to appended
 };
 

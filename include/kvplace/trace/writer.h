@@ -11,7 +11,7 @@ namespace kvplace {
 
 /// Affects size and speed of the file, never what it means.
 struct TraceWriterOptions {
-  int zstd_level = 3;                        ///< 1 to 19
+  int zstd_level = 3;                              ///< 1 to 19
   std::size_t chunk_bytes = std::size_t{1} << 20;  ///< a chunk is closed once it holds this much before compression
 };
 

@@ -31,10 +31,13 @@ class BestCasePolicy final : public IdealPolicy {
 void register_policy_best_case(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "best-case";
-  info.doc = "the paper's ideal: every step reads the best share from near that capacity allows; no placement does this";
+  info.doc =
+      "the paper's ideal: every step reads the best share from near that capacity allows; no placement does this";
   info.source = "Fang et al., arXiv 2508.13231";
   info.information = Information::kIdeal;
-  info.make = [](const Parameters&) -> AnyPolicy { return std::unique_ptr<IdealPolicy>(std::make_unique<BestCasePolicy>()); };
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<IdealPolicy>(std::make_unique<BestCasePolicy>());
+  };
   registry.add(std::move(info));
 }
 

@@ -8,9 +8,9 @@ namespace {
 
 constexpr std::uint32_t kPageTokens = 16;
 
-/// Pages of 16 tokens of all layers move whole. At the start of a decode step the pages that the next decode step reads and
-/// that are not near come in, each for the page longest near that the next decode step does not read; layer l's part
-/// moves in layer l's step. So each layer holds the same pages, up to the step at hand.
+/// Pages of 16 tokens of all layers move whole. At the start of a decode step the pages that the next decode step reads
+/// and that are not near come in, each for the page longest near that the next decode step does not read; layer l's
+/// part moves in layer l's step. So each layer holds the same pages, up to the step at hand.
 class PagePolicy final : public LookaheadPolicy {
  public:
   [[nodiscard]] std::uint32_t horizon() const override { return 1; }
@@ -21,9 +21,16 @@ class PagePolicy final : public LookaheadPolicy {
     blocks_per_page_ = std::max(1u, kPageTokens / layout.block_tokens);
     const Bytes page_bytes = instance_->kv_block_bytes() * (std::int64_t{blocks_per_page_} * instance_->layers());
     places_ = static_cast<std::size_t>(instance_->capacity().value() / page_bytes.value());
-    pages_.assign(page_of(BlockId(instance_->blocks_per_layer() - 1)) + 1, {});
+    const std::uint32_t kv_blocks = instance_->blocks_per_layer() - layout.experts;
+    const std::uint32_t pages_of_a_request = (kv_blocks + layout.requests - 1) / layout.requests;
+    pages_.assign(std::size_t{pages_of_a_request / blocks_per_page_ + 1} * layout.requests, {});
     is_near_.assign(instance_->num_blocks(), false);
-    num_blocks_.assign(instance_->layers(), layout.initial_blocks());
+    exists_.assign(instance_->num_blocks(), false);
+    for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
+      for (std::uint32_t id = 0; id < layout.initial_blocks(); ++id) {
+        exists_[instance_->index(LayerIndex(layer), BlockId(id)).value()] = true;
+      }
+    }
 
     // In order of entry, so that the newest pages keep their places if not all fit.
     std::vector<std::uint32_t> pages;
@@ -55,7 +62,7 @@ class PagePolicy final : public LookaheadPolicy {
       move(page, layer, false, decision);
     }
     for (const BlockIndex block : input.written) {
-      num_blocks_[layer] = std::max(num_blocks_[layer], instance_->id_of(block).value() + 1);
+      exists_[block.value()] = true;
       if (is_page(instance_->id_of(block)) && pages_[page_of(instance_->id_of(block))].near) {
         is_near_[block.value()] = true;
         decision.promote.push_back(block);
@@ -135,11 +142,11 @@ class PagePolicy final : public LookaheadPolicy {
     const std::uint32_t first = page / layout.requests * blocks_per_page_;
     for (std::uint32_t i = 0; i < blocks_per_page_; ++i) {
       const BlockId id = layout.page_block(first + i, page % layout.requests);
-      if (id.value() >= num_blocks_[layer]) {
+      if (id.value() >= instance_->blocks_per_layer()) {
         return;
       }
       const BlockIndex block = instance_->index(LayerIndex(layer), id);
-      if (is_near_[block.value()] != to_near) {
+      if (exists_[block.value()] && is_near_[block.value()] != to_near) {
         is_near_[block.value()] = to_near;
         (to_near ? decision.promote : decision.evict).push_back(block);
       }
@@ -153,8 +160,8 @@ class PagePolicy final : public LookaheadPolicy {
   std::deque<std::uint32_t> fifo_;       // pages near, oldest first
   std::vector<std::uint32_t> entering_;  // in this decode step
   std::vector<std::uint32_t> leaving_;
-  std::vector<bool> is_near_;            // by BlockIndex
-  std::vector<std::uint32_t> num_blocks_;  // that exist, by layer
+  std::vector<bool> is_near_;  // by BlockIndex
+  std::vector<bool> exists_;   // by BlockIndex
 };
 
 }  // namespace

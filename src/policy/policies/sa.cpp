@@ -11,8 +11,8 @@ namespace {
 constexpr double kLeastRatio = 0.1;
 constexpr double kLongestWindow = 127;
 
-/// Simulated annealing over sa-guided's W and R, each trial a replay of the whole trace. The paper gives a temperature of 100
-/// without its unit; here the cost is a trial's time in percent of the first trial's.
+/// Simulated annealing over sa-guided's W and R, each trial a replay of the whole trace. The paper gives a temperature
+/// of 100 without its unit; here the cost is a trial's time in percent of the first trial's.
 Result<PolicySpec> anneal(const Parameters& p, std::uint64_t seed, const Evaluate& evaluate) {
   RandomNumber random(seed);
   std::map<std::pair<double, double>, double> known;
@@ -55,9 +55,9 @@ Result<PolicySpec> anneal(const Parameters& p, std::uint64_t seed, const Evaluat
 void register_policy_sa(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "sa";
-  info.doc = "simulated annealing over sa-guided's W and R on the whole trace; costs one replay per iteration";
+  info.doc = "sa-guided with W and R tuned on the whole trace by simulated annealing; costs one replay per iteration";
   info.source = "Fang et al., arXiv 2508.13231: SA-guided";
-  info.information = Information::kOracle;
+  info.information = Information::kLookahead;
   info.parameters = {{"iterations", "trials after the first", "replays", 40, 1, 100000, true},
                      {"temperature", "at the start", "percent of the first trial's time", 100, 1e-6, 1e6, false},
                      {"cooling", "factor on the temperature after each trial", "factor", 0.95, 0.01, 1, false}};

@@ -149,7 +149,8 @@ class SaGuidedPolicy final : public LookaheadPolicy {
 void register_policy_sa_guided(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "sa-guided";
-  info.doc = "promotes the best share R of far blocks read again within W decode steps, evicts blocks not read within W";
+  info.doc =
+      "promotes the best share R of far blocks read again within W decode steps, evicts blocks not read within W";
   info.source = "Fang et al., arXiv 2508.13231: SA-guided, with W and R given";
   info.information = Information::kLookahead;
   info.parameters = {{"w", "W, how far it looks ahead", "decode steps", 5, 1, kLongestWindow, true},

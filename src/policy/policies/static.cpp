@@ -14,9 +14,10 @@ class StaticPolicy final : public CausalPolicy {
   }
 
   void step(const StepInput& input, Decision& decision) override {
-    for (const BlockIndex block : input.written) {
+    for (std::size_t i = 0; i < input.written.size(); ++i) {
+      const BlockIndex block = input.written[i];
       const Bytes size = instance_->block_bytes(block);
-      if (size <= room_) {
+      if (input.written_is_new[i] != 0 && size <= room_) {
         room_ -= size;
         decision.promote.push_back(block);
       }
@@ -36,7 +37,9 @@ void register_policy_static(PolicyRegistry& registry) {
   info.doc = "what is near at the start stays; new blocks stay near while there is room; nothing moves";
   info.source = "Fang et al., arXiv 2508.13231";
   info.information = Information::kCausal;
-  info.make = [](const Parameters&) -> AnyPolicy { return std::unique_ptr<CausalPolicy>(std::make_unique<StaticPolicy>()); };
+  info.make = [](const Parameters&) -> AnyPolicy {
+    return std::unique_ptr<CausalPolicy>(std::make_unique<StaticPolicy>());
+  };
   registry.add(std::move(info));
 }
 

@@ -68,32 +68,36 @@ void BeladyPolicy::step(const StepInput& input, const NextReadsView& next_reads,
     order.add(input.hits[i], moment_of(next_reads.of_hits[i], input.layer));
   }
   candidates_.clear();
-  const auto add_candidates = [&](std::span<const BlockIndex> blocks, std::span<const std::uint32_t> next, bool written) {
-    for (std::size_t i = 0; i < blocks.size(); ++i) {
-      if (next[i] != kNeverRead) {
-        candidates_.push_back({blocks[i], moment_of(next[i], input.layer), written});
-      }
-    }
-  };
-  add_candidates(input.written, next_reads.of_written, true);
-  add_candidates(input.misses, next_reads.of_misses, false);
+  for (std::size_t i = 0; i < input.written.size(); ++i) {
+    add_candidate(input, input.written[i], next_reads.of_written[i], Transfer::kPromote, input.written_is_new[i] != 0);
+  }
+  for (std::size_t i = 0; i < input.misses.size(); ++i) {
+    add_candidate(input, input.misses[i], next_reads.of_misses[i], Transfer::kPromotePassive, false);
+  }
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.moment != b.moment ? a.moment < b.moment : a.block < b.block;
   });
   Loads loads = input.loads;
-  const std::int64_t batch = instance_->options().batch;
   for (const Candidate& candidate : candidates_) {
-    if (balance_ == Balance::kKeep && !candidate.written && unbalances(loads, candidate)) {
-      continue;
+    Loads with_it = loads;
+    if (!candidate.free) {
+      with_it.add(candidate.entering,
+                  instance_->block_bytes(candidate.block) * std::int64_t{instance_->options().batch});
     }
-    if (!make_room(buffer, candidate, decision)) {
-      continue;
+    const bool balanced =
+        balance_ == Balance::kIgnore || candidate.entering != Transfer::kPromotePassive || !near_is_slower(with_it);
+    if (balanced && make_room(buffer, candidate, decision)) {
+      insert(candidate.block, candidate.moment);
+      decision.promote.push_back(candidate.block);
+      loads = with_it;
     }
-    insert(candidate.block, candidate.moment);
-    decision.promote.push_back(candidate.block);
-    if (!candidate.written) {
-      loads.add(Transfer::kPromotePassive, instance_->block_bytes(candidate.block) * batch);
-    }
+  }
+}
+
+void BeladyPolicy::add_candidate(const StepInput& input, BlockIndex block, std::uint32_t next_read, Transfer entering,
+                                 bool free) {
+  if (next_read != kNeverRead) {
+    candidates_.push_back({block, moment_of(next_read, input.layer), entering, free});
   }
 }
 
@@ -120,12 +124,11 @@ bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Dec
   return true;
 }
 
-bool BeladyPolicy::unbalances(const Loads& loads, const Candidate& candidate) const {
+bool BeladyPolicy::near_is_slower(const Loads& loads) const {
   const StepTime& step_time = instance_->step_time();
   const auto time_on = [&](Channel channel) { return Bytes(loads.on(channel)) / step_time.bandwidth(channel); };
-  const Bytes size = instance_->block_bytes(candidate.block) * std::int64_t{instance_->options().batch};
-  const Seconds near = (Bytes(loads.on(Channel::kNearMem)) + size) / step_time.bandwidth(Channel::kNearMem);
-  return near > std::max({time_on(Channel::kFarLinkRead), time_on(Channel::kFarLinkWrite), time_on(Channel::kFarMem)});
+  return time_on(Channel::kNearMem) >
+         std::max({time_on(Channel::kFarLinkRead), time_on(Channel::kFarLinkWrite), time_on(Channel::kFarMem)});
 }
 
 }  // namespace kvplace

@@ -1,8 +1,8 @@
 /// Belady's rule with bypass (formulation, section 5): next reads are known; misses enter in order of next read; the
 /// resident read farthest in the future leaves; a miss that is read even later is bypassed.
 ///
-/// With unit sizes this minimises far reads: keeping a block over the gap between two reads is an interval, and dropping
-/// the interval that ends last is the optimal interval packing.
+/// With unit sizes this minimises far reads: keeping a block over the gap between two reads is an interval, and
+/// dropping the interval that ends last is the optimal interval packing.
 #pragma once
 
 #include <vector>
@@ -27,16 +27,20 @@ class BeladyPolicy final : public OraclePolicy {
   struct Candidate {
     BlockIndex block;
     std::size_t moment;
-    bool written;
+    Transfer entering;
+    bool free;  ///< new: its bytes are the new KV
   };
 
-  [[nodiscard]] std::size_t buffer_of(LayerIndex layer) const { return pooling_ == Pooling::kPerLayer ? layer.value() : 0; }
+  [[nodiscard]] std::size_t buffer_of(LayerIndex layer) const {
+    return pooling_ == Pooling::kPerLayer ? layer.value() : 0;
+  }
   /// The place of a read in the order of steps that one buffer sees.
   [[nodiscard]] std::size_t moment_of(std::uint32_t step, LayerIndex layer) const;
   [[nodiscard]] std::vector<BlockIndex> choose_start(std::span<const std::uint32_t> first_reads);
+  void add_candidate(const StepInput& input, BlockIndex block, std::uint32_t next_read, Transfer entering, bool free);
   void insert(BlockIndex block, std::size_t moment);
   bool make_room(std::size_t buffer, const Candidate& candidate, Decision& decision);
-  [[nodiscard]] bool unbalances(const Loads& loads, const Candidate& candidate) const;
+  [[nodiscard]] bool near_is_slower(const Loads& loads) const;
 
   Pooling pooling_;
   Balance balance_;

@@ -1,5 +1,5 @@
-/// What hot buffers have in common: a byte budget per layer or one for all layers; blocks appended to and blocks read from
-/// far enter in ascending order, each pushing out what the buffer's order names (formulation, section 5).
+/// What hot buffers have in common: a byte budget per layer or one for all layers; blocks appended to and blocks read
+/// from far enter in ascending order, each pushing out what the buffer's order names (formulation, section 5).
 #pragma once
 
 #include <algorithm>

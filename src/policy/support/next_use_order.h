@@ -55,8 +55,8 @@ class MaxSet {
 /// Links of the blocks' lists, by BlockIndex; one table serves all orders of a policy, as a block is in one of them.
 using NextUseLinks = std::vector<std::uint32_t>;
 
-/// When a moment comes, all blocks due then are used, so their list is dropped whole and each is added again with its next
-/// moment: nothing is ever unlinked from the middle. Memory: 4 bytes per moment.
+/// When a moment comes, all blocks due then are used, so their list is dropped whole and each is added again with its
+/// next moment: nothing is ever unlinked from the middle. Memory: 4 bytes per moment.
 class NextUseOrder {
  public:
   /// Moments are below `num_moments`; blocks never used again go into a list of their own.

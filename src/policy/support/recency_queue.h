@@ -19,8 +19,8 @@ class TouchTimes {
   std::vector<std::uint32_t> times_;
 };
 
-/// Every touch is appended to a log; an entry counts only if it is its block's last. A full log drops its dead entries, or
-/// doubles if most are alive, so it stays within four times the blocks it orders.
+/// Every touch is appended to a log; an entry counts only if it is its block's last. A full log drops its dead entries,
+/// or doubles if most are alive, so it stays within four times the blocks it orders.
 class RecencyQueue {
  public:
   explicit RecencyQueue(TouchTimes& times) : times_(&times), log_(kSmallest) {}

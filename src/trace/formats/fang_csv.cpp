@@ -80,8 +80,8 @@ Status export_trace(const TraceReader& trace, const std::string& out, const Expo
 void register_format_fang_csv(FormatRegistry& registry);
 
 void register_format_fang_csv(FormatRegistry& registry) {
-  registry.add({"fang-csv", "CSV n,l,read_kv: decode step, layer, JSON list of the KV blocks read", import_trace,
-                export_trace});
+  registry.add(
+      {"fang-csv", "CSV n,l,read_kv: decode step, layer, JSON list of the KV blocks read", import_trace, export_trace});
 }
 
 }  // namespace kvplace

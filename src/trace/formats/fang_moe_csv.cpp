@@ -1,5 +1,5 @@
-/// fang-moe-csv: a CSV file with the header query_id,token_id,layer_id,experts,attention; experts and attention are JSON
-/// lists: the experts read, and the KV blocks of the query read.
+/// fang-moe-csv: a CSV file with the header query_id,token_id,layer_id,experts,attention. Experts and attention are
+/// JSON lists of the experts and of the KV blocks of the query that were read.
 #include <optional>
 #include <unordered_map>
 
@@ -59,8 +59,7 @@ Result<ImportSummary> import_trace(std::span<const std::string> sources, const s
 /// Writes decode steps as rows of the request whose KV pages they touch.
 class MoeRows {
  public:
-  MoeRows(TextSink& text, const TraceReader& trace)
-      : text_(text), trace_(trace), layout_(trace.meta().layout) {}
+  MoeRows(TextSink& text, const TraceReader& trace) : text_(text), trace_(trace), layout_(trace.meta().layout) {}
 
   Status add(const Segment& segment, std::uint32_t step) {
     KVPLACE_TRY(find_request(segment, step));
