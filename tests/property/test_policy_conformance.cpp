@@ -1,0 +1,190 @@
+// One suite for every registered policy: capacity, determinism, no peeking, both modes, degenerate instances. The
+// replay itself checks capacity, existence and double moves in every step and fails the run; here it meets every policy
+// on random traces.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <map>
+
+#include "kvplace/simulate/compare.h"
+#include "support/paper_machine.h"
+#include "support/random_trace.h"
+#include "support/temp_dir.h"
+
+namespace kvplace {
+namespace {
+
+/// All decisions of a run, for comparison with another's.
+class Decisions final : public DecisionObserver {
+ public:
+  Status on_start(std::span<const BlockIndex> initial_near) override {
+    initial.assign(initial_near.begin(), initial_near.end());
+    return {};
+  }
+  Status on_step(StepIndex, LayerIndex, const Decision& decision) override {
+    steps.push_back(decision);
+    return {};
+  }
+
+  std::vector<BlockIndex> initial;
+  std::vector<Decision> steps;
+};
+
+struct Run {
+  ReplayResult result;
+  Decisions decisions;
+};
+
+Run run(const std::string& path, const InstanceSpec& spec, const PolicySpec& policy, unsigned threads = 1) {
+  const TraceReader trace = TraceReader::open(path).value();
+  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  Run out;
+  const ReplayJob job{&instance, policy, nullptr, &out.decisions};
+  RunContext context;
+  context.threads = threads;
+  out.result = replay(trace, std::span(&job, 1), context).value().front();
+  return out;
+}
+
+testing::RandomTraceShape random_shape() {
+  testing::RandomTraceShape shape;
+  shape.seed = *rc::gen::arbitrary<std::uint64_t>();
+  shape.layers = *rc::gen::inRange(1u, 4u);
+  shape.steps = *rc::gen::inRange(2u, 40u);
+  shape.prompt_tokens = *rc::gen::inRange(0u, 60u);
+  shape.block_tokens = *rc::gen::element(1u, 1u, 3u, 16u, 32u);
+  shape.requests = *rc::gen::element(1u, 1u, 2u);
+  shape.reads = *rc::gen::inRange(1u, 14u);
+  shape.read_bytes = *rc::gen::arbitrary<bool>();
+  shape.ranking = *rc::gen::arbitrary<bool>();
+  return shape;
+}
+
+InstanceSpec random_spec() {
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  spec.options.near_blocks_per_layer = *rc::gen::element(0u, 1u, 2u, 5u, 17u, 33u, 1000u);
+  spec.options.mode = *rc::gen::element(Mode::kInclusive, Mode::kExclusive);
+  spec.options.start = *rc::gen::element(Start::kRecent, Start::kEmpty);
+  spec.options.seed = *rc::gen::inRange(0u, 3u);
+  return spec;
+}
+
+std::vector<PolicySpec> all_policies() {
+  std::vector<PolicySpec> policies;
+  for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
+    policies.push_back(
+        PolicyRegistry::instance().parse(info.search != nullptr ? info.name + ":iterations=3" : info.name).value());
+  }
+  return policies;
+}
+
+RC_GTEST_PROP(PolicyConformance, RunsAnywhereAndCountsAddUp, ()) {
+  const testing::TempDir folder;
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), random_shape());
+  const InstanceSpec spec = random_spec();
+  for (const PolicySpec& policy : all_policies()) {
+    RC_LOG() << policy.text();
+    const ReplayResult r = run(path, spec, policy).result;
+    RC_ASSERT(r.near_reads + r.far_reads == r.reads);
+    std::uint64_t by_layer = 0;
+    for (const std::uint64_t far : r.far_reads_by_layer) {
+      by_layer += far;
+    }
+    RC_ASSERT(by_layer == r.far_reads);
+    RC_ASSERT(r.demotions == (spec.options.mode == Mode::kExclusive ? r.evictions : 0));
+    RC_ASSERT(r.total.value() > 0);
+    if (*spec.options.near_blocks_per_layer == 0 && r.information != Information::kIdeal) {
+      RC_ASSERT(r.promotions == 0u && r.evictions == 0u && r.peak_near_blocks == 0u);
+    }
+  }
+}
+
+RC_GTEST_PROP(PolicyConformance, IsDeterministicForAnyNumberOfThreads, ()) {
+  const testing::TempDir folder;
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), random_shape());
+  const InstanceSpec spec = random_spec();
+  for (const PolicySpec& policy : all_policies()) {
+    RC_LOG() << policy.text();
+    const Run one = run(path, spec, policy, 1);
+    const Run four = run(path, spec, policy, 4);
+    RC_ASSERT(one.result.total == four.result.total);
+    RC_ASSERT(one.decisions.initial == four.decisions.initial);
+    RC_ASSERT(one.decisions.steps.size() == four.decisions.steps.size());
+    for (std::size_t i = 0; i < one.decisions.steps.size(); ++i) {
+      RC_ASSERT(one.decisions.steps[i].promote == four.decisions.steps[i].promote);
+      RC_ASSERT(one.decisions.steps[i].evict == four.decisions.steps[i].evict);
+    }
+  }
+}
+
+/// Decisions by (layer, id), as a prefix has fewer blocks per layer and so other indices.
+std::vector<std::pair<std::uint32_t, std::uint32_t>> named(const std::vector<BlockIndex>& blocks,
+                                                           std::uint32_t per_layer) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> names;
+  for (const BlockIndex block : blocks) {
+    names.emplace_back(block.value() / per_layer, block.value() % per_layer);
+  }
+  return names;
+}
+
+RC_GTEST_PROP(PolicyConformance, APrefixOfTheTraceGivesAPrefixOfTheDecisions, ()) {
+  const testing::TempDir folder;
+  testing::RandomTraceShape shape = random_shape();
+  shape.requests = 1;
+  const std::string whole = testing::write_random_trace(folder.path("whole.kvt"), shape);
+  const std::uint32_t cut = *rc::gen::inRange(1u, shape.steps);
+  const Segment all = testing::random_segment(shape);
+  Segment first(StepIndex(0), shape.layers);
+  for (std::uint32_t step = 0; step < cut; ++step) {
+    for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+      const StepView v = all.view(step, layer);
+      first.add(v.reads, v.appended, v.ranking, v.read_bytes);
+    }
+  }
+  const std::string prefix = testing::write_trace(folder.path("prefix.kvt"), testing::meta_of(shape), first);
+  InstanceSpec spec = random_spec();
+  // The same bytes, though the prefix has fewer blocks.
+  spec.options.near_capacity =
+      Bytes(1000 * std::int64_t{shape.block_tokens} * *spec.options.near_blocks_per_layer * shape.layers);
+  spec.options.near_blocks_per_layer.reset();
+  const std::uint32_t whole_blocks = TraceReader::open(whole).value().totals().blocks_per_layer;
+  const std::uint32_t prefix_blocks = TraceReader::open(prefix).value().totals().blocks_per_layer;
+  for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
+    const bool knows_the_future = info.information == Information::kOracle || info.information == Information::kIdeal;
+    if (knows_the_future) {
+      continue;
+    }
+    RC_LOG() << info.name;
+    const PolicySpec policy = PolicyRegistry::instance().parse(info.name).value();
+    const Run long_run = run(whole, spec, policy);
+    const Run short_run = run(prefix, spec, policy);
+    // A policy that looks k steps ahead may decide otherwise in the last k steps of the prefix.
+    const std::uint32_t horizon = info.name == "page" ? 1 : (info.name == "sa-guided" ? 5 : 0);
+    RC_ASSERT(info.information == Information::kLookahead || horizon == 0u);
+    for (std::size_t i = 0; i + std::size_t{horizon} * shape.layers < short_run.decisions.steps.size(); ++i) {
+      RC_ASSERT(named(long_run.decisions.steps[i].promote, whole_blocks) ==
+                named(short_run.decisions.steps[i].promote, prefix_blocks));
+      RC_ASSERT(named(long_run.decisions.steps[i].evict, whole_blocks) ==
+                named(short_run.decisions.steps[i].evict, prefix_blocks));
+    }
+  }
+}
+
+RC_GTEST_PROP(PolicyConformance, WithRoomForEverythingNothingIsEvicted, ()) {
+  const testing::TempDir folder;
+  const testing::RandomTraceShape shape = random_shape();
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
+  InstanceSpec spec = random_spec();
+  spec.options.near_capacity = Bytes(std::int64_t{1} << 40);
+  spec.options.near_blocks_per_layer.reset();
+  spec.options.start = Start::kRecent;
+  for (const PolicySpec& policy : all_policies()) {
+    RC_LOG() << policy.text();
+    const ReplayResult r = run(path, spec, policy).result;
+    RC_ASSERT(r.evictions == 0u);
+  }
+}
+
+}  // namespace
+}  // namespace kvplace

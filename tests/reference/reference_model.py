@@ -1,0 +1,185 @@
+"""The reference model's machine, setting and traces: loads, step time, and the trace files.
+
+A block is the pair (layer, id). Sizes are bytes, bandwidths bytes per second, times seconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+Block = tuple[int, int]
+Loads = dict[str, float]
+
+FAR_CHANNELS = ("far.link_read", "far.link_write", "far.mem")
+CHANNELS = ("near.mem", *FAR_CHANNELS)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Bandwidths [bytes/s], and the share of the second-largest channel time added to the largest."""
+
+    near_bandwidth: float
+    far_bandwidth: float
+    link_read: float
+    link_write: float
+    interference: float = 0.0
+
+    def bandwidth(self, channel: str) -> float:
+        """Bandwidth of a channel [bytes/s]."""
+        return {"near.mem": self.near_bandwidth, "far.mem": self.far_bandwidth,
+                "far.link_read": self.link_read, "far.link_write": self.link_write}[channel]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is placed where and how time is counted; `capacity` [bytes] is shared by `batch` requests."""
+
+    block_bytes: int
+    capacity: float
+    weight_bytes_per_step: float = 0.0
+    mode: str = "inclusive"  # or exclusive
+    barrier: str = "layer"  # or token
+    overlap: str = "full"  # or none
+    batch: int = 1
+    start: str = "recent"  # or empty
+
+    def __post_init__(self) -> None:
+        for value, allowed in ((self.mode, ("inclusive", "exclusive")), (self.barrier, ("layer", "token")),
+                               (self.overlap, ("full", "none")), (self.start, ("recent", "empty"))):
+            if value not in allowed:
+                raise ValueError(f"{value!r} is none of {allowed}")
+
+    def places(self, layers: int = 1) -> int:
+        """Blocks of one request that fit near, in each of so many layers of equal shares."""
+        return int(self.capacity // (layers * self.block_bytes * self.batch))
+
+
+def no_loads() -> Loads:
+    """Zero bytes on every channel."""
+    return dict.fromkeys(CHANNELS, 0)
+
+
+def channel_times(loads: Loads, machine: Machine) -> dict[str, float]:
+    """Seconds each channel needs for its bytes."""
+    return {channel: loads[channel] / machine.bandwidth(channel) for channel in CHANNELS}
+
+
+def step_time(loads: Loads, machine: Machine, overlap: str) -> float:
+    """Seconds of one step that loads the channels with these bytes."""
+    times = channel_times(loads, machine)
+    if overlap == "none":
+        return times["near.mem"] + max(times[channel] for channel in FAR_CHANNELS)
+    largest, second = sorted(times.values(), reverse=True)[:2]
+    return largest + machine.interference * second
+
+
+def add_promotion(loads: Loads, setting: Setting, passive: bool) -> None:
+    """Adds the bytes of one block copied from far to near; passive: its bytes were read from far anyway."""
+    for channel in ("near.mem",) if passive else ("near.mem", "far.link_read", "far.mem"):
+        loads[channel] += setting.batch * setting.block_bytes
+
+
+def add_new_kv(loads: Loads, setting: Setting, block_tokens: int, is_near: bool) -> None:
+    """Adds the bytes of one new token of one layer, in a block that is near or not."""
+    size = setting.batch * setting.block_bytes / block_tokens
+    if setting.mode == "inclusive" or is_near:
+        loads["near.mem"] += size
+    if setting.mode == "inclusive" or not is_near:
+        loads["far.link_write"] += size
+        loads["far.mem"] += size
+
+
+@dataclass
+class Trace:
+    """steps[t][l] = (ids read, ascending; ids appended to) in layer l of decode step t."""
+
+    layers: int
+    prompt_tokens: int
+    block_tokens: int
+    steps: list[list[tuple[list[int], list[int]]]]
+
+    @property
+    def prompt_blocks(self) -> int:
+        """Blocks of each layer that exist before the first decode step."""
+        return -(-self.prompt_tokens // self.block_tokens)
+
+
+def open_bytes(path: str) -> bytes:
+    """Contents of a plain, .gz or .zst file."""
+    path = str(path)
+    if path.endswith(".zst"):
+        return subprocess.run(["zstd", "-dc", path], check=True, capture_output=True).stdout
+    with (gzip.open(path) if path.endswith(".gz") else open(path, "rb")) as file:
+        return file.read()
+
+
+def make_trace(rows: Iterable[Iterable[Iterable[int]]], prompt_tokens: int, block_tokens: int) -> Trace:
+    """A trace from the ids read, rows[t][l]; decode step t writes token prompt_tokens + t."""
+    one_object: dict[int, int] = {}  # equal ids share one integer object: long traces must fit in memory
+    steps = []
+    for t, layers in enumerate(rows):
+        current = (prompt_tokens + t) // block_tokens
+        step = []
+        for ids in layers:
+            reads = sorted({one_object.setdefault(i, i) for i in ids})
+            if reads and not 0 <= reads[0] <= reads[-1] <= current:
+                raise ValueError(f"decode step {t} reads a block that does not exist yet")
+            step.append((reads, [current]))
+        steps.append(step)
+    if len({len(step) for step in steps}) != 1:
+        raise ValueError("no steps, or steps of different numbers of layers")
+    return Trace(len(steps[0]), prompt_tokens, block_tokens, steps)
+
+
+def load_topk_npy(path: str, prompt_tokens: int, block_tokens: int) -> Trace:
+    """A NumPy array [steps, layers, k] of ids read; negative ids are padding."""
+    array = np.load(io.BytesIO(open_bytes(path)))
+    rows = (([i for i in row.tolist() if i >= 0] for row in step) for step in array)
+    return make_trace(rows, prompt_tokens, block_tokens)
+
+
+def load_fang_csv(path: str, prompt_tokens: int, block_tokens: int) -> Trace:
+    """CSV with the header n,l,read_kv: decode step, layer, JSON list of ids read."""
+    text = io.StringIO(open_bytes(path).decode())
+    csv.field_size_limit(sys.maxsize)
+    lists = {(int(row["n"]), int(row["l"])): json.loads(row["read_kv"]) for row in csv.DictReader(text)}
+    steps = sorted({n for n, _ in lists})
+    layers = sorted({l for _, l in lists})
+    if steps != list(range(len(steps))) or layers != list(range(len(layers))):
+        raise ValueError("steps and layers must count from 0 without holes")
+    return make_trace([[lists[n, l] for l in layers] for n in steps], prompt_tokens, block_tokens)
+
+
+class OracleRecord(NamedTuple):
+    """One request of libCacheSim's oracleGeneral format; next_access is -1 when there is none."""
+
+    time: int
+    object_id: int
+    size: int
+    next_access: int
+
+
+def load_oracle_general(path: str) -> Iterator[OracleRecord]:
+    """The records of a packed little-endian oracleGeneral file."""
+    yield from map(OracleRecord._make, struct.iter_unpack("<IQIq", open_bytes(path)))
+
+
+def start_blocks(trace: Trace, setting: Setting) -> list[Block]:
+    """What is near at the first decode step, in ascending (id, layer)."""
+    if setting.start == "empty":
+        return []
+    count = min(setting.places(trace.layers), trace.prompt_blocks)
+    newest = range(trace.prompt_blocks - count, trace.prompt_blocks)
+    return [(l, i) for i in newest for l in range(trace.layers)]

@@ -1,0 +1,103 @@
+// Stored schedules: a policy's decisions, written and replayed, cost the same; others are rejected.
+#include <gtest/gtest.h>
+
+#include "kvplace/simulate/schedules.h"
+#include "support/paper_machine.h"
+#include "support/random_trace.h"
+#include "support/temp_dir.h"
+
+namespace kvplace {
+namespace {
+
+class StoredSchedule : public ::testing::Test {
+ protected:
+  StoredSchedule() {
+    spec_.hardware = testing::paper_machine();
+    spec_.options.near_blocks_per_layer = 10;
+    path_ = testing::write_random_trace(folder_.path("t.kvt"), {});
+    trace_.emplace(TraceReader::open(path_).value());
+    schedule_ = folder_.path("s.kvs");
+  }
+
+  [[nodiscard]] Instance instance() const { return Instance::make(spec_, trace_->meta(), trace_->totals()).value(); }
+  ReplayResult record(const std::string& policy) {
+    return record_schedule(*trace_, instance(), PolicyRegistry::instance().parse(policy).value(), schedule_, {})
+        .value();
+  }
+  [[nodiscard]] Result<ScheduleReplay> replayed() const { return replay_schedule(*trace_, schedule_, instance(), {}); }
+  void expect_rejected(const std::string& why) const {
+    const Result<ScheduleReplay> result = replayed();
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::kRejected);
+    EXPECT_NE(result.error().message.find(why), std::string::npos) << result.error().message;
+  }
+
+  testing::TempDir folder_;
+  InstanceSpec spec_;
+  std::string path_;
+  std::optional<TraceReader> trace_;
+  std::string schedule_;
+};
+
+TEST_F(StoredSchedule, CostsWhatThePolicyDid) {
+  for (const std::string policy : {"lru", "belady-global", "page", "sa-guided", "static"}) {
+    for (const Mode mode : {Mode::kInclusive, Mode::kExclusive}) {
+      spec_.options.mode = mode;
+      const ReplayResult recorded = record(policy);
+      const ReplayResult again = replayed().value().result;
+      EXPECT_EQ(again.total, recorded.total) << policy;
+      EXPECT_EQ(again.far_reads, recorded.far_reads) << policy;
+      EXPECT_EQ(again.promotions, recorded.promotions) << policy;
+      EXPECT_EQ(again.evictions, recorded.evictions) << policy;
+    }
+  }
+}
+
+TEST_F(StoredSchedule, AFreeStartIsStoredToo) {
+  spec_.options.start = Start::kFree;
+  const Seconds recorded = record("belady-global").total;
+  EXPECT_EQ(replayed().value().result.total, recorded);
+  spec_.options.start = Start::kEmpty;
+  expect_rejected("--start empty");
+}
+
+TEST_F(StoredSchedule, IsRejectedOnAnotherTraceOrInAnotherMode) {
+  record("lru");
+  spec_.options.mode = Mode::kExclusive;
+  expect_rejected("--mode inclusive");
+  spec_.options.mode = Mode::kInclusive;
+  testing::RandomTraceShape other;
+  other.seed = 9;
+  trace_.emplace(TraceReader::open(testing::write_random_trace(folder_.path("other.kvt"), other)).value());
+  expect_rejected("another trace");
+}
+
+TEST_F(StoredSchedule, IsRejectedWhereItBreaksTheCapacity) {
+  spec_.options.start = Start::kEmpty;
+  record("lru");
+  spec_.options.near_blocks_per_layer = 9;
+  expect_rejected("the capacity is");
+}
+
+TEST_F(StoredSchedule, IsRejectedWhereverAByteIsFlippedOrTheEndIsCutOff) {
+  record("lru");
+  const std::string bytes = testing::TempDir::read(schedule_);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::string flipped = bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    folder_.write("s.kvs", flipped);
+    EXPECT_FALSE(replayed()) << at;
+    folder_.write("s.kvs", bytes.substr(0, at));
+    EXPECT_FALSE(replayed()) << at;
+  }
+}
+
+TEST_F(StoredSchedule, AnIdealHasNone) {
+  const Result<ReplayResult> result =
+      record_schedule(*trace_, instance(), PolicyRegistry::instance().parse("best-case").value(), schedule_, {});
+  EXPECT_FALSE(result);
+  EXPECT_FALSE(std::filesystem::exists(schedule_));
+}
+
+}  // namespace
+}  // namespace kvplace
