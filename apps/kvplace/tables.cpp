@@ -85,7 +85,7 @@ std::string draw(const std::vector<Row>& rows, const Bounds& bounds, double toke
 }
 
 std::vector<Row> bound_rows(const Bounds& bounds) {
-  return {{"(all near)", "bound", bounds.all_near, "-", "-", "-"},
+  return {{"(all near)", "-", bounds.all_near, "-", "-", "-"},
           {"(perfect split)", "bound", bounds.perfect_split, "-", "-", "-"}};
 }
 
