@@ -32,8 +32,8 @@ Result<std::string> read_small_file(const std::string& path) {
   KVPLACE_ASSIGN(file, open_for_reading(path));
   std::string text;
   char buffer[65536];
-  std::size_t got = 0;
-  while ((got = std::fread(buffer, 1, sizeof buffer, file.get())) > 0) {
+  for (std::size_t got = sizeof buffer; got == sizeof buffer;) {
+    got = std::fread(buffer, 1, sizeof buffer, file.get());
     text.append(buffer, got);
     if (text.size() > kLargest) {
       return bad_input(path + ": larger than 16 MiB: this is no configuration file");

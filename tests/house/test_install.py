@@ -34,8 +34,8 @@ class Install(unittest.TestCase):
         cls.cmake = cached("CMAKE_COMMAND") or "cmake"
         run(cls.cmake, "--install", BUILD, "--prefix", cls.prefix)
 
-    def configure(self, *more):
-        return run(self.cmake, "-S", SOURCE / "tests" / "install", "-B", self.outside, "-G", cached("CMAKE_GENERATOR"),
+    def configure(self, *more, project=SOURCE / "tests" / "install"):
+        return run(self.cmake, "-S", project, "-B", self.outside, "-G", cached("CMAKE_GENERATOR"),
                    f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={cached('CMAKE_CXX_COMPILER')}",
                    f"-DCMAKE_CXX_FLAGS={cached('CMAKE_CXX_FLAGS')}", *more)
 
@@ -43,6 +43,16 @@ class Install(unittest.TestCase):
         self.configure()
         run(self.cmake, "--build", self.outside)
         self.assertEqual(run(self.outside / "outside", "16GiB"), "17179869184\n")
+
+    def test_example(self):
+        self.outside = self.outside.with_name("example")
+        self.configure(project=SOURCE / "examples")
+        run(self.cmake, "--build", self.outside)
+        trace = self.prefix / "share" / "kvplace" / "data" / "smollm2-holmes-page16-k64.kvt"
+        rows = run(self.outside / "cost_of_lru", trace, "gh200-96").splitlines()[1:]
+        far_reads = [int(row.split()[1]) for row in rows]
+        self.assertEqual(len(far_reads), 4)
+        self.assertEqual(far_reads, sorted(far_reads, reverse=True))
 
     def test_version_is_checked(self):
         with self.assertRaisesRegex(AssertionError, "compatible with requested version"):

@@ -1,10 +1,13 @@
 // The .kvt format: what is written is read back; what is damaged is recognised.
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "kvplace/trace/next_reads.h"
 #include "kvplace/trace/reader.h"
 #include "support/random_trace.h"
 #include "support/temp_dir.h"
+#include "trace/chunk_codec.h"
 
 namespace kvplace {
 namespace {
@@ -111,6 +114,29 @@ TEST_F(Kvt, NothingAppearsUnlessTheTraceIsFinished) {
   for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(path).parent_path())) {
     EXPECT_EQ(entry.path().filename().string().find("unfinished"), std::string::npos);
   }
+}
+
+TEST(ChunkEncoder, DenseTracesCostAtMostTwoBitsPerBlockAndStep) {
+  constexpr std::uint32_t kBlocks = 2000;
+  constexpr std::uint32_t kSteps = 50;
+  std::mt19937 random(3);
+  TraceMeta meta;
+  meta.layers = 1;
+  ChunkEncoder encoder(meta);
+  std::vector<BlockId> reads;
+  for (std::uint32_t step = 0; step < kSteps; ++step) {
+    reads.clear();
+    for (std::uint32_t id = 0; id < kBlocks; ++id) {
+      if (random() % 10 < 4) {  // no locality at all: the worst case
+        reads.emplace_back(id);
+      }
+    }
+    StepView record;
+    record.step = StepIndex(step);
+    record.reads = reads;
+    encoder.add(record);
+  }
+  EXPECT_LE(encoder.payload_bytes() * 8, std::size_t{2} * kBlocks * kSteps);
 }
 
 class WriterRefuses : public ::testing::Test {
