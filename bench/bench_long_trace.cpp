@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "checked.h"
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/simulate/compare.h"
 #include "kvplace/trace/writer.h"
@@ -20,15 +21,6 @@ namespace kvplace {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-template <class T>
-T checked(Result<T> result) {
-  if (!result) {
-    std::fprintf(stderr, "%s\n", result.error().message.c_str());
-    std::exit(1);
-  }
-  return std::move(*result);
-}
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -92,10 +84,7 @@ TraceTotals write_synthetic(const std::string& path, std::uint32_t steps) {
       record.layer = LayerIndex(layer);
       record.reads = reads;
       record.appended = std::span(&appended, 1);
-      if (const Status added = writer.add(record); !added) {
-        std::fprintf(stderr, "%s\n", added.error().message.c_str());
-        std::exit(1);
-      }
+      checked(writer.add(record));
     }
   }
   return checked(writer.finish());

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "checked.h"
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/simulate/compare.h"
 #include "kvplace/trace/statistics.h"
@@ -19,16 +20,6 @@ struct Workload {
   TraceReader trace;
   Instance instance;
 };
-
-/// Ends the program on an error: a benchmark without its input has nothing to say.
-template <class T>
-T checked(Result<T> result) {
-  if (!result) {
-    std::fprintf(stderr, "%s\n", result.error().message.c_str());
-    std::exit(1);
-  }
-  return std::move(*result);
-}
 
 const Workload& workload() {
   static const Workload loaded = [] {
