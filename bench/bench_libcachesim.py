@@ -1,25 +1,27 @@
-#!/ usr / bin / env python3
-""
-    "libCacheSim's LRU on the bundled trace, for scale: requests per second in one thread, trace reading included.
+#!/usr/bin/env python3
+"""libCacheSim's LRU on the bundled trace, for scale: requests per second in one thread, trace reading included.
 
-    Runs only where the package `libcachesim` is
-    installed(pip install libcachesim == 0.3.5);
-says so otherwise.Its cache is one list over all layers,
-    so the figure to put beside it is `replay / lru - global` of bench_replay
-                                                          .
+Runs only where the package `libcachesim` is installed (pip install libcachesim==0.3.5); says so otherwise. Its cache is one list over
+all layers, so the figure to put beside it is `replay/lru-global` of bench_replay.
 
-                                                      Usage
-    : bench_libcachesim.py KVPLACE TRACE
-      ""
-      "
+Usage: bench_libcachesim.py KVPLACE TRACE
+"""
 
-      import os import subprocess import sys import tempfile import time
+import os
+import subprocess
+import sys
+import tempfile
+import time
 
-          LAYERS = 30 NEAR_BLOCKS_PER_LAYER = 96
+LAYERS = 30
+NEAR_BLOCKS_PER_LAYER = 96
 
-                                              def
-                                              main() -> int : kvplace,
-          trace = sys.argv [1:] try : import libcachesim as lcs except ImportError:
+
+def main() -> int:
+    kvplace, trace = sys.argv[1:]
+    try:
+        import libcachesim as lcs
+    except ImportError:
         print("libcachesim is not installed (pip install libcachesim==0.3.5): nothing to measure beside kvplace")
         return 0
     with tempfile.TemporaryDirectory() as folder:
