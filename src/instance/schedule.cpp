@@ -188,7 +188,8 @@ Status ScheduleReader::State::read_piece() {
   }
   const auto size = load_little_endian<std::uint64_t>(header.data());
   const auto stored_size = load_little_endian<std::uint64_t>(header.data() + 8);
-  if (size > kMostPieceBytes || stored_size > kMostPieceBytes) {
+  KVPLACE_ASSIGN(whole, file_size(file.get(), path));
+  if (size > kMostPieceBytes || stored_size > whole - std::min(whole, offset)) {
     return damaged();
   }
   std::vector<std::byte> stored(stored_size);
