@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "format.h"
 #include "kvplace/base/parse.h"
@@ -19,6 +20,9 @@ struct Row {
   std::string utilization;
   std::string bottleneck;
 };
+
+/// So many columns, rounded.
+std::string bar(double columns) { return std::string(static_cast<std::size_t>(std::lround(columns)), '#'); }
 
 std::string bottleneck_of(const ReplayResult& result) {
   std::uint64_t steps = 0;
@@ -74,12 +78,12 @@ std::string draw(const std::vector<Row>& rows, const Bounds& bounds, double toke
                                 "time/token", "x split", "hit %", "util %", "bottleneck", bottleneck_width);
   for (const Row& row : rows) {
     const double share = full_bar > 0 ? row.total.value() / full_bar : 0;
-    const auto filled = static_cast<std::size_t>(std::min(share, 1.0) * static_cast<double>(bar_width) + 0.5);
     const std::string ratio =
         bounds.perfect_split.value() > 0 ? fmt::format("{:.3f}", row.total / bounds.perfect_split) : "-";
     out += fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}  {}\n", row.name, name_width, row.knows,
                        short_time(tokens > 0 ? row.total.value() / tokens : 0), ratio, row.hits, row.utilization,
-                       row.bottleneck, bottleneck_width, std::string(filled, '#') + (share > 1 ? ">" : ""));
+                       row.bottleneck, bottleneck_width,
+                       bar(std::min(share, 1.0) * static_cast<double>(bar_width)) + (share > 1 ? ">" : ""));
   }
   return out;
 }
@@ -205,7 +209,7 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
     const std::uint64_t from = std::uint64_t{1} << i;
     const double share = static_cast<double>(statistics.reuse_distance_steps[i]) / reads;
     out += fmt::format("    {:>18}  {:>9}  {}\n", i == 0 ? "1" : fmt::format("{} to {}", from, 2 * from - 1),
-                       percent(share, 2), std::string(static_cast<std::size_t>(share * 50 + 0.5), '#'));
+                       percent(share, 2), bar(share * 50));
   }
   out += fmt::format("    {:>18}  {:>9}\n", "never before",
                      percent(static_cast<double>(statistics.first_reads) / reads, 2));
