@@ -18,7 +18,9 @@ class Flattener {
     if (const toml::array* array = node.as_array()) {
       std::size_t i = 0;
       for (const toml::node& element : *array) {
-        KVPLACE_TRY(add(key + "." + std::to_string(i++), element));
+        std::string numbered = key;
+        numbered.append(".").append(std::to_string(i++));
+        KVPLACE_TRY(add(numbered, element));
       }
       return {};
     }

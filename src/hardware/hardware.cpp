@@ -108,8 +108,8 @@ BytesPerSecond Hardware::effective(const Rate& rate) const {
 }
 
 std::span<const Field<Hardware>> hardware_fields() {
-  static const std::vector<Field<Hardware>> fields = make_fields();
-  return fields;
+  static const std::vector<Field<Hardware>> kFields = make_fields();
+  return kFields;
 }
 
 std::vector<Field<Hardware>> hardware_fields(const Hardware& hardware) {

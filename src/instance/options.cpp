@@ -155,8 +155,8 @@ std::vector<Field<InstanceOptions>> make_fields() {
 }  // namespace
 
 std::span<const Field<InstanceOptions>> option_fields() {
-  static const std::vector<Field<InstanceOptions>> fields = make_fields();
-  return fields;
+  static const std::vector<Field<InstanceOptions>> kFields = make_fields();
+  return kFields;
 }
 
 std::string to_text(Mode mode) { return name_of(kModes, mode); }

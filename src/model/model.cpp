@@ -75,8 +75,8 @@ Bytes kv_bytes_of_shape(const Attention& attention) {
 }
 
 std::span<const Field<Model>> model_fields() {
-  static const std::vector<Field<Model>> fields = make_fields();
-  return fields;
+  static const std::vector<Field<Model>> kFields = make_fields();
+  return kFields;
 }
 
 Status apply_model_entry(const ConfigEntry& entry, Model& model) {

@@ -10,14 +10,14 @@ namespace kvplace {
 void register_all(PolicyRegistry& registry);  // generated from the files in policies/
 
 const PolicyRegistry& PolicyRegistry::instance() {
-  static const PolicyRegistry registry = [] {
+  static const PolicyRegistry kRegistry = [] {
     PolicyRegistry all;
     register_all(all);
     std::sort(all.policies_.begin(), all.policies_.end(),
               [](const PolicyInfo& a, const PolicyInfo& b) { return a.name < b.name; });
     return all;
   }();
-  return registry;
+  return kRegistry;
 }
 
 Result<const PolicyInfo*> PolicyRegistry::find(std::string_view name) const {

@@ -155,7 +155,7 @@ Status ByteSink::write(std::string_view text) {
 Status ByteSink::commit() { return output_->commit(); }
 
 TextSink& TextSink::operator<<(std::uint64_t number) {
-  std::array<char, 20> digits;
+  std::array<char, 20> digits{};
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
   pending_.append(digits.data(), end);
   return *this;

@@ -7,12 +7,12 @@ namespace kvplace {
 void register_all(FormatRegistry& registry);
 
 const FormatRegistry& FormatRegistry::instance() {
-  static const FormatRegistry registry = [] {
+  static const FormatRegistry kRegistry = [] {
     FormatRegistry all;
     register_all(all);
     return all;
   }();
-  return registry;
+  return kRegistry;
 }
 
 Result<const Format*> FormatRegistry::find(std::string_view name) const {

@@ -26,9 +26,9 @@ class BeladyPolicy final : public OraclePolicy {
  private:
   struct Candidate {
     BlockIndex block;
-    std::size_t moment;
-    Transfer entering;
-    bool free;  ///< new: its bytes are the new KV
+    std::size_t moment = 0;
+    Transfer entering = Transfer::kPromote;
+    bool free = false;  ///< new: its bytes are the new KV
   };
 
   [[nodiscard]] std::size_t buffer_of(LayerIndex layer) const {
