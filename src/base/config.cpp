@@ -18,9 +18,7 @@ class Flattener {
     if (const toml::array* array = node.as_array()) {
       std::size_t i = 0;
       for (const toml::node& element : *array) {
-        std::string numbered = key;
-        numbered.append(".").append(std::to_string(i++));
-        KVPLACE_TRY(add(numbered, element));
+        KVPLACE_TRY(add(joined(key, std::to_string(i++)), element));
       }
       return {};
     }
@@ -50,7 +48,7 @@ class Flattener {
       return a.second->source().begin.line < b.second->source().begin.line;
     });
     for (const auto& [key, node] : in_file_order) {
-      KVPLACE_TRY(add(prefix.empty() ? key : prefix + "." + key, *node));
+      KVPLACE_TRY(add(joined(prefix, key), *node));
     }
     return {};
   }
@@ -58,6 +56,12 @@ class Flattener {
   std::vector<ConfigEntry> entries;
 
  private:
+  [[nodiscard]] static std::string joined(const std::string& prefix, const std::string& key) {
+    std::string whole = prefix;
+    whole.append(prefix.empty() ? "" : ".").append(key);
+    return whole;
+  }
+
   [[nodiscard]] std::string place(const toml::node& node) const {
     return name_ + ":" + std::to_string(node.source().begin.line);
   }
