@@ -126,6 +126,10 @@ int App::main(int argc, const char* const* argv) {
   }
 }
 
+void add_threads_flag(CLI::App& verb, unsigned& threads) {
+  verb.add_option("--threads", threads, "worker threads (default: all cores)")->check(CLI::Range(0u, 4096u));
+}
+
 RunContext run_context(unsigned threads) {
   static ProgressBar bar;
   RunContext context;

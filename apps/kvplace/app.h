@@ -35,6 +35,9 @@ class App {
   std::function<VerbResult()> chosen_;
 };
 
+/// The --threads flag of a verb.
+void add_threads_flag(CLI::App& verb, unsigned& threads);
+
 /// Progress on stderr (only if it is a terminal) and the stop request of SIGINT and SIGTERM.
 [[nodiscard]] RunContext run_context(unsigned threads);
 

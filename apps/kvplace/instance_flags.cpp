@@ -51,7 +51,7 @@ void InstanceFlags::add_to(CLI::App& verb) {
   verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.* as KEY=VALUE; repeatable")
       ->group("Instance")
       ->allow_extra_args(false);
-  verb.add_option("--threads", threads_, "worker threads (default: all cores)")->check(CLI::Range(0u, 4096u));
+  add_threads_flag(verb, threads_);
 }
 
 Result<std::vector<ConfigEntry>> InstanceFlags::config() const {

@@ -145,24 +145,25 @@ void Instance::note_what_does_not_fit() {
   }
 }
 
+Bytes Instance::bytes_of_read(const StepView& record, std::size_t read) const {
+  const Bytes whole = block_bytes(record.reads[read]);
+  const bool partial = !record.read_bytes.empty() && record.read_bytes[read] != 0;
+  return partial ? std::min(whole, Bytes(record.read_bytes[read])) : whole;
+}
+
 StepTraffic Instance::traffic(const StepView& record) const {
   StepTraffic traffic;
-  const auto bytes_of = [&](std::size_t read) {
-    const bool partial = !record.read_bytes.empty() && record.read_bytes[read] != 0;
-    const Bytes whole = block_bytes(record.reads[read]);
-    return partial ? std::min(whole, Bytes(record.read_bytes[read])) : whole;
-  };
   if (uniform_) {
     traffic.reads = kv_block_ * static_cast<std::int64_t>(record.reads.size());
   } else {
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
-      traffic.reads += bytes_of(i);
+      traffic.reads += bytes_of_read(record, i);
     }
   }
   for (const BlockId id : record.appended) {
     const auto read = std::lower_bound(record.reads.begin(), record.reads.end(), id);
     if (read != record.reads.end() && *read == id) {
-      traffic.reads_appended += bytes_of(static_cast<std::size_t>(read - record.reads.begin()));
+      traffic.reads_appended += bytes_of_read(record, static_cast<std::size_t>(read - record.reads.begin()));
     }
   }
   traffic.new_kv = new_kv_ * static_cast<std::int64_t>(record.appended.size());

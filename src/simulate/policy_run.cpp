@@ -225,9 +225,7 @@ void PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
   for (std::size_t i = 0; i < record.reads.size(); ++i) {
     const BlockIndex block = instance_.index(record.layer, record.reads[i]);
     const std::uint8_t state = state_[block.value()];
-    const bool partial = !record.read_bytes.empty() && record.read_bytes[i] != 0;
-    const Bytes whole = instance_.block_bytes(record.reads[i]);
-    const Bytes size = partial ? std::min(whole, Bytes(record.read_bytes[i])) : whole;
+    const Bytes size = instance_.bytes_of_read(record, i);
     if ((state & kMissedMark) != 0) {
       loads.add(Transfer::kReadFar, size);
       missed_bytes_[block.value()] = static_cast<std::uint32_t>(std::min<std::int64_t>(size.value(), 0xffffffff));
@@ -349,9 +347,13 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
   open_loads_ += instance_.weight_loads();
   open_mirrored_ += mirrored * batch;
   result_.read_bytes += traffic.reads.value() * batch + instance_.weight_bytes_per_step().value();
+  close_step_at_barrier(record.layer);
+}
+
+void PolicyRun::close_step_at_barrier(LayerIndex layer) {
   if (instance_.options().barrier == Barrier::kLayer) {
     close_step(1);
-  } else if (record.layer.value() + 1 == instance_.layers()) {
+  } else if (layer.value() + 1 == instance_.layers()) {
     close_step(instance_.layers());
   }
 }
@@ -403,11 +405,7 @@ void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
     result_.near_reads += record.reads.size() - far_reads;
     result_.far_reads_by_layer[layer] += far_reads;
     result_.read_bytes += bytes.value();
-    if (instance_.options().barrier == Barrier::kLayer) {
-      close_step(1);
-    } else if (layer + 1 == segment.layers()) {
-      close_step(segment.layers());
-    }
+    close_step_at_barrier(record.layer);
   }
 }
 

@@ -46,6 +46,7 @@ class PolicyRun {
   void add_new_kv(const StepView& record, bool decided, Loads& loads) const;
   void clear_marks(const StepView& record);
   void charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, Bytes mirrored);
+  void close_step_at_barrier(LayerIndex layer);
   void close_step(std::uint32_t layers);
   [[nodiscard]] Error broken(const StepView& record, const std::string& what) const;
   [[nodiscard]] Error broken(const std::string& place, const std::string& what) const;

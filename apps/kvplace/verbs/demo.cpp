@@ -49,7 +49,7 @@ VerbResult run(unsigned threads) {
 void add_demo(App& app) {
   auto threads = std::make_shared<unsigned>(0);
   CLI::App* verb = app.add_verb("demo", "The main job on the bundled real trace", [threads] { return run(*threads); });
-  verb->add_option("--threads", *threads, "worker threads (default: all cores)")->check(CLI::Range(0u, 4096u));
+  add_threads_flag(*verb, *threads);
 }
 
 }  // namespace kvplace::cli

@@ -32,7 +32,7 @@ void add_info(App& app) {
   CLI::App* verb = app.add_verb("info", "What is in a trace, and its locality", [flags] { return run(*flags); });
   flags->trace.add_to(*verb);
   verb->add_flag("--check", flags->check, "also compare the contents with their digest");
-  verb->add_option("--threads", flags->threads, "worker threads (default: all cores)")->check(CLI::Range(0u, 4096u));
+  add_threads_flag(*verb, flags->threads);
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

@@ -68,6 +68,8 @@ class Instance {
   [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
   [[nodiscard]] const StepTime& step_time() const { return step_time_; }
 
+  /// r_b: what the record's `read`-th read moves; the whole block unless the trace says less.
+  [[nodiscard]] Bytes bytes_of_read(const StepView& record, std::size_t read) const;
   /// The traffic of one record of the trace.
   [[nodiscard]] StepTraffic traffic(const StepView& record) const;
 
