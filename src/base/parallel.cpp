@@ -8,8 +8,11 @@
 
 namespace kvplace {
 
+std::size_t num_threads(unsigned threads) {
+  return threads != 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
+}
+
 Status run_parallel(std::size_t count, unsigned threads, const std::function<Status(std::size_t)>& task) {
-  const std::size_t wanted = threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
   std::vector<Status> statuses(count);
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
@@ -23,7 +26,7 @@ Status run_parallel(std::size_t count, unsigned threads, const std::function<Sta
   };
   {
     std::vector<std::jthread> helpers;
-    for (std::size_t i = 1; i < std::min(wanted, count); ++i) {
+    for (std::size_t i = 1; i < std::min(num_threads(threads), count); ++i) {
       helpers.emplace_back(work);
     }
     work();

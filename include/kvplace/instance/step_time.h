@@ -128,6 +128,11 @@ class StepTime {
   /// What the far side can deliver: the lesser of its link and its memory.
   [[nodiscard]] BytesPerSecond far_read_bandwidth() const;
 
+  [[nodiscard]] double interference() const { return interference_; }
+  [[nodiscard]] Overlap overlap() const { return overlap_; }
+  [[nodiscard]] Seconds floor() const { return Seconds(floor_); }        ///< per (decode step, layer)
+  [[nodiscard]] Seconds overhead() const { return Seconds(overhead_); }  ///< per (decode step, layer)
+
  private:
   std::array<double, kNumChannels> bandwidth_{};  // bytes per second
   double interference_;

@@ -1,0 +1,30 @@
+/// Finds the best prices of a special kind, which are optimal but for the cost of promotions (docs/bound.md, "Windows").
+///
+/// Take disjoint windows of time. Outside them a step is priced by a form in which a miss costs nothing beside a near read
+/// (the perfect split); inside by one in which it does (the link). One row just before each window has the price of a miss.
+/// What a window adds to the bound is then
+///     miss price * (bytes of distinct blocks read in it that are older than it - capacity) - sum of its steps' allowances,
+/// the allowance of a step being the time by which its near side is slower than its far side: what cannot be near at the
+/// window's start, and does not fit beside the near side's work, takes time. A longest path over time finds the best windows.
+#pragma once
+
+#include <cstdint>
+
+#include "solve/gap_dual.h"
+
+namespace kvplace {
+
+struct WindowPrices {
+  DualPrices prices;
+  std::uint64_t windows = 0;
+};
+
+/// The best windows with `form` inside. Where misses are not free in any form, `form` is outside as well.
+/// O(steps * layers * window length) time, bounded by limits on the length; memory O(steps * layers).
+[[nodiscard]] WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start,
+                                        std::size_t form);
+
+/// Forms worth trying inside windows: those in which a miss costs most.
+[[nodiscard]] std::vector<std::size_t> window_forms(const GapDual& dual);
+
+}  // namespace kvplace
