@@ -57,24 +57,6 @@ const Field<InstanceOptions>& option_field(std::string_view key) {
   std::terminate();  // the keys are this file's own
 }
 
-std::string head_text(const Certificate& certificate) {
-  const BoundNumbers& numbers = certificate.numbers;
-  InstanceOptions options;
-  options.mode = numbers.mode;
-  options.barrier = numbers.barrier;
-  options.overlap = numbers.overlap;
-  options.start = numbers.start;
-  options.mirrored_reads = numbers.mirrored_reads;
-  Json json;
-  json["trace_digest"] = numbers.trace_digest;
-  for (const char* key : kChoices) {
-    json[key] = option_field(key).get(options);
-  }
-  visit_numbers(certificate, [&json](const char* key, const auto& value) { json[key] = value; });
-  json["made_by"] = certificate.made_by;
-  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
 /// True if `json` is a whole number that `out` can hold and is not negative.
 template <class Integer>
 bool get_number(const Json& json, Integer& out) {
@@ -288,13 +270,31 @@ class Reading {
 
 }  // namespace
 
+std::string to_json(const Certificate& certificate) {
+  const BoundNumbers& numbers = certificate.numbers;
+  InstanceOptions options;
+  options.mode = numbers.mode;
+  options.barrier = numbers.barrier;
+  options.overlap = numbers.overlap;
+  options.start = numbers.start;
+  options.mirrored_reads = numbers.mirrored_reads;
+  Json json;
+  json["trace_digest"] = numbers.trace_digest;
+  for (const char* key : kChoices) {
+    json[key] = option_field(key).get(options);
+  }
+  visit_numbers(certificate, [&json](const char* key, const auto& value) { json[key] = value; });
+  json["made_by"] = certificate.made_by;
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 Status write_certificate(const std::string& path, const Certificate& certificate) {
   const BoundNumbers& numbers = certificate.numbers;
   if (certificate.channel_prices.size() != num_groups(numbers) ||
       certificate.row_prices.size() != std::uint64_t{numbers.steps} * numbers.layers) {
     return failed(path + ": the certificate's prices are not as many as its steps and layers need");
   }
-  const std::string text = head_text(certificate);
+  const std::string text = to_json(certificate);
   if (text.size() > kvt::kMostMetadataBytes) {
     return failed(path + ": the certificate's texts are longer than 1 MiB");
   }

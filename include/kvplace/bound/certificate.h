@@ -62,6 +62,9 @@ struct Certificate {
   return numbers.barrier == Barrier::kToken ? numbers.steps : std::uint64_t{numbers.steps} * numbers.layers;
 }
 
+/// What a certificate speaks about, as a JSON object: the head of its file.
+[[nodiscard]] std::string to_json(const Certificate& certificate);
+
 /// The file appears whole or not at all. Errors if the prices are not as many as the numbers say.
 [[nodiscard]] Status write_certificate(const std::string& path, const Certificate& certificate);
 /// Errors are of kind kRejected (what cannot be read proves nothing), but kBadInput if there is no such file.
