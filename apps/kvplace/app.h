@@ -62,6 +62,7 @@ void add_info(App& app);
 void add_export(App& app);
 void add_compare(App& app);
 void add_replay(App& app);
+void add_verify(App& app);
 void add_list(App& app);
 void add_show_config(App& app);
 void add_demo(App& app);

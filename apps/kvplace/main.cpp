@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
   kvplace::cli::add_export(app);
   kvplace::cli::add_compare(app);
   kvplace::cli::add_replay(app);
+  kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);
   kvplace::cli::add_show_config(app);
   kvplace::cli::add_demo(app);

@@ -125,6 +125,9 @@ class StepTime {
   [[nodiscard]] BytesPerSecond bandwidth(Channel channel) const {
     return BytesPerSecond(bandwidth_[static_cast<std::size_t>(channel)]);
   }
+  /// Of one (decode step, layer).
+  [[nodiscard]] Seconds floor() const { return Seconds(floor_); }
+  [[nodiscard]] Seconds overhead() const { return Seconds(overhead_); }
   /// What the far side can deliver: the lesser of its link and its memory.
   [[nodiscard]] BytesPerSecond far_read_bandwidth() const;
 

@@ -1,0 +1,73 @@
+/// A certificate: prices from which anybody can recompute a lower bound on the total time of every schedule
+/// (docs/certificate.md). All numbers are whole, so that the bound is exact.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kvplace/base/result.h"
+#include "kvplace/instance/instance.h"
+#include "kvplace/trace/reader.h"
+
+namespace kvplace {
+
+/// The numbers of an instance that the bound depends on, rounded so that rounding can only lower it.
+struct BoundNumbers {
+  std::string trace_digest;
+  std::uint32_t layers = 0;
+  std::uint32_t steps = 0;
+  std::uint32_t blocks_per_layer = 0;
+  Mode mode = Mode::kInclusive;
+  Barrier barrier = Barrier::kLayer;
+  Overlap overlap = Overlap::kFull;
+  Start start = Start::kRecent;
+  MirroredReads mirrored_reads = MirroredReads::kNear;
+  std::int64_t batch = 1;
+  std::int64_t kv_block_bytes = 0;
+  std::int64_t expert_block_bytes = 0;                    ///< 0 without experts
+  std::int64_t new_kv_bytes = 0;                          ///< per appended block
+  std::int64_t capacity_bytes = 0;                        ///< near, of one request
+  std::array<std::int64_t, kNumChannels> weight_bytes{};  ///< per (decode step, layer), by channel, of the whole batch
+  std::array<std::int64_t, kNumChannels> bandwidth_bytes_per_second{};  ///< rounded up; 1 to 2^50 - 1
+  std::uint32_t interference_2_20 = 0;                                  ///< a * 2^20, rounded down; below 2^20
+  std::int64_t floor_units = 0;     ///< seconds per (decode step, layer) in 2^-60 s, rounded down
+  std::int64_t overhead_units = 0;  ///< the same
+
+  bool operator==(const BoundNumbers&) const = default;
+};
+
+/// Of the instance and the trace it was made for. Errors if the trace was recovered (it has no digest), or if a
+/// bandwidth is 2^50 bytes/s or more.
+[[nodiscard]] Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& trace);
+
+/// The instance and the prices. Whether these are valid, and what they prove, only verify() says.
+struct Certificate {
+  BoundNumbers numbers;
+  std::uint64_t ticks_per_second = 0;
+  std::int64_t unit_bytes = 0;  ///< prices are per unit of one request's bytes
+  /// [group][channel], ticks per unit on the channel, for all requests; a group is a (decode step, layer), t-major, or
+  /// a decode step with a barrier per token.
+  std::vector<std::array<std::uint64_t, kNumChannels>> channel_prices;
+  std::vector<std::uint64_t> row_prices;  ///< [steps * layers], ticks per unit occupied after each step
+  std::uint64_t start_price = 0;          ///< the same for the initial placement, if it is free
+  std::string made_by;                    ///< for people
+
+  bool operator==(const Certificate&) const = default;
+};
+
+/// Groups of steps over which time is taken, one for each entry of channel_prices.
+[[nodiscard]] inline std::uint64_t num_groups(const BoundNumbers& numbers) {
+  return numbers.barrier == Barrier::kToken ? numbers.steps : std::uint64_t{numbers.steps} * numbers.layers;
+}
+
+/// What a certificate speaks about, as a JSON object: the head of its file.
+[[nodiscard]] std::string to_json(const Certificate& certificate);
+
+/// The file appears whole or not at all. Errors if the prices are not as many as the numbers say.
+[[nodiscard]] Status write_certificate(const std::string& path, const Certificate& certificate);
+/// Errors are of kind kRejected (what cannot be read proves nothing), but kBadInput if there is no such file.
+[[nodiscard]] Result<Certificate> read_certificate(const std::string& path);
+
+}  // namespace kvplace

@@ -1,0 +1,61 @@
+#include <algorithm>
+#include <cmath>
+
+#include "kvplace/base/parse.h"
+#include "kvplace/bound/certificate.h"
+
+namespace kvplace {
+namespace {
+
+constexpr double kMostBandwidth = 0x1p50;
+/// Nothing real takes longer; what does is lowered, which is safe.
+constexpr double kMostUnits = 0x1p62;
+
+/// Whole 2^-60 s, rounded down. Scaling by a power of two is exact.
+std::int64_t units_of(Seconds time) {
+  return static_cast<std::int64_t>(std::min(kMostUnits, std::floor(std::ldexp(time.value(), 60))));
+}
+
+}  // namespace
+
+Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& trace) {
+  if (trace.totals().digest.empty()) {
+    return bad_input(trace.path() +
+                     ": is a recovered trace, which has no digest that a certificate could name: "
+                     "export it and import it anew");
+  }
+  const InstanceOptions& options = instance.options();
+  const StepTime& step_time = instance.step_time();
+  BoundNumbers numbers;
+  numbers.trace_digest = trace.totals().digest;
+  numbers.layers = instance.layers();
+  numbers.steps = instance.steps();
+  numbers.blocks_per_layer = instance.blocks_per_layer();
+  numbers.mode = options.mode;
+  numbers.barrier = options.barrier;
+  numbers.overlap = options.overlap;
+  numbers.start = options.start;
+  numbers.mirrored_reads = options.mirrored_reads;
+  numbers.batch = options.batch;
+  numbers.kv_block_bytes = instance.kv_block_bytes().value();
+  numbers.expert_block_bytes = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
+  numbers.new_kv_bytes = instance.new_kv_bytes().value();
+  numbers.capacity_bytes = instance.capacity().value();
+  numbers.weight_bytes = instance.weight_loads().bytes;
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    const auto channel = static_cast<Channel>(c);
+    const double rate = std::ceil(step_time.bandwidth(channel).value());
+    if (rate >= kMostBandwidth) {
+      return bad_input("a certificate needs bandwidths below 2^50 bytes/s, but " + std::string(channel_name(channel)) +
+                       " has " + format_bandwidth(step_time.bandwidth(channel)));
+    }
+    numbers.bandwidth_bytes_per_second[c] = static_cast<std::int64_t>(rate);
+  }
+  numbers.interference_2_20 =
+      static_cast<std::uint32_t>(std::floor(std::ldexp(instance.spec().hardware.interference, 20)));
+  numbers.floor_units = units_of(step_time.floor());
+  numbers.overhead_units = units_of(step_time.overhead());
+  return numbers;
+}
+
+}  // namespace kvplace

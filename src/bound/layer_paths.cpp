@@ -1,0 +1,152 @@
+#include "bound/layer_paths.h"
+
+#include <algorithm>
+
+namespace kvplace {
+namespace {
+
+/// More than any path costs; with the cost of a path added it still fits 64 bits.
+constexpr std::int64_t kImpossible = std::int64_t{1} << 62;
+
+/// The first of the record's reads [begin, end) whose id is not below `id`.
+std::size_t first_read_from(const StepView& record, std::size_t begin, std::size_t end, BlockId id) {
+  const auto reads = record.reads.first(end).subspan(begin);
+  return begin + static_cast<std::size_t>(std::lower_bound(reads.begin(), reads.end(), id) - reads.begin());
+}
+
+}  // namespace
+
+LayerPaths::LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::uint32_t layer)
+    : costs_(costs),
+      layer_(layer),
+      experts_(layout.experts),
+      end_(layout.initial_blocks()),
+      far_(costs.certificate().numbers.blocks_per_layer, 0),
+      near_(costs.certificate().numbers.blocks_per_layer, 0),
+      exists_(costs.certificate().numbers.blocks_per_layer, 0) {
+  std::fill_n(exists_.begin(), end_, std::uint8_t{1});
+  switch (costs.certificate().numbers.start) {
+    case Start::kFree:
+      for (std::uint32_t id = 0; id < end_; ++id) {
+        near_[id] = units_of(BlockId(id)) * static_cast<std::int64_t>(costs.certificate().start_price);
+      }
+      return;
+    case Start::kEmpty:
+      std::fill_n(near_.begin(), end_, kImpossible);
+      return;
+    case Start::kRecent:
+      start_recent();
+      return;
+  }
+}
+
+void LayerPaths::start_recent() {
+  const BoundNumbers& numbers = costs_.certificate().numbers;
+  const Int128 places = numbers.capacity_bytes / (Int128{numbers.kv_block_bytes} * numbers.layers);
+  const auto recent = static_cast<std::uint32_t>(std::min<Int128>(places, end_ - experts_));
+  std::fill_n(near_.begin(), end_ - recent, kImpossible);
+  std::fill_n(far_.begin() + (end_ - recent), recent, kImpossible);
+}
+
+Status LayerPaths::step(const StepView& record, const MovesByKind& after) {
+  const StepPrices prices = costs_.prices(record.step.value(), layer_);
+  Int128 bytes_read_by_rule = 0;
+  std::size_t next = 0;
+  for (const BlockId id : record.appended) {
+    const std::size_t found = first_read_from(record, next, record.reads.size(), id);
+    read(record, next, found, prices);
+    next = found;
+    if (found < record.reads.size() && record.reads[found] == id) {
+      bytes_read_by_rule += units_read(record, found) * Int128{costs_.certificate().unit_bytes};
+      ++next;
+    }
+    append(id.value(), prices);
+  }
+  read(record, next, record.reads.size(), prices);
+  move(after);
+  KVPLACE_ASSIGN(fixed, costs_.fixed_ticks(record.step.value(), layer_, bytes_read_by_rule, record.appended.size()));
+  fixed_ticks_ += fixed;
+  return {};
+}
+
+Int128 LayerPaths::ticks() const {
+  Int128 ticks = fixed_ticks_;
+  for (std::size_t id = 0; id < end_; ++id) {
+    ticks += exists_[id] != 0 ? std::min(far_[id], near_[id]) : 0;
+  }
+  return ticks;
+}
+
+/// A unit is one byte if the trace has partial reads.
+std::int64_t LayerPaths::units_read(const StepView& record, std::size_t i) const {
+  const std::int64_t whole = units_of(record.reads[i]);
+  const bool partial = !record.read_bytes.empty() && record.read_bytes[i] != 0;
+  return partial ? std::min(whole, std::int64_t{record.read_bytes[i]}) : whole;
+}
+
+/// Reads [begin, end) of the record; none of them is of a block appended to in this step.
+void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p) {
+  if (record.read_bytes.empty()) {
+    const std::size_t pages = experts_ == 0 ? begin : first_read_from(record, begin, end, BlockId(experts_));
+    read_whole(record, begin, pages, costs_.expert_units(), p);
+    read_whole(record, pages, end, costs_.page_units(), p);
+    return;
+  }
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::int64_t units = units_read(record, i);
+    const std::int64_t rest = units_of(record.reads[i]) - units;
+    read_one(record.reads[i], units * costs_.near_read(p), units * p.far_read,
+             units * p.near + rest * (p.near + p.far_read));
+  }
+}
+
+void LayerPaths::read_whole(const StepView& record, std::size_t begin, std::size_t end, std::int64_t units,
+                            const StepPrices& p) {
+  const std::int64_t hit = units * costs_.near_read(p);
+  const std::int64_t miss = units * p.far_read;
+  const std::int64_t enter = units * p.near;
+  for (std::size_t i = begin; i < end; ++i) {
+    read_one(record.reads[i], hit, miss, enter);
+  }
+}
+
+/// `enter`: the promotion of a block just read from far. It is never dearer than another, so that the step's common
+/// moves may come after it.
+void LayerPaths::read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::int64_t enter) {
+  std::int64_t& far = far_[id.value()];
+  std::int64_t& near = near_[id.value()];
+  far += miss;
+  near = std::min(near + hit, far + enter);
+}
+
+void LayerPaths::append(std::uint32_t id, const StepPrices& p) {
+  if (exists_[id] != 0) {
+    near_[id] += costs_.new_kv_near(p);
+    far_[id] += costs_.new_kv_far(p);
+    return;
+  }
+  // Newborn: it is where it is written. The step's common moves, which come after this, never pay for it, since its new
+  // KV is no larger than the block.
+  exists_[id] = 1;
+  end_ = std::max(end_, id + 1);
+  near_[id] = costs_.new_kv_near(p);
+  far_[id] = costs_.new_kv_far(p);
+}
+
+void LayerPaths::move(const MovesByKind& moves) {
+  move(0, experts_, moves.expert);
+  move(experts_, end_, moves.page);
+}
+
+void LayerPaths::move(std::size_t begin, std::size_t end, const Moves& moves) {
+  std::int64_t* const far = far_.data();
+  std::int64_t* const near = near_.data();
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::int64_t if_far = far[i];
+    const std::int64_t if_near = near[i];
+    far[i] = std::min(if_far + moves.far_to_far, if_near + moves.near_to_far);
+    near[i] = std::min(if_far + moves.far_to_near, if_near + moves.near_to_near);
+  }
+}
+
+}  // namespace kvplace

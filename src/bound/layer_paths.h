@@ -1,0 +1,53 @@
+/// The cheapest residency paths of one layer's blocks, step by step: for each block the least cost so far of all paths
+/// that now have it far, and of those that have it near.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "bound/path_costs.h"
+#include "kvplace/trace/trace.h"
+
+namespace kvplace {
+
+/// All costs stay below 2^63 if check_prices() found nothing wrong.
+class LayerPaths {
+ public:
+  /// The blocks before the first decode step. `costs` must outlive it.
+  LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::uint32_t layer);
+
+  /// What all blocks may do in steps in which the layer itself reads and writes nothing.
+  void move(const MovesByKind& moves);
+
+  /// A step of this layer; `after`: its moves and those of all steps up to the layer's next one. REQUIRES: ids are
+  /// below blocks_per_layer.
+  [[nodiscard]] Status step(const StepView& record, const MovesByKind& after);
+
+  /// After the last step: the fixed bytes, and the cheapest path of every block.
+  [[nodiscard]] Int128 ticks() const;
+
+ private:
+  void start_recent();
+  void read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p);
+  void read_whole(const StepView& record, std::size_t begin, std::size_t end, std::int64_t units, const StepPrices& p);
+  void read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::int64_t enter);
+  void append(std::uint32_t id, const StepPrices& p);
+  void move(std::size_t begin, std::size_t end, const Moves& moves);
+
+  [[nodiscard]] std::int64_t units_of(BlockId id) const {
+    return id.value() < experts_ ? costs_.expert_units() : costs_.page_units();
+  }
+  [[nodiscard]] std::int64_t units_read(const StepView& record, std::size_t i) const;
+
+  const PathCosts& costs_;
+  std::uint32_t layer_;
+  std::uint32_t experts_;
+  std::uint32_t end_;              ///< of the ids that exist
+  std::vector<std::int64_t> far_;  ///< ticks, by id
+  std::vector<std::int64_t> near_;
+  std::vector<std::uint8_t> exists_;
+  Int128 fixed_ticks_ = 0;
+};
+
+}  // namespace kvplace

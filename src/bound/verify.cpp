@@ -1,0 +1,163 @@
+// The value of a certificate's prices in one pass over the trace (docs/certificate.md, "The value"). For each block of
+// a layer two numbers are kept: the least cost so far of all its residency paths that now have it far, or near.
+#include "kvplace/bound/verify.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/parallel.h"
+#include "bound/check_prices.h"
+#include "bound/fraction.h"
+#include "bound/layer_paths.h"
+#include "bound/path_costs.h"
+#include "trace/kvt_format.h"
+
+namespace kvplace {
+namespace {
+
+class Verification {
+ public:
+  Verification(const TraceReader& trace, const Certificate& certificate, const RunContext& context)
+      : trace_(trace), numbers_(certificate.numbers), context_(context), costs_(certificate), digest_(trace.meta()) {
+    layers_.reserve(numbers_.layers);
+    for (std::uint32_t layer = 0; layer < numbers_.layers; ++layer) {
+      layers_.emplace_back(costs_, trace.meta().layout, layer);
+    }
+    MovesByKind before;
+    for (std::uint32_t layer = 1; layer < numbers_.layers; ++layer) {
+      const MovesByKind last = costs_.moves(0, layer - 1);
+      before = layer == 1 ? last : then(before, last);
+      layers_[layer].move(before);
+    }
+  }
+
+  /// Ticks of fixed bytes and of all blocks.
+  Result<Int128> run() {
+    if (context_.progress != nullptr) {
+      context_.progress->start("verifying", trace_.totals().reads, "reads");
+    }
+    std::optional<Segment> segment;
+    KVPLACE_TRY(decode(0, segment));
+    std::uint64_t done = 0;
+    for (std::size_t chunk = 0; segment; ++chunk) {
+      if (context_.stop_requested()) {
+        return interrupted("stopped before the certificate was verified");
+      }
+      std::optional<Segment> ahead;
+      KVPLACE_TRY(process(*segment, chunk + 1, ahead));
+      done += segment->num_reads();
+      segment = std::move(ahead);
+      if (context_.progress != nullptr) {
+        context_.progress->update(done);
+      }
+    }
+    if (context_.progress != nullptr) {
+      context_.progress->finish();
+    }
+    if (next_step_ != numbers_.steps || kvt::to_hex(digest_.value()) != numbers_.trace_digest) {
+      return rejected("the trace's contents are not those its digest names");
+    }
+    Int128 ticks = 0;
+    for (const LayerPaths& layer : layers_) {
+      ticks += layer.ticks();
+    }
+    return ticks;
+  }
+
+ private:
+  /// Nothing if there is no such chunk.
+  Status decode(std::size_t chunk, std::optional<Segment>& out) const {
+    if (chunk < trace_.num_chunks()) {
+      KVPLACE_ASSIGN(segment, trace_.chunk(chunk));
+      out = std::move(segment);
+    }
+    return {};
+  }
+
+  /// All layers of a chunk, and beside them its digest and the decoding of the next one.
+  Status process(const Segment& segment, std::size_t next_chunk, std::optional<Segment>& ahead) {
+    if (segment.first_step() != next_step_ || segment.end_step() > numbers_.steps ||
+        segment.layers() != numbers_.layers) {
+      return rejected("the trace's chunks do not follow each other");
+    }
+    next_step_ = segment.end_step();
+    prepare_moves(segment);
+    constexpr std::size_t kOtherTasks = 2;
+    return run_parallel(kOtherTasks + layers_.size(), context_.threads, [&](std::size_t task) -> Status {
+      if (task == 0) {
+        return decode(next_chunk, ahead);
+      }
+      if (task == 1) {
+        add_to_digest(segment);
+        return {};
+      }
+      return process_layer(segment, static_cast<std::uint32_t>(task - kOtherTasks));
+    });
+  }
+
+  void add_to_digest(const Segment& segment) {
+    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+      for (std::uint32_t layer = 0; layer < numbers_.layers; ++layer) {
+        digest_.add(segment.view(step, layer));
+      }
+    }
+  }
+
+  Status process_layer(const Segment& segment, std::uint32_t layer) {
+    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+      const StepView record = segment.view(step, layer);
+      const auto outside = [&](std::span<const BlockId> ids) {
+        return !ids.empty() && ids.back().value() >= numbers_.blocks_per_layer;
+      };
+      if (outside(record.reads) || outside(record.appended)) {
+        return rejected("the trace has blocks it does not count");
+      }
+      KVPLACE_TRY(
+          layers_[layer].step(record, moves_[std::size_t{step - segment.first_step()} * numbers_.layers + layer]));
+    }
+    return {};
+  }
+
+  /// For each (decode step, layer) of the chunk the moves from then up to the layer's next step: the rest of this
+  /// decode step, then the layers before it in the next one.
+  void prepare_moves(const Segment& segment) {
+    const std::uint32_t num_layers = numbers_.layers;
+    moves_.resize(std::size_t{segment.num_steps()} * num_layers);
+    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+      MovesByKind* const of_step = moves_.data() + std::size_t{step - segment.first_step()} * num_layers;
+      of_step[num_layers - 1] = costs_.moves(step, num_layers - 1);
+      for (std::uint32_t layer = num_layers - 1; layer > 0; --layer) {
+        of_step[layer - 1] = then(costs_.moves(step, layer - 1), of_step[layer]);
+      }
+      if (step + 1 == numbers_.steps || num_layers == 1) {
+        continue;
+      }
+      MovesByKind before = costs_.moves(step + 1, 0);
+      for (std::uint32_t layer = 1; layer < num_layers; ++layer) {
+        of_step[layer] = then(of_step[layer], before);
+        before = then(before, costs_.moves(step + 1, layer));
+      }
+    }
+  }
+
+  const TraceReader& trace_;
+  const BoundNumbers& numbers_;
+  const RunContext& context_;
+  PathCosts costs_;
+  kvt::Digest digest_;
+  std::vector<LayerPaths> layers_;
+  std::vector<MovesByKind> moves_;  ///< [decode step of the chunk][layer]
+  std::uint32_t next_step_ = 0;
+};
+
+}  // namespace
+
+Result<VerifiedBound> verify(const TraceReader& trace, const Certificate& certificate, const RunContext& context) {
+  KVPLACE_ASSIGN(totals, check_prices(certificate, trace));
+  KVPLACE_ASSIGN(ticks, Verification(trace, certificate, context).run());
+  const Int128 value = totals.group_ticks - totals.capacity_ticks + ticks;
+  const Fraction bound{static_cast<UInt128>(std::max<Int128>(0, value)), certificate.ticks_per_second};
+  return VerifiedBound{Seconds(double_rounded_down(bound)), exact_text(bound), decimal_rounded_down(bound)};
+}
+
+}  // namespace kvplace
