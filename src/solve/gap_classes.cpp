@@ -158,7 +158,8 @@ class LayerBuilder {
 
 }  // namespace
 
-Result<GapClasses> build_gap_classes(const TraceReader& trace, const Instance& instance, const RunContext& context) {
+Result<GapClasses> build_gap_classes(const TraceReader& trace, const Instance& instance,
+                                     const std::function<bool()>& stop, const RunContext& context) {
   GapClasses classes;
   classes.steps = instance.steps();
   classes.layers = instance.layers();
@@ -177,7 +178,7 @@ Result<GapClasses> build_gap_classes(const TraceReader& trace, const Instance& i
   }
   std::uint64_t done = 0;
   for (std::size_t chunk = 0; chunk < trace.num_chunks(); ++chunk) {
-    if (context.stop_requested()) {
+    if (stop()) {
       return interrupted("stopped before a bound was found");
     }
     KVPLACE_ASSIGN(segment, trace.chunk(chunk));

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kvplace/base/result.h"
@@ -48,7 +49,7 @@ struct LayerGaps {
 /// What is read and moved in each step whatever the placement; [steps * layers], t-major.
 struct StepFacts {
   std::vector<double> read_bytes;  ///< of reads that either side may serve, of one request
-  /// Bytes on each channel that no decision changes, of the whole batch: weights, reads by rule near, new KV (inclusive).
+  /// Bytes on each channel that no decision changes, of the whole batch: weights, reads by rule near, new KV (as in inclusive mode).
   std::vector<std::array<double, kNumChannels>> fixed_bytes;
 };
 
@@ -60,9 +61,9 @@ struct GapClasses {
   std::uint64_t num_classes = 0;
 };
 
-/// One pass over the trace. Memory: 4 bytes per class and block, and a chunk.
-/// REQUIRES: inclusive mode.
+/// One pass over the trace; an error of kind kInterrupted if `stop` (polled between chunks) says so. Memory: 4 bytes per
+/// class and block, and a chunk.
 [[nodiscard]] Result<GapClasses> build_gap_classes(const TraceReader& trace, const Instance& instance,
-                                                   const RunContext& context);
+                                                   const std::function<bool()>& stop, const RunContext& context);
 
 }  // namespace kvplace

@@ -60,12 +60,12 @@ class BytesByAge {
 
 class WindowPath {
  public:
-  WindowPath(const GapDual& dual, const GapClasses& classes, bool free_start, std::size_t form)
+  WindowPath(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind)
       : dual_(dual),
         classes_(classes),
         free_start_(free_start),
-        form_(form),
-        price_(dual.forms()[form].miss),
+        form_(kind.form),
+        price_(kind.row_price),
         per_token_(dual.groups().steps_per_group > 1),
         layers_(dual.groups().layers),
         num_places_(dual.groups().num_groups()) {
@@ -230,7 +230,7 @@ class WindowPath {
   const GapClasses& classes_;
   bool free_start_;
   std::size_t form_;
-  double price_;  // of a miss inside
+  double price_;  // of a byte of a row
   bool per_token_;
   std::size_t layers_;
   std::size_t num_places_;  // groups: where windows may begin and end
@@ -242,8 +242,8 @@ class WindowPath {
 
 }  // namespace
 
-WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start, std::size_t form) {
-  return WindowPath(dual, classes, free_start, form).run();
+WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind) {
+  return WindowPath(dual, classes, free_start, kind).run();
 }
 
 std::vector<std::size_t> window_forms(const GapDual& dual) {

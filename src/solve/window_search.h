@@ -14,15 +14,21 @@
 
 namespace kvplace {
 
+/// What windows are priced with.
+struct WindowKind {
+  std::size_t form = 0;  ///< of the steps inside
+  double row_price = 0;  ///< of being near at the window's start; the form's miss, where leaving near is free
+};
+
 struct WindowPrices {
   DualPrices prices;
   std::uint64_t windows = 0;
 };
 
-/// The best windows with `form` inside. Where misses are not free in any form, `form` is outside as well.
+/// The best windows of a kind. Where misses are not free in any form, the kind's is outside as well.
 /// O(steps * layers * window length) time, bounded by limits on the length; memory O(steps * layers).
 [[nodiscard]] WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start,
-                                        std::size_t form);
+                                        const WindowKind& kind);
 
 /// Forms worth trying inside windows: those in which a miss costs most.
 [[nodiscard]] std::vector<std::size_t> window_forms(const GapDual& dual);

@@ -1,0 +1,43 @@
+/// The search for a lower bound on the total time of every schedule of an instance (docs/bound.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kvplace/base/run_context.h"
+#include "kvplace/bound/certificate.h"
+#include "kvplace/bound/verify.h"
+
+namespace kvplace {
+
+struct BoundOptions {
+  Seconds time_limit{120};  ///< after it the best found so far is taken
+  /// Instances of at most so many (decode step, layer, block) triples also take the prices of their exact linear
+  /// relaxation: the searches need large numbers. 0: never.
+  std::uint64_t most_exact_cells = 20'000;
+  /// "avx512", "avx2" or "portable"; empty: the fastest that the processor has. The result is the same.
+  std::string instruction_set;
+  const Certificate* known = nullptr;  ///< a certificate of the same instance to start from; not owned, may be null
+};
+
+enum class SearchStatus : std::uint8_t { kConverged, kTimeLimit, kInterrupted };
+/// "converged", "time_limit", "interrupted".
+[[nodiscard]] std::string to_text(SearchStatus status);
+
+struct ProvenBound {
+  Certificate certificate;
+  VerifiedBound verified;         ///< what the certificate proves, recomputed from it
+  double search_value_s = 0;      ///< the search's own figure, in floating point; 0 if it has none (exclusive mode)
+  std::uint64_t evaluations = 0;  ///< prices that were evaluated
+  SearchStatus status = SearchStatus::kConverged;
+  Seconds seconds;                        ///< of the search, with its verification
+  double capacity_price_s_per_byte = 0;  ///< what one more byte of near capacity, for one request, lowers the bound by
+};
+
+/// Always returns a certificate, if only that of the perfect split. Memory: inclusive mode O(steps * layers + classes of gaps);
+/// exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads or the
+/// instruction set unless the time limit was reached.
+[[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
+                                              const BoundOptions& options, const RunContext& context);
+
+}  // namespace kvplace

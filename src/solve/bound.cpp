@@ -1,0 +1,204 @@
+#include "kvplace/solve/bound.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "kvplace/base/parse.h"
+#include "kvplace/solve/exact.h"
+#include "solve/quantize.h"
+#include "solve/window_search.h"
+
+namespace kvplace {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class BoundSearch {
+ public:
+  BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options, const RunContext& context,
+              BoundNumbers numbers)
+      : trace_(trace),
+        instance_(instance),
+        options_(options),
+        context_(context),
+        numbers_(std::move(numbers)),
+        begin_(Clock::now()),
+        forms_(price_forms(instance)) {}
+
+  Result<ProvenBound> run() {
+    KVPLACE_ASSIGN(kernel, find_kernel());
+    KVPLACE_TRY(consider(perfect_split()));
+    if (options_.known != nullptr && options_.known->numbers == numbers_) {
+      KVPLACE_TRY(consider_certificate(*options_.known));
+    }
+    if (instance_.steps() > 0) {
+      KVPLACE_TRY(search_windows(*kernel));
+      KVPLACE_TRY(take_exact_prices());
+    }
+    best_->evaluations = evaluations_;
+    best_->status = status_;
+    best_->seconds = Seconds(elapsed());
+    double priced_rows = static_cast<double>(best_->certificate.start_price);
+    for (const std::uint64_t row : best_->certificate.row_prices) {
+      priced_rows += static_cast<double>(row);
+    }
+    best_->capacity_price_s_per_byte = priced_rows / static_cast<double>(best_->certificate.ticks_per_second) /
+                                       static_cast<double>(best_->certificate.unit_bytes);
+    return std::move(*best_);
+  }
+
+ private:
+  [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+
+  /// True if the search has to end; remembers why.
+  bool out_of_time() {
+    if (context_.stop_requested()) {
+      status_ = SearchStatus::kInterrupted;
+    } else if (elapsed() > options_.time_limit.value()) {
+      status_ = SearchStatus::kTimeLimit;
+    }
+    return status_ != SearchStatus::kConverged;
+  }
+
+  Result<const GapKernel*> find_kernel() const {
+    std::string names;
+    for (const GapKernel& kernel : gap_kernels()) {
+      if (options_.instruction_set.empty() || options_.instruction_set == kernel.name) {
+        return &kernel;
+      }
+      names += std::string(names.empty() ? "" : ", ") + kernel.name;
+    }
+    return bad_input("instruction set " + in_quotes(options_.instruction_set) + " is not one this processor has: " + names);
+  }
+
+  /// The same prices in every step: those at which a read costs the same on both sides, or the far side's.
+  [[nodiscard]] DualPrices perfect_split() const {
+    std::size_t chosen = 0;
+    for (std::size_t f = 0; f < forms_.size(); ++f) {
+      if (std::abs(forms_[f].miss) < std::abs(forms_[chosen].miss) ||
+          (forms_[f].miss == forms_[chosen].miss && forms_[f].near_read > forms_[chosen].near_read)) {
+        chosen = f;
+      }
+    }
+    const PriceGroups groups(instance_);
+    DualPrices prices;
+    prices.mixture.assign(groups.num_groups() * forms_.size(), 0);
+    for (std::size_t group = 0; group < groups.num_groups(); ++group) {
+      prices.mixture[group * forms_.size() + chosen] = 1;
+    }
+    prices.rows.assign(groups.num_steps, 0);
+    return prices;
+  }
+
+  Status search_windows(const GapKernel& kernel) {
+    Result<GapClasses> classes = build_gap_classes(trace_, instance_, [&] { return out_of_time(); }, context_);
+    if (!classes) {
+      return status_ != SearchStatus::kConverged ? Status() : tl::unexpected(std::move(classes).error());
+    }
+    GapDual dual(instance_, *classes, kernel, context_.threads);
+    const bool free_start = instance_.options().start == Start::kFree;
+    std::optional<DualPrices> best;
+    double best_value = 0;
+    for (const std::size_t form : window_forms(dual)) {
+      for (const double row_price : row_prices(forms_[form])) {
+        if (out_of_time()) {
+          break;
+        }
+        WindowPrices found = best_windows(dual, *classes, free_start, {form, row_price});
+        if (instance_.options().mode == Mode::kExclusive) {
+          // Classes do not know what leaving near costs: only the verifier tells these prices' worth.
+          KVPLACE_TRY(consider(found.prices));
+          continue;
+        }
+        ++evaluations_;
+        const double value = dual(found.prices);
+        if (!best || value > best_value) {
+          best = std::move(found.prices);
+          best_value = value;
+        }
+      }
+    }
+    if (!best) {
+      return {};
+    }
+    KVPLACE_TRY(consider(*best));
+    best_->search_value_s = best_value;
+    return {};
+  }
+
+  /// What being near at a window's start may be worth: a miss; in exclusive mode also the way back to far.
+  [[nodiscard]] std::vector<double> row_prices(const PriceForm& form) const {
+    if (instance_.options().mode == Mode::kInclusive) {
+      return {form.miss};
+    }
+    return {form.miss, form.miss + form.demote / 2, form.miss + form.demote};
+  }
+
+  Status take_exact_prices() {
+    const std::uint64_t cells =
+        std::uint64_t{instance_.steps()} * instance_.layers() * instance_.layers() * instance_.blocks_per_layer();
+    if (cells > options_.most_exact_cells || out_of_time()) {
+      return {};
+    }
+    ExactOptions exact;
+    exact.time_limit = Seconds(options_.time_limit.value() - elapsed());
+    const Result<ExactSolution> solution = solve_exact(trace_, instance_, exact, context_);
+    if (!solution || !solution->lp_optimal) {
+      (void)out_of_time();
+      return {};
+    }
+    return consider({solution->channel_prices, solution->row_prices, solution->start_price});
+  }
+
+  Status consider(const DualPrices& prices) { return consider(shares_of(prices, forms_)); }
+
+  Status consider(const ShareTable& table) {
+    ++evaluations_;
+    return consider_certificate(quantize(numbers_, trace_.meta().has_read_bytes, table));
+  }
+
+  /// Keeps what proves most.
+  Status consider_certificate(Certificate certificate) {
+    RunContext context = context_;
+    context.interrupt = nullptr;  // without a value there would be nothing to return
+    KVPLACE_ASSIGN(verified, verify(trace_, certificate, context));
+    if (!best_ || verified.bound > best_->verified.bound) {
+      best_ = ProvenBound{std::move(certificate), std::move(verified)};
+    }
+    return {};
+  }
+
+  const TraceReader& trace_;
+  const Instance& instance_;
+  const BoundOptions& options_;
+  const RunContext& context_;
+  BoundNumbers numbers_;
+  Clock::time_point begin_;
+  std::vector<PriceForm> forms_;
+  std::optional<ProvenBound> best_;
+  std::uint64_t evaluations_ = 0;
+  SearchStatus status_ = SearchStatus::kConverged;
+};
+
+}  // namespace
+
+std::string to_text(SearchStatus status) {
+  switch (status) {
+    case SearchStatus::kConverged:
+      return "converged";
+    case SearchStatus::kTimeLimit:
+      return "time_limit";
+    case SearchStatus::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
+                                const RunContext& context) {
+  KVPLACE_ASSIGN(numbers, bound_numbers(instance, trace));
+  return BoundSearch(trace, instance, options, context, std::move(numbers)).run();
+}
+
+}  // namespace kvplace
