@@ -21,6 +21,10 @@ FORBIDDEN = re.compile(rf"^(?:{ENDS}|{PRINTS}|{READS})$")
 # The compiler itself calls std::terminate where an exception would leave a noexcept function or a destructor.
 ALLOWED = {"std::terminate()"}
 
+# COIN-OR's headers include <iostream>, which sets the streams up in every object (g++ before 13). Using one is another
+# symbol, and is not allowed there either.
+ALLOWED_IN = {"coin.cpp.o": {"std::ios_base::Init::Init()", "std::ios_base::Init::~Init()"}}
+
 
 def sanitized():
     with open(CACHE, encoding="utf-8") as cache:
@@ -45,7 +49,7 @@ class LibrarySymbols(unittest.TestCase):
 
     def test_neither_prints_nor_exits(self):
         found = [f"{obj}: {name}" for obj, name in undefined_symbols(LIBRARY)
-                 if FORBIDDEN.match(name) and name not in ALLOWED]
+                 if FORBIDDEN.match(name) and name not in ALLOWED | ALLOWED_IN.get(obj, set())]
         self.assertEqual(found, [])
 
     def test_the_listing_is_not_empty(self):
