@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   kvplace::cli::add_info(app);
   kvplace::cli::add_export(app);
   kvplace::cli::add_compare(app);
+  kvplace::cli::add_bound(app);
   kvplace::cli::add_replay(app);
   kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "kvplace/simulate/prove.h"
 #include "kvplace/simulate/schedules.h"
 #include "kvplace/trace/statistics.h"
 
@@ -12,6 +13,7 @@ namespace kvplace::cli {
 [[nodiscard]] std::string describe(const TraceReader& trace, const Instance& instance);
 [[nodiscard]] std::string table(const Comparison& comparison, const Instance& instance, int width);
 [[nodiscard]] std::string table(const ScheduleReplay& replay, const Instance& instance, int width);
+[[nodiscard]] std::string table(const Proof& proof, const Instance& instance);
 [[nodiscard]] std::string table(const TraceStatistics& statistics, const TraceReader& trace);
 
 }  // namespace kvplace::cli

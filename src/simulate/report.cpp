@@ -134,6 +134,30 @@ std::string to_json(const ReplayResult& result, const Bounds& bounds, const Mani
   return text_of(json);
 }
 
+std::string to_json(const Proof& proof, const Instance& instance) {
+  const auto number = [](const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); };
+  Json json;
+  json["manifest"] = json_of(proof.manifest);
+  json["instance"] = json_of(instance);
+  json["bound_s"] = proof.bound.verified.bound.value();
+  json["bound_exact"] = proof.bound.verified.bound_exact;
+  json["best_schedule_s"] = proof.schedule ? Json(proof.schedule->total.value()) : Json(nullptr);
+  json["gap"] = number(proof.gap());
+  json["seconds"] = proof.seconds.value();
+  json["search_seconds"] = proof.bound.seconds.value();
+  json["evaluations"] = proof.bound.evaluations;
+  json["status"] = to_text(proof.bound.status);
+  json["capacity_price_s_per_gib"] = proof.bound.capacity_price_s_per_byte * 0x1p30;
+  if (proof.exact) {
+    json["exact"] = {{"lp_s", proof.exact->lp_optimal ? Json(proof.exact->lp.value()) : Json(nullptr)},
+                     {"milp_s", proof.exact->milp ? Json(proof.exact->milp->value()) : Json(nullptr)},
+                     {"milp_optimal", proof.exact->milp_optimal},
+                     {"variables", proof.exact->variables},
+                     {"rows", proof.exact->rows}};
+  }
+  return text_of(json);
+}
+
 std::string to_json(const TraceStatistics& statistics, const TraceReader& trace) {
   const TraceMeta& meta = trace.meta();
   const TraceTotals& totals = trace.totals();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "kvplace/base/parse.h"
@@ -164,7 +165,9 @@ class BoundSearch {
     context.interrupt = nullptr;  // without a value there would be nothing to return
     KVPLACE_ASSIGN(verified, verify(trace_, certificate, context));
     if (!best_ || verified.bound > best_->verified.bound) {
-      best_ = ProvenBound{std::move(certificate), std::move(verified)};
+      best_.emplace();
+      best_->certificate = std::move(certificate);
+      best_->verified = std::move(verified);
     }
     return {};
   }

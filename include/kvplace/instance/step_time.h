@@ -133,8 +133,6 @@ class StepTime {
 
   [[nodiscard]] double interference() const { return interference_; }
   [[nodiscard]] Overlap overlap() const { return overlap_; }
-  [[nodiscard]] Seconds floor() const { return Seconds(floor_); }        ///< per (decode step, layer)
-  [[nodiscard]] Seconds overhead() const { return Seconds(overhead_); }  ///< per (decode step, layer)
 
  private:
   std::array<double, kNumChannels> bandwidth_{};  // bytes per second

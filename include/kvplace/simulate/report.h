@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kvplace/simulate/compare.h"
+#include "kvplace/simulate/prove.h"
 #include "kvplace/trace/statistics.h"
 
 namespace kvplace {
@@ -12,6 +13,8 @@ namespace kvplace {
 /// One replayed schedule.
 [[nodiscard]] std::string to_json(const ReplayResult& result, const Bounds& bounds, const Manifest& manifest,
                                   const Instance& instance);
+/// A proven bound, with the schedule near it.
+[[nodiscard]] std::string to_json(const Proof& proof, const Instance& instance);
 [[nodiscard]] std::string to_json(const TraceStatistics& statistics, const TraceReader& trace);
 
 }  // namespace kvplace

@@ -1,0 +1,65 @@
+#include <memory>
+#include <optional>
+
+#include "app.h"
+#include "instance_flags.h"
+#include "kvplace/base/parse.h"
+#include "kvplace/simulate/report.h"
+#include "tables.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct BoundFlags {
+  TraceFlags trace;
+  InstanceFlags instance;
+  ProveOptions options;
+  std::string time_limit;
+  bool resume = false;
+  bool json = false;
+};
+
+VerbResult run(BoundFlags& flags) {
+  KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
+  KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
+  ProveOptions& options = flags.options;
+  for (const std::string& output : {options.certificate_path, options.schedule_path, options.values_path}) {
+    KVPLACE_TRY(check_output(trace.path(), output));
+  }
+  if (!flags.time_limit.empty()) {
+    KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
+    options.search.time_limit = time_limit;
+  }
+  std::optional<Certificate> known;
+  if (flags.resume) {
+    KVPLACE_ASSIGN(certificate, read_certificate(options.certificate_path));
+    known = std::move(certificate);
+    options.search.known = &*known;
+  }
+  KVPLACE_ASSIGN(proof, prove(trace, instance, options, run_context(flags.instance.threads())));
+  KVPLACE_TRY(print(flags.json ? to_json(proof, instance) + "\n" : describe(trace, instance) + "\n" + table(proof, instance)));
+  return proof.bound.status == SearchStatus::kConverged ? kDone : kLimitReached;
+}
+
+}  // namespace
+
+void add_bound(App& app) {
+  auto flags = std::make_shared<BoundFlags>();
+  CLI::App* verb = app.add_verb("bound", "Prove how fast any placement could be, and find a schedule near that",
+                                [flags] { return run(*flags); });
+  flags->trace.add_to(*verb, false);
+  flags->instance.add_to(*verb);
+  ProveOptions& options = flags->options;
+  verb->add_option("-o,--output", options.certificate_path, "the certificate (.cert)")->required();
+  verb->add_option("--schedule", options.schedule_path, "also plan a schedule (.kvs), replay it and say how near it comes");
+  verb->add_option("--values", options.values_path,
+                   "also write what residency is worth after each read, as float32 seconds (.npy)");
+  verb->add_flag("--exact", options.exact, "also the linear relaxation and the best of all schedules; small instances only");
+  verb->add_option("--time-limit", flags->time_limit, "of the search, like 60s (default: 120s)");
+  verb->add_flag("--resume", flags->resume, "start from what the certificate of that name proves already");
+  verb->add_option("--instruction-set", options.search.instruction_set,
+                   "avx512, avx2 or portable (default: the fastest there is); the result is the same");
+  verb->add_flag("--json", flags->json, "one JSON object instead of text");
+}
+
+}  // namespace kvplace::cli

@@ -1,0 +1,36 @@
+/// A proven bound beside the schedule that comes near it: `kvplace bound`.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "kvplace/base/manifest.h"
+#include "kvplace/simulate/replay.h"
+#include "kvplace/solve/bound.h"
+#include "kvplace/solve/exact.h"
+
+namespace kvplace {
+
+struct ProveOptions {
+  BoundOptions search;
+  std::string certificate_path;  ///< where the certificate goes; it is written as soon as the bound is known
+  std::string schedule_path;     ///< where the schedule goes; empty: none is looked for
+  bool exact = false;            ///< also solve the linear relaxation and search all schedules: small instances only
+  std::string values_path;       ///< where the worth of residency goes (see residency_value.h); empty: nowhere
+};
+
+struct Proof {
+  Manifest manifest;
+  ProvenBound bound;
+  std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
+  std::optional<ExactSolution> exact;
+  Seconds seconds;  ///< of everything
+
+  /// Replayed time of the schedule / bound - 1; none without a schedule or if the bound is 0.
+  [[nodiscard]] std::optional<double> gap() const;
+};
+
+[[nodiscard]] Result<Proof> prove(const TraceReader& trace, const Instance& instance, const ProveOptions& options,
+                                  const RunContext& context);
+
+}  // namespace kvplace
