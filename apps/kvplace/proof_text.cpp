@@ -25,10 +25,12 @@ std::string table(const Proof& proof, const Instance& instance) {
     line("planned schedule", proof.schedule->total,
          proof.gap() ? fmt::format("{:.3f} % above the bound", 100 * *proof.gap()) : std::string());
   }
-  const double per_gib = proof.bound.capacity_price_s_per_byte * 0x1p30 / instance.options().batch;
-  out += fmt::format("\nNo placement or migration of the KV cache is faster than the bound: kvplace verify re-checks it.\n"
-                     "One more GiB of near memory lowers it by at most {} in all.\n",
-                     short_time(per_gib));
+  const double percent_of_near = static_cast<double>(instance.capacity().value()) / 100;
+  out += fmt::format(
+      "\nNo placement or migration of the KV cache is faster than the bound: kvplace verify re-checks it.\n"
+      "1 % more near memory ({}) lowers it by at most {}.\n",
+      short_bytes(percent_of_near * instance.options().batch),
+      short_time(percent_of_near * proof.bound.capacity_price_s_per_byte));
   return out;
 }
 

@@ -59,7 +59,13 @@ Row row_of(const ReplayResult& result) {
   return row;
 }
 
-std::string draw(const std::vector<Row>& rows, const Bounds& bounds, double tokens, int width) {
+/// What times are compared with.
+struct Yardstick {
+  const char* name;
+  Seconds time;
+};
+
+std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, double tokens, int width) {
   std::size_t name_width = 6;
   std::size_t bottleneck_width = 10;
   double slowest = 0;
@@ -69,17 +75,17 @@ std::string draw(const std::vector<Row>& rows, const Bounds& bounds, double toke
     slowest = std::max(slowest, row.total.value());
   }
   // Bars end where a policy is so slow that its bar would shorten all others to nothing.
-  constexpr double kLongestBar = 4;  // times the perfect split
-  const double full_bar = std::min(slowest, kLongestBar * bounds.perfect_split.value());
+  constexpr double kLongestBar = 4;  // times the yardstick
+  const double full_bar = std::min(slowest, kLongestBar * yardstick.time.value());
   constexpr int kFixedColumns = 54;
   const int used = kFixedColumns + static_cast<int>(name_width + bottleneck_width);
   const auto bar_width = static_cast<std::size_t>(std::clamp(width - used, 8, 40));
   std::string out = fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}\n", "policy", name_width, "knows",
-                                "time/token", "x split", "hit %", "util %", "bottleneck", bottleneck_width);
+                                "time/token", yardstick.name, "hit %", "util %", "bottleneck", bottleneck_width);
   for (const Row& row : rows) {
     const double share = full_bar > 0 ? row.total.value() / full_bar : 0;
     const std::string ratio =
-        bounds.perfect_split.value() > 0 ? fmt::format("{:.3f}", row.total / bounds.perfect_split) : "-";
+        yardstick.time.value() > 0 ? fmt::format("{:.3f}", row.total / yardstick.time) : "-";
     out += fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}  {}\n", row.name, name_width, row.knows,
                        short_time(tokens > 0 ? row.total.value() / tokens : 0), ratio, row.hits, row.utilization,
                        row.bottleneck, bottleneck_width,
@@ -134,9 +140,14 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   for (Row& row : bound_rows(comparison.bounds)) {
     rows.push_back(std::move(row));
   }
+  Yardstick yardstick{"x split", comparison.bounds.perfect_split};
+  if (comparison.proven) {
+    yardstick = {"x bound", comparison.proven->verified.bound};
+    rows.push_back({"(certified)", "bound", yardstick.time, "-", "-", "-"});
+  }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
-  std::string out = draw(rows, comparison.bounds, static_cast<double>(steps) * instance.options().batch, width);
+  std::string out = draw(rows, yardstick, static_cast<double>(steps) * instance.options().batch, width);
   if (!comparison.complete) {
     out += steps == instance.steps() ? std::string("\nInterrupted: what searches found until then.\n")
                                      : fmt::format("\nInterrupted: the first {} of {} decode steps.\n",
@@ -159,7 +170,7 @@ std::string table(const ScheduleReplay& replay, const Instance& instance, int wi
   for (Row& row : bound_rows(replay.bounds)) {
     rows.push_back(std::move(row));
   }
-  return draw(rows, replay.bounds, static_cast<double>(replay.result.steps) * instance.options().batch, width);
+  return draw(rows, {"x split", replay.bounds.perfect_split}, static_cast<double>(replay.result.steps) * instance.options().batch, width);
 }
 
 std::string table(const TraceStatistics& statistics, const TraceReader& trace) {

@@ -51,8 +51,13 @@ Json json_of(const Instance& instance) {
   return json;
 }
 
-/// gap_to_bound is to the certified bound, which is not known here.
-Json json_of(const ReplayResult& result, const Bounds& bounds, const std::string& information) {
+/// Time over that of a bound, less 1; null without one.
+Json gap_over(Seconds total, Seconds bound) {
+  return bound.value() > 0 ? Json(total.value() / bound.value() - 1) : Json(nullptr);
+}
+
+/// `certified`: 0 if it is not known.
+Json json_of(const ReplayResult& result, const Bounds& bounds, Seconds certified, const std::string& information) {
   Json json;
   json["policy"] = result.found_by;
   json["parameters"] = result.policy.parameters;
@@ -76,9 +81,8 @@ Json json_of(const ReplayResult& result, const Bounds& bounds, const std::string
   json["peak_near_blocks"] = result.peak_near_blocks;
   json["aggregate_gb_per_s"] = result.aggregate_bytes_per_second / 1e9;
   json["aggregate_utilization"] = result.aggregate_utilization;
-  json["gap_to_bound"] = nullptr;
-  const double split = bounds.perfect_split.value();
-  json["gap_to_perfect_split"] = split > 0 ? Json(result.total.value() / split - 1) : Json(nullptr);
+  json["gap_to_bound"] = gap_over(result.total, certified);
+  json["gap_to_perfect_split"] = gap_over(result.total, bounds.perfect_split);
   json["far_reads_by_layer"] = result.far_reads_by_layer;
   Json bottlenecks = Json::object();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
@@ -88,11 +92,11 @@ Json json_of(const ReplayResult& result, const Bounds& bounds, const std::string
   return json;
 }
 
-Json json_of(const Bounds& bounds, Mode mode) {
+Json json_of(const Bounds& bounds, const std::optional<ProvenBound>& proven, Mode mode) {
   Json json;
   json["perfect_split_s"] = bounds.perfect_split.value();
   json["all_near_s"] = bounds.all_near.value();
-  json["certified_s"] = nullptr;
+  json["certified_s"] = proven ? Json(proven->verified.bound.value()) : Json(nullptr);
   json["certified_mode"] = to_text(mode);
   return json;
 }
@@ -114,11 +118,12 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   json["manifest"] = json_of(comparison.manifest);
   json["instance"] = json_of(instance);
   json["status"] = comparison.complete ? "complete" : "interrupted";
-  json["bounds"] = json_of(comparison.bounds, instance.options().mode);
+  json["bounds"] = json_of(comparison.bounds, comparison.proven, instance.options().mode);
   json["placement_matters"] = !comparison.placement_does_not_matter();
+  const Seconds certified = comparison.proven ? comparison.proven->verified.bound : Seconds(0);
   json["results"] = Json::array();
   for (const ReplayResult& result : comparison.results) {
-    json["results"].push_back(json_of(result, comparison.bounds, to_text(result.information)));
+    json["results"].push_back(json_of(result, comparison.bounds, certified, to_text(result.information)));
   }
   return text_of(json);
 }
@@ -129,8 +134,8 @@ std::string to_json(const ReplayResult& result, const Bounds& bounds, const Mani
   json["manifest"] = json_of(manifest);
   json["instance"] = json_of(instance);
   json["status"] = result.steps == instance.steps() ? "complete" : "interrupted";
-  json["bounds"] = json_of(bounds, instance.options().mode);
-  json["result"] = json_of(result, bounds, "stored");
+  json["bounds"] = json_of(bounds, std::nullopt, instance.options().mode);
+  json["result"] = json_of(result, bounds, Seconds(0), "stored");
   return text_of(json);
 }
 

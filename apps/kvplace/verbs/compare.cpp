@@ -14,6 +14,7 @@ struct CompareFlags {
   InstanceFlags instance;
   PolicyFlags policies;
   std::string schedule_out;
+  bool bound = false;
   bool json = false;
 };
 
@@ -32,6 +33,10 @@ VerbResult run(const CompareFlags& flags) {
     KVPLACE_TRY(record_schedule(trace, instance, policies.front(), flags.schedule_out, context));
   }
   KVPLACE_ASSIGN(comparison, compare(trace, instance, policies, context));
+  if (flags.bound && comparison.complete) {
+    KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
+    comparison.proven = std::move(proven);
+  }
   KVPLACE_TRY(print(flags.json ? to_json(comparison, instance) + "\n"
                                : describe(trace, instance) + "\n" + table(comparison, instance, terminal_width())));
   return comparison.complete ? kDone : kLimitReached;
@@ -47,6 +52,7 @@ void add_compare(App& app) {
   flags->policies.add_to(*verb);
   flags->instance.add_to(*verb);
   verb->add_option("--schedule-out", flags->schedule_out, "store the one policy's decisions as a schedule (.kvs)");
+  verb->add_flag("--bound", flags->bound, "also prove a lower bound, and how far each policy is above it");
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

@@ -25,7 +25,12 @@ VerbResult run(unsigned threads) {
   KVPLACE_ASSIGN(trace, TraceReader::open(path));
   KVPLACE_ASSIGN(spec, resolve_spec(kDemoInstance, trace.meta()));
   KVPLACE_ASSIGN(instance, Instance::make(spec, trace.meta(), trace.totals()));
-  KVPLACE_ASSIGN(comparison, compare(trace, instance, default_policies(instance), run_context(threads)));
+  const RunContext context = run_context(threads);
+  KVPLACE_ASSIGN(comparison, compare(trace, instance, default_policies(instance), context));
+  if (comparison.complete) {
+    KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
+    comparison.proven = std::move(proven);
+  }
   std::string text =
       "SmolLM2-135M reading a Sherlock Holmes story (a captured trace, see data/README.md): in each of 30 layers "
       "every\n"
@@ -33,7 +38,7 @@ VerbResult run(unsigned threads) {
       "pages.\n\n";
   text += describe(trace, instance) + "\n" + table(comparison, instance, terminal_width());
   text += fmt::format(
-      "\nRead it so: x split is the time over that of a perfect split, which no placement can beat; hit % are reads "
+      "\nRead it so: x bound is the time over the certified bound, which no placement can beat; hit % are reads "
       "served\n"
       "near; util % is the share of both sides' bandwidth in use; the bottleneck is the slowest channel and its share "
       "of steps.\n"

@@ -1,12 +1,14 @@
 /// The league table: several policies on one instance, beside what is possible.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kvplace/base/manifest.h"
 #include "kvplace/simulate/replay.h"
+#include "kvplace/solve/bound.h"
 
 namespace kvplace {
 
@@ -18,6 +20,7 @@ struct Bounds {
 struct Comparison {
   Manifest manifest;
   Bounds bounds;
+  std::optional<ProvenBound> proven;  ///< if it was asked for
   std::vector<ReplayResult> results;  ///< in the order asked for, less those that an interrupt kept from running
   bool complete = true;               ///< false: interrupted, see ReplayResult::steps and ::complete
 

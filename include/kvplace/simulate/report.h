@@ -9,6 +9,7 @@
 
 namespace kvplace {
 
+/// Gaps to the certified bound are there if the comparison has one.
 [[nodiscard]] std::string to_json(const Comparison& comparison, const Instance& instance);
 /// One replayed schedule.
 [[nodiscard]] std::string to_json(const ReplayResult& result, const Bounds& bounds, const Manifest& manifest,
