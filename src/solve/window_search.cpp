@@ -201,6 +201,7 @@ class WindowPath {
     for (std::size_t place = 0; place < num_places_; ++place) {
       prices.mixture[place * num_forms + outside_[place]] = 1;
     }
+    found.gain_bytes = num_places_ > 0 ? std::max(best_[num_places_], best_[num_places_ - 1]) : 0;
     std::size_t end = num_places_;
     if (end > 0 && best_[end - 1] > best_[end]) {
       from_[end] = kNoWindow;

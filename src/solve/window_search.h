@@ -23,6 +23,7 @@ struct WindowKind {
 struct WindowPrices {
   DualPrices prices;
   std::uint64_t windows = 0;
+  double gain_bytes = 0;  ///< what they add to the bound, in row prices of a byte
 };
 
 /// The best windows of a kind. Where misses are not free in any form, the kind's is outside as well.

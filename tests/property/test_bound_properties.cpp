@@ -1,0 +1,270 @@
+// The search for a bound against the exact relaxation, schedules, brute force, and itself under other conditions.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "kvplace/bound/elementary.h"
+#include "kvplace/simulate/compare.h"
+#include "kvplace/solve/bound.h"
+#include "kvplace/solve/exact.h"
+#include "solve/quantize.h"
+#include "solve/window_search.h"
+#include "support/random_instance.h"
+
+namespace kvplace {
+namespace {
+
+using testing::drawn;
+using testing::RandomInstance;
+using testing::SmallShape;
+
+constexpr double kRounding = 1e-9;
+
+double bound_of(const TraceReader& trace, const Instance& instance, const BoundOptions& options = {}) {
+  const Result<ProvenBound> proven = solve_bound(trace, instance, options, {});
+  RC_ASSERT(proven.has_value());
+  return proven->verified.bound.value();
+}
+
+RC_GTEST_PROP(BoundProperties, IsTheRelaxationOnSmallInstances, ()) {
+  const RandomInstance random(SmallShape{2, 5, 5, 4, 3});
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  ExactOptions exact;
+  const Result<ExactSolution> solution = solve_exact(trace, instance, exact, {});
+  RC_ASSERT(solution.has_value() && solution->lp_optimal);
+  BoundOptions options;
+  options.most_exact_cells = 1'000'000;
+  const double bound = bound_of(trace, instance, options);
+  RC_ASSERT(bound <= solution->lp.value() * (1 + kRounding));
+  RC_ASSERT(bound >= solution->lp.value() * 0.999);
+}
+
+RC_GTEST_PROP(BoundProperties, NoPolicyIsFaster, ()) {
+  const RandomInstance random(SmallShape{3, 8, 8, 5, 4});
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  BoundOptions options;
+  options.most_exact_cells = drawn(rc::gen::element<std::uint64_t>(0, 1'000'000));
+  const double bound = bound_of(trace, instance, options);
+  const Result<Comparison> comparison = compare(trace, instance, default_policies(instance), {});
+  RC_ASSERT(comparison.has_value());
+  for (const ReplayResult& result : comparison->results) {
+    if (result.information != Information::kIdeal) {
+      RC_ASSERT(bound <= result.total.value() * (1 + kRounding));
+    }
+  }
+}
+
+RC_GTEST_PROP(BoundProperties, MoreOfAnythingNeverRaisesIt, ()) {
+  const RandomInstance random(SmallShape{2, 5, 5, 4, 3});
+  const TraceReader trace = random.trace();
+  BoundOptions options;
+  options.most_exact_cells = 1'000'000;
+  const double bound = bound_of(trace, random.instance(), options);
+  RandomInstance& better = const_cast<RandomInstance&>(random);
+  const double factor = drawn(rc::gen::element(1.1, 1.5, 3.0));
+  switch (drawn(rc::gen::inRange(0, 5))) {
+    case 0:
+      better.spec.options.near_capacity = *better.spec.options.near_capacity + Bytes(3000);
+      // A given start fills what there is: it must stay the same to compare.
+      RC_PRE(better.spec.options.start != Start::kRecent);
+      break;
+    case 1:
+      better.spec.hardware.near.bandwidth.spec = better.spec.hardware.near.bandwidth.spec * factor;
+      break;
+    case 2:
+      better.spec.hardware.far.bandwidth.spec = better.spec.hardware.far.bandwidth.spec * factor;
+      break;
+    case 3:
+      better.spec.hardware.far.link_read.spec = better.spec.hardware.far.link_read.spec * factor;
+      break;
+    default:
+      better.spec.hardware.far.link_write.spec = better.spec.hardware.far.link_write.spec * factor;
+  }
+  RC_ASSERT(bound_of(trace, random.instance(), options) <= bound * 1.001);
+}
+
+RC_GTEST_PROP(BoundProperties, IsTheSameOnAnyThreadsAndInstructionSet, ()) {
+  const RandomInstance random(SmallShape{3, 20, 10, 6, 4});
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  BoundOptions options;
+  options.most_exact_cells = 0;
+  const Result<ProvenBound> first = solve_bound(trace, instance, options, {});
+  RC_ASSERT(first.has_value());
+  for (const GapKernel& kernel : gap_kernels()) {
+    for (const unsigned threads : {1U, 3U}) {
+      options.instruction_set = kernel.name;
+      const Result<ProvenBound> other = solve_bound(trace, instance, options, {threads, nullptr, nullptr});
+      RC_ASSERT(other.has_value());
+      RC_ASSERT(other->certificate == first->certificate);
+      RC_ASSERT(other->verified.bound_exact == first->verified.bound_exact);
+      RC_ASSERT(other->search_value_s == first->search_value_s);
+    }
+  }
+}
+
+/// What the search believes is what the certificate proves, or less where promotions right after a miss cost near time.
+RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, ()) {
+  RandomInstance random(SmallShape{3, 12, 8, 6, 4});
+  random.spec.options.mode = Mode::kInclusive;
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  const Result<GapClasses> classes = build_gap_classes(trace, instance, [] { return false; }, {});
+  RC_ASSERT(classes.has_value());
+  GapDual dual(instance, *classes, gap_kernels().front(), 1);
+  const std::size_t num_forms = dual.forms().size();
+  double scale = 0;
+  for (const PriceForm& form : dual.forms()) {
+    scale = std::max(scale, form.miss);
+  }
+  DualPrices prices;
+  for (std::size_t group = 0; group < dual.groups().num_groups(); ++group) {
+    std::vector<double> shares(num_forms);
+    double sum = 0;
+    for (double& share : shares) {
+      share = drawn(rc::gen::inRange(0, 4));
+      sum += share;
+    }
+    for (const double share : shares) {
+      prices.mixture.push_back(sum > 0 ? share / sum : 1.0 / static_cast<double>(num_forms));
+    }
+  }
+  for (std::size_t k = 0; k < dual.groups().num_steps; ++k) {
+    prices.rows.push_back(scale * drawn(rc::gen::element(0.0, 0.0, 0.3, 1.0)));
+  }
+  prices.start = instance.options().start == Start::kFree ? scale * drawn(rc::gen::element(0.0, 0.5, 1.0)) : 0;
+  const BoundNumbers numbers = bound_numbers(instance, trace).value();
+  const Certificate certificate = quantize(numbers, trace.meta().has_read_bytes, shares_of(prices, dual.forms()));
+  const Result<VerifiedBound> verified = verify(trace, certificate, {});
+  RC_ASSERT(verified.has_value());
+  const double believed = dual(prices);
+  double most = 0;  // of what rounding is relative to
+  for (std::size_t group = 0; group < dual.groups().num_groups(); ++group) {
+    for (std::size_t form = 0; form < num_forms; ++form) {
+      most = std::max(most, dual.fixed_time(group, form));
+    }
+  }
+  RC_ASSERT(verified->bound.value() >= believed - 1e-6 * (std::abs(believed) + most));
+}
+
+/// Windows of a tiny trace, found by trying all of them.
+class AllWindows {
+ public:
+  AllWindows(const TraceReader& trace, const Instance& instance, const GapDual& dual, const WindowKind& kind)
+      : instance_(instance), records_(testing::all_records(trace)), steps_per_place_(dual.groups().steps_per_group) {
+    const std::size_t places = dual.groups().num_groups();
+    const PriceForm& inside = dual.forms()[kind.form];
+    for (std::size_t place = 0; place < places; ++place) {
+      double reads = 0;
+      for (std::size_t k = place * steps_per_place_; k < (place + 1) * steps_per_place_; ++k) {
+        for (const auto& [block, bytes] : counted(k)) {
+          reads += bytes;
+        }
+      }
+      double outside = dual.fixed_time(place, kind.form);
+      bool found = false;
+      for (std::size_t form = 0; form < dual.forms().size(); ++form) {
+        const double miss = dual.forms()[form].miss;
+        if (miss <= 1e-6 * inside.miss) {
+          const double time = dual.fixed_time(place, form) + reads * std::min(0.0, miss);
+          outside = found ? std::max(outside, time) : time;
+          found = true;
+        }
+      }
+      allowance_.push_back((outside - dual.fixed_time(place, kind.form)) / kind.row_price);
+    }
+  }
+
+  /// Bytes that the window from place `begin` to before `end` adds.
+  [[nodiscard]] double gain(std::size_t begin, std::size_t end) const {
+    const bool given = begin == 0 && instance_.options().start != Start::kFree;
+    std::set<BlockIndex> seen;
+    std::set<BlockIndex> near;
+    if (given) {
+      for (const BlockIndex block : instance_.initial_near()) {
+        near.insert(block);
+      }
+    }
+    std::set<BlockIndex> exist;
+    for (std::uint32_t layer = 0; layer < instance_.layers(); ++layer) {
+      for (std::uint32_t id = 0; id < instance_.layout().initial_blocks(); ++id) {
+        exist.insert(instance_.index(LayerIndex(layer), BlockId(id)));
+      }
+    }
+    for (std::size_t k = 0; k < begin * steps_per_place_; ++k) {
+      for (const BlockId id : view(k).appended) {
+        exist.insert(instance_.index(view(k).layer, id));
+      }
+    }
+    double total = given ? 0 : -static_cast<double>(instance_.capacity().value());
+    for (std::size_t place = begin; place < end; ++place) {
+      total -= allowance_[place];
+      for (std::size_t k = place * steps_per_place_; k < (place + 1) * steps_per_place_; ++k) {
+        for (const auto& [block, bytes] : counted(k)) {
+          if (exist.contains(block) && !near.contains(block) && seen.insert(block).second) {
+            total += bytes;
+          }
+        }
+      }
+    }
+    return total;
+  }
+
+  [[nodiscard]] double best(std::size_t from = 0) const {
+    double most = 0;
+    for (std::size_t begin = from; begin < allowance_.size(); ++begin) {
+      for (std::size_t end = begin + 1; end <= allowance_.size(); ++end) {
+        most = std::max(most, gain(begin, end) + best(end));
+      }
+    }
+    return most;
+  }
+
+ private:
+  [[nodiscard]] StepView view(std::size_t k) const {
+    return records_.view(static_cast<std::uint32_t>(k / instance_.layers()),
+                         static_cast<std::uint32_t>(k % instance_.layers()));
+  }
+  /// Reads that either side may serve.
+  [[nodiscard]] std::vector<std::pair<BlockIndex, double>> counted(std::size_t k) const {
+    std::vector<std::pair<BlockIndex, double>> reads;
+    const StepView record = view(k);
+    for (std::size_t i = 0; i < record.reads.size(); ++i) {
+      if (!std::binary_search(record.appended.begin(), record.appended.end(), record.reads[i])) {
+        reads.emplace_back(instance_.index(record.layer, record.reads[i]),
+                           static_cast<double>(instance_.bytes_of_read(record, i).value()));
+      }
+    }
+    return reads;
+  }
+
+  const Instance& instance_;
+  Segment records_;
+  std::size_t steps_per_place_;
+  std::vector<double> allowance_;
+};
+
+RC_GTEST_PROP(BoundProperties, WindowsAreTheBestOfAll, ()) {
+  RandomInstance random(SmallShape{2, 4, 6, 4, 2});
+  random.spec.options.mode = Mode::kInclusive;
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  RC_PRE(instance.uniform());  // a block is read with the same bytes each time
+  const Result<GapClasses> classes = build_gap_classes(trace, instance, [] { return false; }, {});
+  RC_ASSERT(classes.has_value());
+  const GapDual dual(instance, *classes, gap_kernels().front(), 1);
+  const std::size_t form = window_forms(dual).front();
+  const WindowKind kind{form, dual.forms()[form].miss};
+  const bool free_start = instance.options().start == Start::kFree;
+  const WindowPrices found = best_windows(dual, *classes, free_start, kind);
+  const AllWindows all(trace, instance, dual, kind);
+  RC_ASSERT(std::abs(found.gain_bytes - all.best()) <= 1e-6 * (1 + std::abs(all.best())));
+}
+
+}  // namespace
+}  // namespace kvplace
