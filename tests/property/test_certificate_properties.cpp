@@ -72,7 +72,7 @@ RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
   const double best = best_replayed(c);
   double bound = verified(c.trace, c.certificate).bound.value();
   RC_ASSERT(bound <= best * (1 + 1e-12));
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 150; ++i) {
     Certificate other = c.certificate;
     random.mutate(other);
     const double value = verified(c.trace, other).bound.value();
