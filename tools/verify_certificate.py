@@ -5,8 +5,7 @@
 
 Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as an
 exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable input.
-Needs numpy, and either the module zstandard or the command zstd. Whole numbers of any size are Python's own; per block
-costs are kept in int64, which the check of path costs makes safe.
+Needs numpy, and the module zstandard or the command zstd. The trace's digest is believed, its checksums are not.
 """
 
 import json
@@ -17,6 +16,11 @@ import sys
 
 import numpy as np
 
+try:
+    import zstandard
+except ImportError:
+    zstandard = None
+
 IMPOSSIBLE = 1 << 62
 NEAR, LINK_READ, LINK_WRITE, FAR = range(4)
 
@@ -25,33 +29,22 @@ class Rejected(Exception):
     """The certificate proves nothing; exit code 4."""
 
 
-class Unreadable(Exception):
-    """The trace cannot be read; exit code 2."""
-
-
 def decompress(data):
-    try:
-        import zstandard
+    if zstandard is not None:
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-    except ImportError:
-        done = subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=False)
-        if done.returncode != 0:
-            raise ValueError("damaged zstd data") from None
-        return done.stdout
+    done = subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ValueError("damaged zstd data")
+    return done.stdout
 
 
 def xxh64(data, seed=0):
     p1, p2, p3, p4, p5 = (11400714785074694791, 14029467366897019727, 1609587929392839161, 9650029242287828579,
                           2870177450012600261)
     mask = (1 << 64) - 1
-
-    def rotate(x, n):
-        return (x << n | x >> (64 - n)) & mask
-
-    def mix(acc, lane):
-        return rotate((acc + lane * p2) & mask, 31) * p1 & mask
-
-    at = len(data) // 32 * 32
+    rotate = lambda x, n: (x << n | x >> (64 - n)) & mask
+    mix = lambda acc, lane: rotate((acc + lane * p2) & mask, 31) * p1 & mask
+    at, h = len(data) // 32 * 32, (seed + p5) & mask
     if at:
         lanes = [(seed + p1 + p2) & mask, (seed + p2) & mask, seed, (seed - p1) & mask]
         for words in struct.iter_unpack("<4Q", data[:at]):
@@ -59,16 +52,12 @@ def xxh64(data, seed=0):
         h = sum(rotate(lane, n) for lane, n in zip(lanes, (1, 7, 12, 18))) & mask
         for lane in lanes:
             h = ((h ^ mix(0, lane)) * p1 + p4) & mask
-    else:
-        h = (seed + p5) & mask
     h = (h + len(data)) & mask
-    while at + 8 <= len(data):
+    for at in range(at, len(data) - 7, 8):
         h = (rotate(h ^ mix(0, struct.unpack_from("<Q", data, at)[0]), 27) * p1 + p4) & mask
-        at += 8
-    if at + 4 <= len(data):
+    for at in range(len(data) // 8 * 8, len(data) - 3, 4):
         h = (rotate(h ^ struct.unpack_from("<I", data, at)[0] * p1 & mask, 23) * p2 + p3) & mask
-        at += 4
-    for byte in data[at:]:
+    for byte in data[len(data) // 4 * 4:]:
         h = rotate(h ^ byte * p5 & mask, 11) * p1 & mask
     h = (h ^ h >> 33) * p2 & mask
     h = (h ^ h >> 29) * p3 & mask
@@ -77,11 +66,9 @@ def xxh64(data, seed=0):
 
 def read_head(data, magic, what):
     """The JSON object of a file that begins with magic, version 1, a length and a checksum; and where it ends."""
-    if len(data) < 16 or data[:8] != magic:
-        raise ValueError(f"is not a {what}")
     version, length = struct.unpack_from("<II", data, 8)
-    if version != 1:
-        raise ValueError(f"is a {what} of version {version}, not 1")
+    if data[:8] != magic or version != 1:
+        raise ValueError(f"is not a {what} of version 1")
     end = 16 + length
     if length > 1 << 20 or len(data) < end + 8 or xxh64(data[:end]) != struct.unpack_from("<Q", data, end)[0]:
         raise ValueError("its head is damaged")
@@ -94,17 +81,12 @@ class Varints:
 
     def next(self):
         value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
+        while (byte := self.data[self.at]) >= 128:
             value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
+            self.at, shift = self.at + 1, shift + 7
+        self.at += 1
+        return value | byte << shift
 
-    def signed(self):
-        value = self.next()
-        return value >> 1 ^ -(value & 1)
 
 
 class Trace:
@@ -134,10 +116,8 @@ class Trace:
         for offset in self.chunks:
             magic, step, steps, _, _, _, stored, checksum = struct.unpack_from("<IIIIQQQQ", self.data, offset)
             body = self.data[offset + 48:offset + 48 + stored]
-            if magic != 0x4b4e4843 or step != expected:
-                raise ValueError("a chunk is not where it should be")
-            if xxh64(body, xxh64(self.data[offset:offset + 40])) != checksum:
-                raise ValueError(f"the chunk at byte {offset} is damaged")
+            if (magic, step, checksum) != (0x4b4e4843, expected, xxh64(body, xxh64(self.data[offset:offset + 40]))):
+                raise ValueError(f"the chunk at byte {offset} is damaged or not where it should be")
             yield from self.chunk(step, steps, decompress(body))
             expected += steps
         if expected != self.num_steps:
@@ -161,17 +141,17 @@ class Trace:
                 reads = np.flatnonzero(present[layer])
                 appended, before = [], last
                 for _ in range(lists.next()):
-                    before += lists.signed()
+                    code = lists.next()
+                    before += code >> 1 ^ -(code & 1)
                     appended.append(before)
                 last = appended[0] if appended else last
-                read_bytes = np.array([sizes.next() for _ in reads], np.int64) if self.partial else None
-                yield step, layer, reads, read_bytes, appended
+                yield (step, layer, reads,
+                       np.array([sizes.next() for _ in reads], np.int64) if self.partial else None, appended)
 
 
-KEYS = {"trace_digest", "mode", "barrier", "overlap", "start", "mirrored_reads", "layers", "steps", "blocks_per_layer",
-        "batch", "kv_block_bytes", "expert_block_bytes", "new_kv_bytes", "capacity_bytes", "weight_bytes",
-        "bandwidth_bytes_per_second", "interference_2_20", "floor_units", "overhead_units", "ticks_per_second",
-        "unit_bytes", "start_price", "made_by"}
+NUMBERS = {"layers", "steps", "blocks_per_layer", "batch", "kv_block_bytes", "expert_block_bytes", "new_kv_bytes",
+           "capacity_bytes", "weight_bytes", "bandwidth_bytes_per_second", "interference_2_20", "floor_units",
+           "overhead_units", "ticks_per_second", "unit_bytes", "start_price"}
 CHOICES = {"mode": ("inclusive", "exclusive"), "barrier": ("layer", "token"), "overlap": ("full", "none"),
            "start": ("recent", "empty", "free"), "mirrored_reads": ("near", "split")}
 
@@ -182,14 +162,13 @@ def read_certificate(path, trace):
         data = file.read()
     try:
         n, at = read_head(data, b"\x89KVC\r\n\x1a\n", "certificate")
-        require(isinstance(n, dict) and set(n) == KEYS, "its head has not the keys of version 1")
-        for key in KEYS - set(CHOICES) - {"trace_digest", "made_by"}:
+        require(isinstance(n, dict) and set(n) == {"trace_digest", "made_by", *NUMBERS, *CHOICES}, "its head has not the keys of version 1")
+        for key in NUMBERS:
             several = key in ("weight_bytes", "bandwidth_bytes_per_second")
             values = n[key] if several else [n[key]]
-            most = {"layers": 1 << 16, "steps": 1 << 32, "blocks_per_layer": 1 << 32, "ticks_per_second": 1 << 64,
-                    "interference_2_20": 1 << 32, "start_price": 1 << 64}.get(key, 1 << 63)
+            bits = 64 if key in ("ticks_per_second", "start_price") else 63
             require(isinstance(values, list) and len(values) == (4 if several else 1)
-                    and all(type(v) is int and 0 <= v < most + (key == "layers") for v in values), f"{key} is no number")
+                    and all(type(v) is int and 0 <= v < 1 << bits for v in values), f"{key} is no number in range")
         require(all(n[key] in choices for key, choices in CHOICES.items()), "a choice is not known")
         require(n["trace_digest"] == trace.digest, "it speaks about another trace")
         require((n["layers"], n["steps"], n["blocks_per_layer"]) == (trace.layers, trace.num_steps, trace.blocks),
@@ -246,15 +225,15 @@ def value_of_steps(n, prices, rows, trace):
     initial = trace.experts + trace.prompt_blocks
     size = np.full(trace.blocks, n["kv_block_bytes"] // unit, np.int64)
     size[:trace.experts] = n["expert_block_bytes"] // unit
-    new = n["new_kv_bytes"] // unit
+    new = n["new_kv_bytes"] // unit if exclusive else 0
     exists = np.zeros((layers, trace.blocks), bool)
     exists[:, :initial] = True
     far, near = np.zeros((2, layers, trace.blocks), np.int64)
     if n["start"] == "free":
         near[:, :initial] = size[:initial] * n["start_price"]
     else:
-        recent = min(n["capacity_bytes"] // (n["kv_block_bytes"] * layers), trace.prompt_blocks)
-        recent = recent if n["start"] == "recent" else 0
+        places = n["capacity_bytes"] // (n["kv_block_bytes"] * layers) if n["start"] == "recent" else 0
+        recent = min(places, trace.prompt_blocks)
         near[:, :initial - recent] = IMPOSSIBLE
         far[:, initial - recent:initial] = IMPOSSIBLE
     ticks = 0
@@ -262,12 +241,12 @@ def value_of_steps(n, prices, rows, trace):
         k = step * layers + layer
         a = prices[step if n["barrier"] == "token" else k]
         a_near, a_read, a_write = a[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]
-        moved = size[reads] if read_bytes is None else np.where(read_bytes > 0, np.minimum(read_bytes, size[reads]),
-                                                                size[reads])
-        by_rule = np.isin(reads, appended)
-        written = 0 if exclusive else n["new_kv_bytes"] * len(appended)
-        rule_bytes = sum(moved[by_rule].tolist()) * unit
-        loads = [w + batch * b for w, b in zip(n["weight_bytes"], (rule_bytes + written, 0, written, written))]
+        moved = size[reads]
+        if read_bytes is not None:
+            moved = np.where(read_bytes > 0, np.minimum(read_bytes, moved), moved)
+        by_rule, written = np.isin(reads, appended), 0 if exclusive else n["new_kv_bytes"] * len(appended)
+        fixed = sum(moved[by_rule].tolist()) * unit + written, 0, written, written
+        loads = [w + batch * b for w, b in zip(n["weight_bytes"], fixed)]
         require(max(loads) < 1 << 63, "a step moves 2^63 bytes or more")
         ticks += sum(price * load for price, load in zip(a, loads)) // (unit * batch)
 
@@ -275,18 +254,15 @@ def value_of_steps(n, prices, rows, trace):
         ids, r = reads[~by_rule], moved[~by_rule]
         v[ids] += r * (min(a_near, a_read) if n["mirrored_reads"] == "split" else a_near)
         f[ids] += r * a_read
-        old = [b for b in appended if exists[layer, b]]
         newborn = [b for b in appended if not exists[layer, b]]
-        if exclusive:
-            v[old] += new * a_near
-            f[old] += new * a_write
+        v[appended] += new * a_near  # of newborn blocks, set below
+        f[appended] += new * a_write
         enter = np.broadcast_to(size * (a_near + a_read), far.shape).copy()  # of each block, in this step
         enter[layer, ids] = r * a_near + (size[ids] - r) * (a_near + a_read)
         leave = size * (a_near + a_write) if exclusive else 0
         far, near = np.minimum(far, near + leave), np.minimum(near, far + enter)
         exists[layer, newborn] = True
-        near[layer, newborn] = new * a_near if exclusive else 0
-        far[layer, newborn] = new * a_write if exclusive else 0
+        near[layer, newborn], far[layer, newborn] = new * a_near, new * a_write
         near += size * rows[k]
         near[~exists] = far[~exists] = 0
     return ticks + sum(np.minimum(far, near)[exists].tolist())
@@ -300,26 +276,19 @@ def decimal(p, q):
         digit, rest = divmod(rest * 10, q)
         digits += str(digit)
         significant += bool(significant or digit)
-    digits = digits.rstrip("0")
-    return f"{whole}.{digits}" if digits else str(whole)
+    return f"{whole}.{digits}".rstrip("0").rstrip(".") if digits else str(whole)
 
 
 def main(arguments):
-    if len(arguments) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
     try:
-        try:
-            trace = Trace(arguments[0])
-            n, prices, rows = read_certificate(arguments[1], trace)
-            ticks = check(n, prices, rows, trace) + value_of_steps(n, prices, rows, trace)
-        except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:
-            raise Unreadable(f"{arguments[0]}: {error}") from error
+        trace = Trace(arguments[0])
+        n, prices, rows = read_certificate(arguments[1], trace)
+        ticks = check(n, prices, rows, trace) + value_of_steps(n, prices, rows, trace)
     except Rejected as error:
         print(f"rejected: {arguments[1]}: {error}", file=sys.stderr)
         return 4
-    except (OSError, Unreadable) as error:
-        print(f"cannot be read: {error}", file=sys.stderr)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, struct.error) as error:
+        print(f"cannot be read: {arguments[0]}: {error}", file=sys.stderr)
         return 2
     ticks = max(0, ticks - n["capacity_bytes"] // n["unit_bytes"] * (sum(rows) + n["start_price"]))
     divisor = math.gcd(ticks, n["ticks_per_second"])
@@ -329,4 +298,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]) if len(sys.argv) == 3 else print(__doc__) or 2)
