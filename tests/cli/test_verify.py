@@ -1,0 +1,136 @@
+"""Certificates: what is proven, by the command and by the verifier in Python, and what is rejected."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+import subprocess
+import sys
+import unittest
+
+import cert_file
+import cli
+
+VERIFIER = cli.SOURCE_DIR / "tools/verify_certificate.py"
+# The worked example of docs/formulation.md; its certificate in docs/certificate.md.
+ROWS = [[[0, 1, 3]], [[1, 2, 4]], [[0, 1, 5]]]
+HEAD = {"mode": "inclusive", "barrier": "layer", "overlap": "full", "start": "empty", "mirrored_reads": "near",
+        "layers": 1, "steps": 3, "blocks_per_layer": 6, "batch": 1, "kv_block_bytes": 10**6, "expert_block_bytes": 0,
+        "new_kv_bytes": 10**6, "capacity_bytes": 3 * 10**6, "weight_bytes": [10**7, 0, 0, 0],
+        "bandwidth_bytes_per_second": [4900 * 10**9, 450 * 10**9, 450 * 10**9, 500 * 10**9], "interference_2_20": 0,
+        "floor_units": 0, "overhead_units": 0, "ticks_per_second": 49 * 10**6, "unit_bytes": 10**6, "start_price": 0,
+        "made_by": "a test"}
+CHANNEL_PRICES = [[0, 0, 0, 98], [0, 0, 0, 98], [10, 0, 0, 0]]
+ROW_PRICES = [0, 0, 0]
+
+
+class Verify(cli.CliTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.trace = self.make_trace("t.kvt", ROWS, 3)
+        self.head = {"trace_digest": self.json("info", self.trace)["manifest"]["digest"], **copy.deepcopy(HEAD)}
+
+    def write_certificate(self, channel_prices: list = CHANNEL_PRICES, row_prices: list = ROW_PRICES, **more: object) -> str:
+        data = cert_file.certificate({**self.head, **more}, channel_prices, row_prices)
+        pathlib.Path(self.path("c.cert")).write_bytes(data)
+        return "c.cert"
+
+    def in_python(self, *arguments: object) -> tuple[int, str, str]:
+        done = subprocess.run([sys.executable, VERIFIER, *map(str, arguments)], cwd=self.folder, capture_output=True,
+                              text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def proven(self, exact: str, decimal: str) -> None:
+        answer = self.json("verify", self.trace, "c.cert")
+        self.assertEqual((answer["valid"], answer["bound_exact"], answer["bound_decimal"], answer["reason"]),
+                         (True, exact, decimal, ""))
+        self.assertAlmostEqual(answer["bound_s"], float(decimal), delta=1e-15 * float(decimal))
+        self.assertEqual(self.in_python(self.trace, "c.cert"), (0, f"{exact}\n{decimal}\n", ""))
+        text = self.ok("verify", self.trace, "c.cert")
+        self.assertIn(decimal, text)
+        self.assertIn(exact, text)
+
+    def rejected(self, reason: str) -> None:
+        ran = self.run_cli("verify", self.trace, "c.cert", "--json")
+        self.assertEqual(ran.code, cli.REJECTED, ran)
+        answer = json.loads(ran.out)
+        self.assertEqual((answer["valid"], answer["bound_s"], answer["bound_exact"]), (False, None, None))
+        self.assertIn(reason, answer["reason"])
+        self.refused(self.run_cli("verify", self.trace, "c.cert"), cli.REJECTED, reason)
+        self.assertEqual(self.in_python(self.trace, "c.cert")[0], cli.REJECTED)
+
+    def test_worked_example(self) -> None:
+        self.write_certificate()
+        self.proven("61/4900000", "0.0000124489795918367346")
+        instance = ["--block-bytes", "1MB", "--weight-bytes-per-step", "10MB", "--start", "empty", "--near-capacity",
+                    "3MB"]
+        best = self.json("compare", self.trace, *instance, "--policy", "belady")["results"][0]["total_s"]
+        self.assertLessEqual(self.json("verify", self.trace, "c.cert")["bound_s"], best)
+
+    def test_the_instance_is_shown(self) -> None:
+        self.write_certificate()
+        answer = self.json("verify", self.trace, "c.cert")
+        self.assertEqual(answer["certificate"], self.head)
+        text = self.ok("verify", self.trace, "c.cert")
+        for part in (self.head["trace_digest"], "near.mem 4.9TB/s", "far.mem 500GB/s", "3000000 bytes", "start empty"):
+            self.assertIn(part, text)
+
+    def test_what_is_not_valid_is_rejected(self) -> None:
+        self.write_certificate([[0, 0, 0, 99], *CHANNEL_PRICES[1:]])
+        self.rejected("group 0 claim more")
+        for reason, more in (("another trace", {"trace_digest": "0" * 32}), ("not the trace's", {"blocks_per_layer": 7}),
+                             ("unit_bytes", {"unit_bytes": 3}), ("batch", {"batch": 0}),
+                             ("start_price", {"start_price": -1}), ("initial placement", {"start_price": 1}),
+                             ("new_kv_bytes", {"new_kv_bytes": 10**6 + 1}), ("mode", {"mode": "both"}),
+                             ("floor_units", {"floor_units": 0.5}), ("2^100", {"ticks_per_second": 2**64 - 1,
+                                                                              "batch": 2**30}),
+                             ("weight_bytes", {"weight_bytes": [0, 0, 0]}), ("does not know", {"more": 1}),
+                             ("2^63 bytes", {"weight_bytes": [2**63 - 1, 0, 0, 0]})):
+            with self.subTest(reason=reason):
+                self.write_certificate(**more)
+                self.rejected(reason)
+        self.write_certificate(row_prices=[2**62, 0, 0])
+        self.rejected("may overflow")
+        self.write_certificate(row_prices=[0, 0])
+        self.rejected("not as many")
+
+    def test_damaged_files(self) -> None:
+        whole = pathlib.Path(self.path(self.write_certificate())).read_bytes()
+        for reason, data in (("is not a certificate", b"hello"), ("head is damaged", whole[:300]),
+                             ("its end", whole[:-1]), ("its end", whole + b"\0"),
+                             ("prices are damaged", whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]),
+                             ("version 9", whole[:8] + b"\x09" + whole[9:])):
+            with self.subTest(reason=reason):
+                pathlib.Path(self.path("c.cert")).write_bytes(data)
+                self.rejected(reason)
+
+    def test_what_cannot_be_read_is_bad_input(self) -> None:
+        self.write_certificate()
+        for named, *arguments in (("none.kvt", "none.kvt", "c.cert"), ("none.cert", self.trace, "none.cert"),
+                                  ("c.cert", "c.cert", "c.cert")):
+            with self.subTest(arguments=arguments):
+                self.refused(self.run_cli("verify", *arguments, "--json"), cli.BAD_INPUT, named)
+                self.assertEqual(self.in_python(*arguments)[0], cli.BAD_INPUT)
+
+    def test_both_verifiers_agree_on_pages(self) -> None:
+        """All of each decode step's time on one channel by turns; exclusive mode, a batch, pages of several tokens."""
+        layers, steps = 3, 40
+        self.trace = self.make_trace("t.kvt", cli.random_rows(7, layers, steps, 30, 4), 30, 4)
+        info = self.json("info", self.trace)
+        head = {"trace_digest": info["manifest"]["digest"], "layers": layers, "steps": steps,
+                "blocks_per_layer": info["blocks"], "kv_block_bytes": 4096, "new_kv_bytes": 1024, "unit_bytes": 1024,
+                "capacity_bytes": 4 * layers * 4096, "batch": 3, "mode": "exclusive", "barrier": "token",
+                "start": "recent", "ticks_per_second": 10**12}
+        prices = [[0, 0, 0, 0] for _ in range(steps)]
+        for t, price in enumerate(prices):
+            channel = (t * 7 // 5) % 4
+            price[channel] = 10**12 * 1024 * 3 // HEAD["bandwidth_bytes_per_second"][channel]
+        self.write_certificate(prices, [t % 3 for t in range(steps * layers)], **head)
+        answer = self.json("verify", self.trace, "c.cert")
+        self.assertGreater(answer["bound_s"], 0)
+        self.proven(answer["bound_exact"], answer["bound_decimal"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""Recomputes what a certificate proves, from the trace and the certificate alone.
+
+    python3 tools/verify_certificate.py TRACE.kvt CERTIFICATE.cert
+
+Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as an
+exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable input.
+Needs numpy, and the module zstandard or the command zstd. The trace's digest is believed, its checksums are not.
+"""
+
+import json
+import math
+import struct
+import subprocess
+import sys
+
+import numpy as np
+
+try:
+    import zstandard
+except ImportError:
+    zstandard = None
+
+IMPOSSIBLE = 1 << 62
+NEAR, LINK_READ, LINK_WRITE, FAR = range(4)
+
+
+class Rejected(Exception):
+    """The certificate proves nothing; exit code 4."""
+
+
+def decompress(data):
+    if zstandard is not None:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    done = subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ValueError("damaged zstd data")
+    return done.stdout
+
+
+def xxh64(data, seed=0):
+    p1, p2, p3, p4, p5 = (11400714785074694791, 14029467366897019727, 1609587929392839161, 9650029242287828579,
+                          2870177450012600261)
+    mask = (1 << 64) - 1
+    rotate = lambda x, n: (x << n | x >> (64 - n)) & mask
+    mix = lambda acc, lane: rotate((acc + lane * p2) & mask, 31) * p1 & mask
+    at, h = len(data) // 32 * 32, (seed + p5) & mask
+    if at:
+        lanes = [(seed + p1 + p2) & mask, (seed + p2) & mask, seed, (seed - p1) & mask]
+        for words in struct.iter_unpack("<4Q", data[:at]):
+            lanes = [mix(lane, word) for lane, word in zip(lanes, words)]
+        h = sum(rotate(lane, n) for lane, n in zip(lanes, (1, 7, 12, 18))) & mask
+        for lane in lanes:
+            h = ((h ^ mix(0, lane)) * p1 + p4) & mask
+    h = (h + len(data)) & mask
+    for at in range(at, len(data) - 7, 8):
+        h = (rotate(h ^ mix(0, struct.unpack_from("<Q", data, at)[0]), 27) * p1 + p4) & mask
+    for at in range(len(data) // 8 * 8, len(data) - 3, 4):
+        h = (rotate(h ^ struct.unpack_from("<I", data, at)[0] * p1 & mask, 23) * p2 + p3) & mask
+    for byte in data[len(data) // 4 * 4:]:
+        h = rotate(h ^ byte * p5 & mask, 11) * p1 & mask
+    h = (h ^ h >> 33) * p2 & mask
+    h = (h ^ h >> 29) * p3 & mask
+    return h ^ h >> 32
+
+
+def read_head(data, magic, what):
+    """The JSON object of a file that begins with magic, version 1, a length and a checksum; and where it ends."""
+    version, length = struct.unpack_from("<II", data, 8)
+    if data[:8] != magic or version != 1:
+        raise ValueError(f"is not a {what} of version 1")
+    end = 16 + length
+    if length > 1 << 20 or len(data) < end + 8 or xxh64(data[:end]) != struct.unpack_from("<Q", data, end)[0]:
+        raise ValueError("its head is damaged")
+    return json.loads(data[16:end]), end + 8
+
+
+class Varints:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def next(self):
+        value = shift = 0
+        while (byte := self.data[self.at]) >= 128:
+            value |= (byte & 127) << shift
+            self.at, shift = self.at + 1, shift + 7
+        self.at += 1
+        return value | byte << shift
+
+
+
+class Trace:
+    """A .kvt file; steps() gives its records in order."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.data = file.read()
+        self.meta, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", "trace")
+        if self.data[-8:] != b"KVT-END\n":
+            raise ValueError("is truncated")
+        at, = struct.unpack_from("<Q", self.data, len(self.data) - 16)
+        magic, chunks = struct.unpack_from("<IQ", self.data, at)
+        end = at + 12 + 24 * chunks
+        if magic != 0x544f4f46 or xxh64(self.data[at:end + 32]) != struct.unpack_from("<Q", self.data, end + 32)[0]:
+            raise ValueError("its footer is damaged")
+        self.chunks = [struct.unpack_from("<QIIQ", self.data, at + 12 + 24 * i)[0] for i in range(chunks)]
+        self.num_steps, self.blocks, _ = struct.unpack_from("<IIQ", self.data, end)
+        self.digest = self.data[end + 16:end + 32].hex()
+        self.layers, self.experts = self.meta["layers"], self.meta["experts"]
+        self.prompt_blocks = -(-self.meta["prompt_tokens"] // self.meta["block_tokens"]) * self.meta["requests"]
+        self.partial = bool(self.meta.get("has_read_bytes", False))
+
+    def steps(self):
+        """(decode step, layer, ids read, bytes of each read or None, ids appended)"""
+        expected = 0
+        for offset in self.chunks:
+            magic, step, steps, _, _, _, stored, checksum = struct.unpack_from("<IIIIQQQQ", self.data, offset)
+            body = self.data[offset + 48:offset + 48 + stored]
+            if (magic, step, checksum) != (0x4b4e4843, expected, xxh64(body, xxh64(self.data[offset:offset + 40]))):
+                raise ValueError(f"the chunk at byte {offset} is damaged or not where it should be")
+            yield from self.chunk(step, steps, decompress(body))
+            expected += steps
+        if expected != self.num_steps:
+            raise ValueError("its chunks do not hold all steps")
+
+    def chunk(self, first, steps, payload):
+        ends = 32 + np.cumsum(struct.unpack_from("<4Q", payload))
+        sets, lists, _, sizes = (Varints(payload[a:b]) for a, b in zip((32, *ends), ends))
+        present = np.zeros((self.layers, self.blocks), bool)
+        last = 0
+        for step in range(first, first + steps):
+            for layer in range(self.layers):
+                count, wide = divmod(sets.next(), 2)
+                if wide:
+                    bits = np.frombuffer(sets.data, np.uint8, 8 * count, sets.at)
+                    sets.at += 8 * count
+                    changed = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+                else:
+                    changed = np.cumsum([sets.next() + 1 for _ in range(count)], dtype=np.int64) - 1
+                present[layer, changed] ^= True
+                reads = np.flatnonzero(present[layer])
+                appended, before = [], last
+                for _ in range(lists.next()):
+                    code = lists.next()
+                    before += code >> 1 ^ -(code & 1)
+                    appended.append(before)
+                last = appended[0] if appended else last
+                yield (step, layer, reads,
+                       np.array([sizes.next() for _ in reads], np.int64) if self.partial else None, appended)
+
+
+NUMBERS = {"layers", "steps", "blocks_per_layer", "batch", "kv_block_bytes", "expert_block_bytes", "new_kv_bytes",
+           "capacity_bytes", "weight_bytes", "bandwidth_bytes_per_second", "interference_2_20", "floor_units",
+           "overhead_units", "ticks_per_second", "unit_bytes", "start_price"}
+CHOICES = {"mode": ("inclusive", "exclusive"), "barrier": ("layer", "token"), "overlap": ("full", "none"),
+           "start": ("recent", "empty", "free"), "mirrored_reads": ("near", "split")}
+
+
+def read_certificate(path, trace):
+    """Its numbers, channel prices [group][channel] and row prices [step], as Python integers."""
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        n, at = read_head(data, b"\x89KVC\r\n\x1a\n", "certificate")
+        require(isinstance(n, dict) and set(n) == {"trace_digest", "made_by", *NUMBERS, *CHOICES}, "its head has not the keys of version 1")
+        for key in NUMBERS:
+            several = key in ("weight_bytes", "bandwidth_bytes_per_second")
+            values = n[key] if several else [n[key]]
+            bits = 64 if key in ("ticks_per_second", "start_price") else 63
+            require(isinstance(values, list) and len(values) == (4 if several else 1)
+                    and all(type(v) is int and 0 <= v < 1 << bits for v in values), f"{key} is no number in range")
+        require(all(n[key] in choices for key, choices in CHOICES.items()), "a choice is not known")
+        require(n["trace_digest"] == trace.digest, "it speaks about another trace")
+        require((n["layers"], n["steps"], n["blocks_per_layer"]) == (trace.layers, trace.num_steps, trace.blocks),
+                "its layers, steps or blocks are not the trace's")
+        stored, = struct.unpack_from("<Q", data, at)
+        require(len(data) == at + 16 + stored, "is cut off, damaged, or goes on after its end")
+        require(xxh64(data[at:-8]) == struct.unpack_from("<Q", data, at + 8 + stored)[0], "its prices are damaged")
+        words = np.frombuffer(decompress(data[at + 8:-8]), "<u8").tolist()
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise Rejected(str(error)) from error
+    groups = n["steps"] * (1 if n["barrier"] == "token" else n["layers"])
+    require(len(words) == 4 * groups + n["steps"] * n["layers"], "its prices are not as many as its steps need")
+    return n, list(zip(*(words[c * groups:(c + 1) * groups] for c in range(4)))), words[4 * groups:]
+
+
+def require(condition, otherwise):
+    if not condition:
+        raise Rejected(otherwise)
+
+
+def check(n, prices, rows, trace):
+    """Validity of the prices; the ticks of floors and overheads."""
+    unit, largest = n["unit_bytes"], max(n["kv_block_bytes"], n["expert_block_bytes"])
+    require(n["batch"] > 0 and n["kv_block_bytes"] > 0 and (n["expert_block_bytes"] > 0) == (trace.experts > 0)
+            and n["new_kv_bytes"] <= n["kv_block_bytes"] and n["interference_2_20"] < 1 << 20
+            and all(1 <= rate < 1 << 50 for rate in n["bandwidth_bytes_per_second"])
+            and not (n["mirrored_reads"] == "split" and n["mode"] == "exclusive"), "a number is out of range")
+    require(n["ticks_per_second"] > 0 and unit > 0 and (unit == 1 or not trace.partial)
+            and n["kv_block_bytes"] % unit == n["expert_block_bytes"] % unit == 0
+            and (n["mode"] == "inclusive" or n["new_kv_bytes"] % unit == 0), "unit_bytes does not fit the sizes")
+    require(n["start"] == "free" or n["start_price"] == 0, "it prices the initial placement, which is given")
+    whole = n["ticks_per_second"] * unit * n["batch"]
+    require(whole < 1 << 100, "ticks_per_second x unit_bytes x batch is 2^100 or more")
+    m = n["layers"] if n["barrier"] == "token" else 1
+    path = sum(3 * m * max(a[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]) for a in prices)
+    require((path + sum(rows) + n["start_price"]) * (largest // unit) < 1 << 62, "the cost of a block may overflow")
+    overhead, floor = (m * (n[key] * n["ticks_per_second"] >> 60) for key in ("overhead_units", "floor_units"))
+    require(floor < (1 << 126) // whole, "the floor of a step may overflow")
+    ticks = 0
+    for a in prices:
+        products = [price * rate for price, rate in zip(a, n["bandwidth_bytes_per_second"])]
+        if n["overlap"] == "full":
+            claimed = max(*products, -(-(sum(products) << 20) // ((1 << 20) + n["interference_2_20"])))
+        else:
+            claimed = max(products[NEAR], sum(products[LINK_READ:]))
+        require(claimed <= whole, "channel prices claim more than the time of a step")
+        ticks += overhead + (whole - claimed) * floor // whole
+    return ticks
+
+
+def value_of_steps(n, prices, rows, trace):
+    """Ticks of all bytes that move whatever the placement, and of every block's cheapest residency path."""
+    layers, unit, batch, exclusive = n["layers"], n["unit_bytes"], n["batch"], n["mode"] == "exclusive"
+    initial = trace.experts + trace.prompt_blocks
+    size = np.full(trace.blocks, n["kv_block_bytes"] // unit, np.int64)
+    size[:trace.experts] = n["expert_block_bytes"] // unit
+    new = n["new_kv_bytes"] // unit if exclusive else 0
+    exists = np.zeros((layers, trace.blocks), bool)
+    exists[:, :initial] = True
+    far, near = np.zeros((2, layers, trace.blocks), np.int64)
+    if n["start"] == "free":
+        near[:, :initial] = size[:initial] * n["start_price"]
+    else:
+        places = n["capacity_bytes"] // (n["kv_block_bytes"] * layers) if n["start"] == "recent" else 0
+        recent = min(places, trace.prompt_blocks)
+        near[:, :initial - recent] = IMPOSSIBLE
+        far[:, initial - recent:initial] = IMPOSSIBLE
+    ticks = 0
+    for step, layer, reads, read_bytes, appended in trace.steps():
+        k = step * layers + layer
+        a = prices[step if n["barrier"] == "token" else k]
+        a_near, a_read, a_write = a[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]
+        moved = size[reads]
+        if read_bytes is not None:
+            moved = np.where(read_bytes > 0, np.minimum(read_bytes, moved), moved)
+        by_rule, written = np.isin(reads, appended), 0 if exclusive else n["new_kv_bytes"] * len(appended)
+        fixed = sum(moved[by_rule].tolist()) * unit + written, 0, written, written
+        loads = [w + batch * b for w, b in zip(n["weight_bytes"], fixed)]
+        require(max(loads) < 1 << 63, "a step moves 2^63 bytes or more")
+        ticks += sum(price * load for price, load in zip(a, loads)) // (unit * batch)
+
+        f, v = far[layer], near[layer]
+        ids, r = reads[~by_rule], moved[~by_rule]
+        v[ids] += r * (min(a_near, a_read) if n["mirrored_reads"] == "split" else a_near)
+        f[ids] += r * a_read
+        newborn = [b for b in appended if not exists[layer, b]]
+        v[appended] += new * a_near  # of newborn blocks, set below
+        f[appended] += new * a_write
+        enter = np.broadcast_to(size * (a_near + a_read), far.shape).copy()  # of each block, in this step
+        enter[layer, ids] = r * a_near + (size[ids] - r) * (a_near + a_read)
+        leave = size * (a_near + a_write) if exclusive else 0
+        far, near = np.minimum(far, near + leave), np.minimum(near, far + enter)
+        exists[layer, newborn] = True
+        near[layer, newborn], far[layer, newborn] = new * a_near, new * a_write
+        near += size * rows[k]
+        near[~exists] = far[~exists] = 0
+    return ticks + sum(np.minimum(far, near)[exists].tolist())
+
+
+def decimal(p, q):
+    """Rounded down; 18 significant digits, or the whole part if that has more."""
+    whole, rest = divmod(p, q)
+    digits, significant = "", len(str(whole)) if whole else 0
+    while rest and significant < 18:
+        digit, rest = divmod(rest * 10, q)
+        digits += str(digit)
+        significant += bool(significant or digit)
+    return f"{whole}.{digits}".rstrip("0").rstrip(".") if digits else str(whole)
+
+
+def main(arguments):
+    try:
+        trace = Trace(arguments[0])
+        n, prices, rows = read_certificate(arguments[1], trace)
+        ticks = check(n, prices, rows, trace) + value_of_steps(n, prices, rows, trace)
+    except Rejected as error:
+        print(f"rejected: {arguments[1]}: {error}", file=sys.stderr)
+        return 4
+    except (OSError, ValueError, KeyError, TypeError, IndexError, struct.error) as error:
+        print(f"cannot be read: {arguments[0]}: {error}", file=sys.stderr)
+        return 2
+    ticks = max(0, ticks - n["capacity_bytes"] // n["unit_bytes"] * (sum(rows) + n["start_price"]))
+    divisor = math.gcd(ticks, n["ticks_per_second"])
+    print(f"{ticks // divisor}/{n['ticks_per_second'] // divisor}")
+    print(decimal(ticks, n["ticks_per_second"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]) if len(sys.argv) == 3 else print(__doc__) or 2)
