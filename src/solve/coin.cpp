@@ -98,6 +98,7 @@ LinearSolution solve_relaxed(const LinearProgram& program, const SolveLimit& lim
   CoinProblem(program).load(program, clp);
   clp.setPrimalTolerance(kTolerance);
   clp.setDualTolerance(kTolerance);
+  clp.setPerturbation(50);  // on: prices of placements tie a lot
   const ClpStopper stopper(limit);
   clp.passInEventHandler(&stopper);
   ClpSolve how;

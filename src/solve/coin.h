@@ -41,7 +41,7 @@ class LinearProgram {
 /// When to give up.
 struct SolveLimit {
   std::chrono::steady_clock::time_point end;
-  const RunContext* context;
+  const RunContext* context = nullptr;
 
   [[nodiscard]] double seconds_left() const {
     return std::chrono::duration<double>(end - std::chrono::steady_clock::now()).count();

@@ -53,6 +53,9 @@ class ExactProgram {
         solution.schedule[state.moment].push_back(state.block);
       }
     }
+    if (!has_start_row()) {
+      solution.schedule.front() = instance_.initial_near();
+    }
     for (std::vector<BlockIndex>& near : solution.schedule) {
       std::sort(near.begin(), near.end());
     }
@@ -209,12 +212,13 @@ class ExactProgram {
 
   void add_moves() {
     for (const ExactModel::Move& move : model_.moves) {
-      const bool demotes = move.demoted != ExactModel::kNone;
-      const int row = program_.add_row(demotes ? 0 : -kInfinity, 0);
+      const int row = program_.add_row(move.drops ? -kInfinity : 0, 0);
       program_.add_entry(row, column(move.to), 1);
       program_.add_entry(row, column(move.from), -1);
-      program_.add_entry(row, column(move.promoted), -1);
-      if (demotes) {
+      if (move.promoted != ExactModel::kNone) {
+        program_.add_entry(row, column(move.promoted), -1);
+      }
+      if (move.demoted != ExactModel::kNone) {
         program_.add_entry(row, column(move.demoted), 1);
       }
     }

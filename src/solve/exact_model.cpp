@@ -15,6 +15,8 @@ class Builder {
         exclusive_(instance.options().mode == Mode::kExclusive),
         split_(!exclusive_ && instance.options().mirrored_reads == MirroredReads::kSplit),
         most_variables_(most_variables),
+        uses_until_(instance.num_blocks(), 0),
+        exists_(instance.num_blocks(), false),
         state_(instance.num_blocks(), ExactModel::kNone),
         missed_(instance.num_blocks(), Bytes(0)) {
     const bool token = instance.options().barrier == Barrier::kToken;
@@ -29,6 +31,20 @@ class Builder {
     model_.capacity = Bytes(instance.capacity().value() / divisor * divisor);
   }
 
+  /// First of two passes, before start(): until when where a block is matters.
+  void look_at(const StepView& record) {
+    for (const BlockId id : record.reads) {
+      if (!std::binary_search(record.appended.begin(), record.appended.end(), id)) {
+        uses_until_[instance_.index(record.layer, id).value()] = step_of(record) + 1;
+      }
+    }
+    for (const BlockId id : record.appended) {
+      if (exclusive_) {
+        uses_until_[instance_.index(record.layer, id).value()] = step_of(record) + 1;
+      }
+    }
+  }
+
   void start() {
     const bool given = instance_.options().start != Start::kFree;
     std::vector<double> near(instance_.num_blocks(), 0);
@@ -41,13 +57,17 @@ class Builder {
       for (std::uint32_t id = 0; id < instance_.layout().initial_blocks(); ++id) {
         const BlockIndex block = instance_.index(LayerIndex(layer), BlockId(id));
         const double value = near[block.value()];
-        state_[block.value()] = add_state(block, 0, given ? value : 0, given ? value : 1);
+        exists_[block.value()] = true;
+        if (uses_until_[block.value()] > 0 || (exclusive_ && value > 0)) {
+          state_[block.value()] = add_state(block, 0, given ? value : 0, given ? value : 1);
+        }
       }
     }
   }
 
   /// Steps come t-major, then by layer. False if the model grows too large.
   [[nodiscard]] bool add(const StepView& record) {
+    step_ = step_of(record);
     group_ = step_ / model_.layers_per_group;
     const std::int64_t batch = instance_.options().batch;
     model_.fixed[group_] += instance_.weight_loads();
@@ -66,22 +86,29 @@ class Builder {
       }
     }
     for (const BlockIndex block : newborn_) {
-      const ExactModel::Variable after = add_state(block, step_ + 1, 0, 1);
-      state_[block.value()] = after;
-      if (exclusive_) {
-        add_new_kv(after);
+      exists_[block.value()] = true;
+      if (exclusive_ || used_later(block)) {
+        const ExactModel::Variable after = add_state(block, step_ + 1, 0, 1);
+        state_[block.value()] = after;
+        if (exclusive_) {
+          add_new_kv(after);
+        }
       }
     }
     for (const BlockId id : record.reads) {
       missed_[instance_.index(record.layer, id).value()] = Bytes(0);
     }
-    ++step_;
     return model_.num_variables <= most_variables_;
   }
 
   [[nodiscard]] ExactModel take() { return std::move(model_); }
 
  private:
+  [[nodiscard]] std::uint32_t step_of(const StepView& record) const {
+    return record.step.value() * instance_.layers() + record.layer.value();
+  }
+  [[nodiscard]] bool used_later(BlockIndex block) const { return uses_until_[block.value()] > step_ + 1; }
+
   ExactModel::Variable add_state(BlockIndex block, std::uint32_t moment, double lower, double upper) {
     model_.states.push_back({model_.num_variables, moment, block, lower, upper});
     return model_.num_variables++;
@@ -101,7 +128,7 @@ class Builder {
     fixed.add(Transfer::kReadFar, bytes);
     const ExactModel::Variable state = state_[block.value()];
     if (state == ExactModel::kNone) {
-      return;  // no writer of traces lets this through
+      return;  // it does not exist: no writer of traces lets this through
     }
     Loads near_instead;
     near_instead.add(Transfer::kReadNear, bytes);
@@ -120,9 +147,9 @@ class Builder {
       fixed.add(Transfer::kWriteNear, size);
     }
     fixed.add(Transfer::kWriteFar, size);
-    if (state == ExactModel::kNone) {
+    if (!exists_[block.value()]) {
       newborn_.push_back(block);
-    } else if (exclusive_) {
+    } else if (exclusive_ && state != ExactModel::kNone) {
       add_new_kv(state);
     }
   }
@@ -135,28 +162,41 @@ class Builder {
     add_load(state, near_instead);
   }
 
-  /// Any block of any layer may move in any step.
+  /// Any block of any layer may move in any step. What costs and serves nothing is left out, which changes neither the
+  /// optimum nor, as it holds for each block alone at any prices that are not negative, the prices' meaning:
+  /// - After a block's last use it is dropped (inclusive) or at least not promoted any more (exclusive).
+  /// - Inclusive mode: between two uses it is not dropped; that would have been better done after the first of them.
   ///
   /// A block read from far in this step is promoted passively for the bytes read. With fractions only the missed part,
   /// 1 - from, could be; but no optimum promotes more: `promoted` costs and so is max(0, to - from) <= 1 - from.
   void add_move(BlockIndex block) {
+    const bool used = used_later(block);
+    if (!exclusive_ && !used) {
+      state_[block.value()] = ExactModel::kNone;
+      return;
+    }
     const Bytes size = instance_.block_bytes(block);
     const Bytes read = missed_[block.value()];
-    const ExactModel::Variable from = state_[block.value()];
-    const ExactModel::Variable to = add_state(block, step_ + 1, 0, 1);
-    const ExactModel::Variable promoted = model_.num_variables++;
-    const ExactModel::Variable demoted = exclusive_ ? model_.num_variables++ : ExactModel::kNone;
-    Loads up;
-    up.add(Transfer::kPromotePassive, read);
-    up.add(Transfer::kPromote, size - read);
-    add_load(promoted, up);
+    ExactModel::Move move;
+    move.from = state_[block.value()];
+    move.to = add_state(block, step_ + 1, 0, 1);
+    if (used) {
+      move.promoted = model_.num_variables++;
+      Loads up;
+      up.add(Transfer::kPromotePassive, read);
+      up.add(Transfer::kPromote, size - read);
+      add_load(move.promoted, up);
+    }
     if (exclusive_) {
+      move.demoted = model_.num_variables++;
       Loads down;
       down.add(Transfer::kDemote, size);
-      add_load(demoted, down);
+      add_load(move.demoted, down);
+    } else {
+      move.drops = step_ == 0 || read.value() > 0;
     }
-    model_.moves.push_back({from, to, promoted, demoted});
-    state_[block.value()] = to;
+    model_.moves.push_back(move);
+    state_[block.value()] = move.to;
   }
 
   const Instance& instance_;
@@ -166,7 +206,9 @@ class Builder {
   ExactModel model_;
   std::uint32_t step_ = 0;
   std::uint32_t group_ = 0;
-  std::vector<ExactModel::Variable> state_;  ///< by block, while the step runs; kNone: it does not exist
+  std::vector<std::uint32_t> uses_until_;    ///< by block: the step of its last use + 1; 0: none
+  std::vector<bool> exists_;                 ///< by block
+  std::vector<ExactModel::Variable> state_;  ///< by block, while the step runs; kNone: far, or it does not exist
   std::vector<Bytes> missed_;                ///< by block: bytes this step reads from far if the block is there
   std::vector<BlockIndex> newborn_;
 };
@@ -186,18 +228,23 @@ Result<ExactModel> ExactModel::build(const TraceReader& trace, const Instance& i
   const std::size_t steps = std::size_t{instance.steps()} * instance.layers();
   const std::size_t groups = instance.options().barrier == Barrier::kToken ? instance.steps() : steps;
   const std::size_t of_groups = groups * (kNumChannels + (split ? 2 : 1));
-  const std::size_t initial = std::size_t{instance.layout().initial_blocks()} * instance.layers();
-  if (of_groups + initial * (1 + 2 * steps) > most_variables) {
-    return too_large();  // before anything of that size is stored
+  if (of_groups > most_variables) {
+    return too_large();
   }
   Builder builder(instance, most_variables - of_groups);
-  builder.start();
-  for (std::size_t chunk = 0; chunk < trace.num_chunks(); ++chunk) {
-    KVPLACE_ASSIGN(segment, trace.chunk(chunk));
-    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
-      for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-        if (!builder.add(segment.view(step, layer))) {
-          return too_large();
+  for (const bool looking : {true, false}) {
+    if (!looking) {
+      builder.start();
+    }
+    for (std::size_t chunk = 0; chunk < trace.num_chunks(); ++chunk) {
+      KVPLACE_ASSIGN(segment, trace.chunk(chunk));
+      for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+        for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
+          if (looking) {
+            builder.look_at(segment.view(step, layer));
+          } else if (!builder.add(segment.view(step, layer))) {
+            return too_large();
+          }
         }
       }
     }
@@ -212,7 +259,9 @@ Seconds ExactModel::time_of(const Instance& instance, std::span<const double> va
   }
   for (const Move& move : moves) {
     const std::int64_t rise = whole[move.to] - whole[move.from];
-    whole[move.promoted] = std::max<std::int64_t>(rise, 0);
+    if (move.promoted != kNone) {
+      whole[move.promoted] = std::max<std::int64_t>(rise, 0);
+    }
     if (move.demoted != kNone) {
       whole[move.demoted] = std::max<std::int64_t>(-rise, 0);
     }

@@ -19,29 +19,30 @@ struct ExactModel {
   static constexpr Variable kNone = std::numeric_limits<Variable>::max();
 
   struct State {
-    Variable variable;
-    std::uint32_t moment;  ///< 0: the start; k + 1: after step k
+    Variable variable = kNone;
+    std::uint32_t moment = 0;  ///< 0: the start; k + 1: after step k
     BlockIndex block;
-    double lower;  ///< equal to `upper` if given
-    double upper;
+    double lower = 0;  ///< equal to `upper` if given
+    double upper = 1;
   };
-  /// to - from = promoted - demoted; inclusive mode: to - from <= promoted, and nothing is demoted.
+  /// to - from = promoted - demoted; to - from <= promoted where dropping the near copy is free.
   struct Move {
-    Variable from;
-    Variable to;
-    Variable promoted;
-    Variable demoted;
+    Variable from = kNone;
+    Variable to = kNone;
+    Variable promoted = kNone;  ///< kNone: not promoted
+    Variable demoted = kNone;   ///< kNone: not demoted
+    bool drops = false;
   };
   /// Bytes of one request that a variable at 1 adds to a group's loads.
   struct LoadTerm {
-    Variable variable;
-    std::uint32_t group;
+    Variable variable = kNone;
+    std::uint32_t group = 0;
     Loads bytes;
   };
   /// Bytes of one request that both sides can serve if the state is 1.
   struct MirroredTerm {
-    Variable variable;
-    std::uint32_t group;
+    Variable variable = kNone;
+    std::uint32_t group = 0;
     Bytes bytes;
   };
 
@@ -49,7 +50,7 @@ struct ExactModel {
   std::uint32_t num_groups = 0;
   std::uint32_t layers_per_group = 1;
   Variable num_variables = 0;
-  std::vector<State> states;
+  std::vector<State> states;  ///< a block without one is far
   std::vector<Move> moves;
   std::vector<LoadTerm> load_terms;
   std::vector<MirroredTerm> mirrored_terms;  ///< empty unless mirrored reads are split

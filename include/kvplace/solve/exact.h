@@ -15,8 +15,8 @@
 namespace kvplace {
 
 struct ExactOptions {
-  bool milp = false;                     ///< also search all schedules; practical for some dozen blocks x steps
-  std::size_t most_variables = 100'000;  ///< a larger model is refused
+  bool milp = false;                     ///< also search all schedules; seconds to minutes for 500 variables
+  std::size_t most_variables = 100'000;  ///< a larger model is refused; the relaxation of 40,000 takes about 30 s
   Seconds time_limit{60};                ///< of both solutions together, without building the model
 };
 
@@ -30,14 +30,15 @@ struct ExactSolution {
   bool lp_optimal = false;  ///< false: time limit or interrupt; there are no prices then
 
   std::optional<Seconds> milp;  ///< time of the best schedule found, if one was asked for and found
-  bool milp_optimal = false;    ///< no schedule is faster than it, up to 1e-9 of it
+  bool milp_optimal = false;    ///< no schedule is faster than it, up to about 1e-9 of it
   /// Its blocks near at the start, then after each (decode step, layer), ascending.
   std::vector<std::vector<BlockIndex>> schedule;
 
-  // Dual prices of the relaxation; with them weak duality gives `lp` back.
-  /// By group and channel: seconds per second of the channel's time; the sum is at most 1 (1 + interference).
+  // Dual prices of the relaxation; with them weak duality gives `lp` back. All at least 0.
+  /// By group and channel: seconds per second of the channel's time. Up to rounding (1e-9) each is at most 1 and their
+  /// sum at most 1 + interference; with overlap none, near's and the sum of the others are at most 1.
   std::vector<std::array<double, kNumChannels>> channel_prices;
-  /// By (decode step, layer), t-major: seconds per byte (of one request) of capacity after that step; at least 0.
+  /// By (decode step, layer), t-major: seconds per byte (of one request) of capacity after that step.
   std::vector<double> row_prices;
   double start_price = 0;  ///< the same for the initial placement; 0 unless the start is free
 
