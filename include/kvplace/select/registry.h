@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvplace/base/parameters.h"
@@ -41,8 +42,8 @@ struct SelectMethodInfo {
   std::string source;  ///< paper and section, or system
   SelectNeeds needs = SelectNeeds::kQueriesAndKeys;
   std::vector<ParameterInfo> parameters;
-  /// Checks what ranges do not say: parameters that contradict each other. May be null.
-  Status (*check)(const Parameters& parameters) = nullptr;
+  /// The parameter that states the budget as a count of blocks, in place of which "share" may stand; empty if none.
+  std::string count_parameter;
   std::unique_ptr<SelectMethod> (*make)(const Parameters& parameters, const SelectorShape& shape) = nullptr;
 };
 
