@@ -47,3 +47,26 @@ void register_all(@registry@& registry) {
 ]] content @ONLY)
   file(CONFIGURE OUTPUT "${output}" CONTENT "${content}" @ONLY)
 endfunction()
+
+# A Python module whose initialisation calls bind_<stem> of each file in a folder, in order of name.
+function(kvplace_generate_bindings module folder output)
+  file(GLOB files CONFIGURE_DEPENDS "${folder}/*.cpp")
+  set(declarations "")
+  set(calls "")
+  foreach(file IN LISTS files)
+    get_filename_component(stem "${file}" NAME_WLE)
+    string(APPEND declarations "void bind_${stem}(nanobind::module_& module);\n")
+    string(APPEND calls "  kvplace::python::bind_${stem}(module);\n")
+  endforeach()
+  string(CONFIGURE [[#include <nanobind/nanobind.h>
+
+namespace kvplace::python {
+
+@declarations@
+}  // namespace kvplace::python
+
+NB_MODULE(@module@, module) {
+@calls@}
+]] content @ONLY)
+  file(CONFIGURE OUTPUT "${output}" CONTENT "${content}" @ONLY)
+endfunction()

@@ -181,6 +181,13 @@ const std::string& TraceReader::path() const { return state_->path; }
 const TraceMeta& TraceReader::meta() const { return state_->meta; }
 const TraceTotals& TraceReader::totals() const { return state_->totals; }
 std::size_t TraceReader::num_chunks() const { return state_->chunks.size(); }
+std::size_t TraceReader::chunk_of(StepIndex step) const {
+  const auto& chunks = state_->chunks;
+  const auto behind =
+      std::upper_bound(chunks.begin(), chunks.end(), step.value(),
+                       [](std::uint32_t wanted, const kvt::ChunkPlace& chunk) { return wanted < chunk.first_step; });
+  return static_cast<std::size_t>(behind - chunks.begin()) - 1;
+}
 bool TraceReader::recovered() const { return state_->recovered; }
 
 Result<TraceReader> TraceReader::open(const std::string& path, const TraceReaderOptions& options) {

@@ -4,32 +4,18 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kvplace/base/parameters.h"
 #include "kvplace/base/result.h"
 #include "kvplace/policy/policy.h"
 
 namespace kvplace {
 
 enum class Information : std::uint8_t { kCausal, kLookahead, kOracle, kIdeal };
-
-/// One parameter; values are numbers in the stated unit.
-struct ParameterInfo {
-  std::string name;
-  std::string doc;
-  std::string unit;
-  double default_value = 0;
-  double least = 0;
-  double most = 0;
-  bool whole = false;  ///< must be an integer
-};
-
-/// Values of a policy's parameters, complete and in range.
-using Parameters = std::map<std::string, double>;
 
 /// A policy as a user names it: "sa-guided:w=5,r=0.5". The name with its parameters is a versioned identity: a change
 /// of behaviour changes the name.

@@ -27,6 +27,8 @@ class TraceReader {
   [[nodiscard]] const TraceMeta& meta() const;
   [[nodiscard]] const TraceTotals& totals() const;
   [[nodiscard]] std::size_t num_chunks() const;
+  /// The chunk that holds a decode step. REQUIRES: step < totals().steps.
+  [[nodiscard]] std::size_t chunk_of(StepIndex step) const;
   /// True if the file's end was missing and `recover` was asked for.
   [[nodiscard]] bool recovered() const;
 

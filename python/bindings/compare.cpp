@@ -1,0 +1,84 @@
+// Comparisons and replays, and their results.
+#include "kvplace/simulate/compare.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+
+#include "bindings/errors.h"
+#include "bindings/run.h"
+#include "kvplace/simulate/report.h"
+#include "kvplace/simulate/schedules.h"
+#include "tables.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace kvplace::python {
+namespace {
+
+std::vector<PolicySpec> policies_of(const std::vector<std::string>& texts) {
+  std::vector<PolicySpec> policies;
+  for (const std::string& text : texts) {
+    policies.push_back(unwrap(PolicyRegistry::instance().parse(text)));
+  }
+  return policies;
+}
+
+}  // namespace
+
+void bind_compare(nb::module_& module) {
+  nb::class_<Comparison>(module, "Comparison")
+      .def_ro("complete", &Comparison::complete)
+      .def(
+          "json", [](const Comparison& c, const Instance& instance) { return to_json(c, instance); }, "instance"_a)
+      .def(
+          "table",
+          [](const Comparison& c, const Instance& instance, int width) { return cli::table(c, instance, width); },
+          "instance"_a, "width"_a);
+  nb::class_<ScheduleReplay>(module, "ScheduleReplay")
+      .def(
+          "json",
+          [](const ScheduleReplay& r, const TraceReader& trace, const Instance& instance) {
+            return to_json(r.result, r.bounds, make_manifest(trace), instance);
+          },
+          "trace"_a, "instance"_a)
+      .def(
+          "table",
+          [](const ScheduleReplay& r, const Instance& instance, int width) { return cli::table(r, instance, width); },
+          "instance"_a, "width"_a);
+  module.def(
+      "compare",
+      [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, unsigned threads,
+         const nb::object& progress, const Interrupt* interrupt) {
+        const std::vector<PolicySpec> specs = policies.empty() ? default_policies(instance) : policies_of(policies);
+        return run({threads, progress, interrupt},
+                   [&](const RunContext& context) { return kvplace::compare(trace, instance, specs, context); });
+      },
+      "trace"_a, "instance"_a, "policies"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
+  module.def(
+      "record_schedule",
+      [](const TraceReader& trace, const Instance& instance, const std::string& policy,
+         const std::filesystem::path& path, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+        const PolicySpec spec = unwrap(PolicyRegistry::instance().parse(policy));
+        run({threads, progress, interrupt}, [&](const RunContext& context) {
+          return kvplace::record_schedule(trace, instance, spec, path.string(), context);
+        });
+      },
+      "trace"_a, "instance"_a, "policy"_a, "path"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
+  module.def(
+      "replay",
+      [](const TraceReader& trace, const std::filesystem::path& schedule, const Instance& instance, unsigned threads,
+         const nb::object& progress, const Interrupt* interrupt) {
+        return run({threads, progress, interrupt}, [&](const RunContext& context) {
+          return replay_schedule(trace, schedule.string(), instance, context);
+        });
+      },
+      "trace"_a, "schedule"_a, "instance"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
+}
+
+}  // namespace kvplace::python

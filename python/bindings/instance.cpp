@@ -1,0 +1,80 @@
+// Instances: from keys and texts to the numbers of the formulation.
+#include "kvplace/instance/instance.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <tuple>
+
+#include "bindings/errors.h"
+#include "kvplace/instance/resolve.h"
+#include "kvplace/trace/reader.h"
+#include "tables.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace kvplace::python {
+namespace {
+
+/// (key, text, where it stands)
+using Entry = std::tuple<std::string, std::string, std::string>;
+
+std::vector<ConfigEntry> entries_of(const std::vector<Entry>& entries) {
+  std::vector<ConfigEntry> list;
+  list.reserve(entries.size());
+  for (const auto& [key, text, where] : entries) {
+    list.push_back({key, text, where});
+  }
+  return list;
+}
+
+Instance make_instance(const TraceReader& trace, const std::vector<Entry>& entries) {
+  const InstanceSpec spec = unwrap(resolve_spec(entries_of(entries), trace.meta()));
+  return unwrap(Instance::make(spec, trace.meta(), trace.totals()));
+}
+
+}  // namespace
+
+void bind_instance(nb::module_& module) {
+  nb::class_<Instance>(module, "Instance")
+      .def(
+          "__init__",
+          [](Instance* self, const TraceReader& trace, const std::vector<Entry>& entries) {
+            new (self) Instance(make_instance(trace, entries));
+          },
+          "trace"_a, "entries"_a)
+      .def_prop_ro("layers", &Instance::layers, "Layers of the trace.")
+      .def_prop_ro("steps", &Instance::steps, "Decode steps of the trace.")
+      .def_prop_ro("blocks_per_layer", &Instance::blocks_per_layer, "Blocks per layer at the end of the trace.")
+      .def_prop_ro(
+          "block_bytes", [](const Instance& i) { return i.kv_block_bytes().value(); },
+          "Bytes of a KV page of one request.")
+      .def_prop_ro(
+          "near_capacity_bytes_per_request", [](const Instance& i) { return i.capacity().value(); },
+          "Near capacity for the KV of one request, bytes.")
+      .def_prop_ro(
+          "weight_bytes_per_step", [](const Instance& i) { return i.weight_bytes_per_step().value(); },
+          "Weights read in one layer of one decode step, bytes.")
+      .def_prop_ro("notes", &Instance::notes, "What a reader of the results should know.")
+      .def(
+          "to_toml", [](const Instance& i) { return to_toml(i.spec()); },
+          "The resolved specification as TOML; Instance(trace, config=FILE) gives the same instance again.");
+  module.def(
+      "parse_toml",
+      [](const std::string& document, const std::string& name) {
+        std::vector<Entry> list;
+        for (const ConfigEntry& entry : unwrap(parse_toml(document, name))) {
+          list.emplace_back(entry.key, entry.text, entry.where);
+        }
+        return list;
+      },
+      "document"_a, "name"_a, "The entries (key, text, place) of a TOML document.");
+  module.def(
+      "describe", [](const TraceReader& trace, const Instance& instance) { return cli::describe(trace, instance); },
+      "trace"_a, "instance"_a, "What is compared, in a few lines.");
+}
+
+}  // namespace kvplace::python
