@@ -210,7 +210,7 @@ class Errors(CliTest):
 
     def test_files(self):
         self.write("no.kvt", "not a trace")
-        self.write("cut.kvt", Path(BUNDLED).read_bytes()[:1_500_000])
+        self.write("cut.kvt", Path(BUNDLED).read_bytes()[:1_200_000])
         for name in ("no.kvt", "cut.kvt", "missing.kvt"):
             self.same_sentence(lambda name=name: kvplace.Trace(self.path(name)), "info", name)
         recovered = kvplace.Trace(self.path("cut.kvt"), recover=True)
