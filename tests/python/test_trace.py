@@ -2,6 +2,7 @@
 
 import gc
 import json
+import resource
 import unittest
 from pathlib import Path
 
@@ -188,6 +189,18 @@ class Writing(CliTest):
         with self.assertRaisesRegex(kvplace.BadInput, "layers"):
             kvplace.TraceWriter(self.path("w.kvt"), layers=0, prompt_tokens=1)
         gc.collect()
+        self.assertEqual(self.names(), [])
+
+    def test_a_full_disk(self):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+        rng = np.random.default_rng(1)
+        writer = kvplace.TraceWriter(self.path("w.kvt"), layers=1, prompt_tokens=100_000)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        with self.assertRaisesRegex(kvplace.Failed, "w.kvt: cannot be written"):
+            with writer:
+                for _ in range(400):
+                    writer.add(np.sort(rng.choice(100_000, 4_000, replace=False)))
         self.assertEqual(self.names(), [])
 
     def test_a_finished_writer_takes_nothing(self):
