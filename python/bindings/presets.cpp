@@ -24,7 +24,7 @@
 #include "kvplace/simulate/listing.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {

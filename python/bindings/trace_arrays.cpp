@@ -15,7 +15,7 @@
 #include "kvplace/trace/reader.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
