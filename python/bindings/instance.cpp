@@ -10,11 +10,12 @@
 
 #include "bindings/errors.h"
 #include "kvplace/instance/resolve.h"
+#include "kvplace/simulate/report.h"
 #include "kvplace/trace/reader.h"
 #include "tables.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -59,6 +60,10 @@ void bind_instance(nb::module_& module) {
           "weight_bytes_per_step", [](const Instance& i) { return i.weight_bytes_per_step().value(); },
           "Weights read in one layer of one decode step, bytes.")
       .def_prop_ro("notes", &Instance::notes, "What a reader of the results should know.")
+      .def_prop_ro(
+          "near_capacity_bytes", [](const Instance& i) { return i.capacity().value() * i.options().batch; },
+          "Near capacity for the KV of all requests of the batch, bytes.")
+      .def("json", [](const Instance& i) { return to_json(i); })
       .def(
           "to_toml", [](const Instance& i) { return to_toml(i.spec()); },
           "The resolved specification as TOML; Instance(trace, config=FILE) gives the same instance again.");
@@ -72,6 +77,18 @@ void bind_instance(nb::module_& module) {
         return list;
       },
       "document"_a, "name"_a, "The entries (key, text, place) of a TOML document.");
+  module.def(
+      "resolved_toml",
+      [](const std::vector<Entry>& entries) {
+        const InstanceSpec spec = unwrap(resolve_spec(entries_of(entries), {}));
+        unwrap(validate(spec.hardware, "hardware"));
+        if (spec.model) {
+          unwrap(validate(*spec.model, "model"));
+        }
+        return to_toml(spec);
+      },
+      "entries"_a, "The specification these entries give without a trace, as TOML.");
+  module.def("toml_string", [](const std::string& text) { return toml_string(text); }, "text"_a);
   module.def(
       "describe", [](const TraceReader& trace, const Instance& instance) { return cli::describe(trace, instance); },
       "trace"_a, "instance"_a, "What is compared, in a few lines.");

@@ -1,10 +1,13 @@
 // Reading traces: metadata, records as views, statistics.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <memory>
+#include <tuple>
 
 #include "bindings/arrays.h"
 #include "bindings/errors.h"
@@ -15,7 +18,7 @@
 #include "tables.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -112,6 +115,16 @@ void bind_reader(nb::module_& module) {
       .def_prop_ro(
           "source", [](const TraceReader& t) { return t.meta().source; }, "Where it came from, in words.")
       .def_prop_ro(
+          "measurements", [](const TraceReader& t) { return t.meta().measurements; },
+          "What was measured where the trace was made, by name.")
+      .def(
+          "verify_digest",
+          [](const TraceReader& t) {
+            const nb::gil_scoped_release released;
+            unwrap(t.verify_digest());
+          },
+          "Compares all contents with the digest; raises BadInput if they differ.")
+      .def_prop_ro(
           "digest", [](const TraceReader& t) { return t.totals().digest; },
           "Digest of the contents, 32 hex digits; '' if recovered.")
       .def_prop_ro(
@@ -144,14 +157,13 @@ void bind_reader(nb::module_& module) {
 void bind_trace(nb::module_& module) {
   bind_records(module);
   bind_reader(module);
-  nb::class_<TraceStatistics>(module, "TraceStatistics");
   module.def(
       "info",
       [](const TraceReader& trace, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
         const TraceStatistics statistics = run({threads, progress, interrupt}, [&](const RunContext& context) {
           return compute_statistics(trace, context);
         });
-        return nb::make_tuple(to_json(statistics, trace), cli::table(statistics, trace));
+        return std::make_tuple(to_json(statistics, trace), cli::table(statistics, trace));
       },
       "trace"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(), "JSON and table of the statistics.");
 }

@@ -16,6 +16,8 @@ namespace kvplace {
                                   const Instance& instance);
 /// A proven bound, with the schedule near it.
 [[nodiscard]] std::string to_json(const Proof& proof, const Instance& instance);
+/// The "instance" of both.
+[[nodiscard]] std::string to_json(const Instance& instance);
 [[nodiscard]] std::string to_json(const TraceStatistics& statistics, const TraceReader& trace);
 
 }  // namespace kvplace
