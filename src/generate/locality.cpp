@@ -1,0 +1,154 @@
+#include "generate/locality.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "trace/stack_distance.h"
+
+namespace kvplace::generate {
+namespace {
+
+/// Blocks by the step of their next read, from which the farthest is taken; entries may be outdated.
+class Farthest {
+ public:
+  explicit Farthest(std::uint32_t steps) : buckets_(steps + 1), used_(steps / 64 + 1) {}
+
+  void add(std::uint32_t block, std::uint32_t next) {
+    buckets_[next].push_back(block);
+    used_[next / 64] |= std::uint64_t{1} << (next % 64);
+  }
+  /// Forgets the entries of a step that is over.
+  void drop(std::uint32_t step) {
+    std::vector<std::uint32_t>().swap(buckets_[step]);
+    used_[step / 64] &= ~(std::uint64_t{1} << (step % 64));
+  }
+  /// Takes an entry of the farthest step; REQUIRES: there is one.
+  std::pair<std::uint32_t, std::uint32_t> take() {
+    std::size_t word = used_.size() - 1;
+    while (used_[word] == 0) {
+      --word;
+    }
+    const auto next = static_cast<std::uint32_t>(64 * word + 63 - static_cast<std::size_t>(std::countl_zero(used_[word])));
+    const std::uint32_t block = buckets_[next].back();
+    buckets_[next].pop_back();
+    if (buckets_[next].empty()) {
+      used_[word] &= ~(std::uint64_t{1} << (next % 64));
+    }
+    return {block, next};
+  }
+
+ private:
+  std::vector<std::vector<std::uint32_t>> buckets_;
+  std::vector<std::uint64_t> used_;
+};
+
+/// Misses of Belady's choice with bypass: after each step stay the `capacity` blocks that are read again soonest.
+double belady_misses(const LayerReads& reads, std::size_t capacity) {
+  const std::uint32_t steps = reads.num_steps();
+  const std::uint32_t never = steps;
+  std::vector<std::uint32_t> next_of_read(reads.ids.size());
+  std::vector<std::uint32_t> next(reads.num_blocks(steps - 1), never);
+  for (std::uint32_t t = steps; t-- > 0;) {
+    for (std::size_t i = reads.ends[t]; i < reads.ends[t + 1]; ++i) {
+      next_of_read[i] = next[reads.ids[i].value()];
+      next[reads.ids[i].value()] = t;
+    }
+  }
+  Farthest order(steps);
+  std::vector<bool> is_near(next.size(), false);
+  std::size_t num_near = 0;
+  double misses = 0;
+  for (std::uint32_t t = 0; t < steps; ++t) {
+    for (std::size_t i = reads.ends[t]; i < reads.ends[t + 1]; ++i) {
+      const std::uint32_t b = reads.ids[i].value();
+      if (!is_near[b]) {
+        const bool newborn = reads.range.block_tokens > 0 && b == reads.newest(t);
+        misses += newborn ? 0 : 1;
+        is_near[b] = true;
+        ++num_near;
+      }
+      next[b] = next_of_read[i];
+      order.add(b, next[b]);
+    }
+    order.drop(t);
+    while (num_near > capacity) {
+      const auto [b, step] = order.take();
+      if (is_near[b] && next[b] == step) {
+        is_near[b] = false;
+        --num_near;
+      }
+    }
+  }
+  return misses;
+}
+
+std::span<const BlockId> appended(const LayerReads& reads, std::uint32_t t, BlockId& newest) {
+  if (reads.range.block_tokens == 0) {
+    return {};
+  }
+  newest = BlockId(reads.newest(t));
+  return {&newest, 1};
+}
+
+}  // namespace
+
+LayerLocality measure(const LayerReads& reads, double k) {
+  LayerLocality found;
+  found.reads = static_cast<double>(reads.ids.size());
+  const std::uint32_t steps = reads.num_steps();
+  RecencyList recency(reads.num_blocks(steps - 1));
+  std::vector<std::uint32_t> last(reads.num_blocks(steps - 1), kNeverRead);
+  double overlaps = 0;
+  for (std::uint32_t t = 0; t < steps; ++t) {
+    const std::span<const BlockId> now = reads.step(t);
+    BlockId newest;
+    recency.touch(now, appended(reads, t, newest));
+    double kept = 0;
+    for (const BlockId id : now) {
+      std::uint32_t& before = last[id.value()];
+      if (before != kNeverRead) {
+        const std::uint32_t gap = t - before;
+        kept += gap == 1 ? 1 : 0;
+        const auto octave = static_cast<std::size_t>(std::bit_width(gap)) - 1;
+        found.reuse.resize(std::max(found.reuse.size(), octave + 1));
+        found.reuse[octave] += 1 / found.reads;
+      }
+      before = t;
+    }
+    overlaps += t > 0 && !now.empty() ? kept / static_cast<double>(now.size()) : 0;
+  }
+  found.overlap = steps > 1 ? overlaps / (steps - 1) : 0;
+  for (const double multiple : kLruMultiples) {
+    const auto capacity = static_cast<std::uint64_t>(std::llround(multiple * k));
+    found.lru.push_back(static_cast<double>(recency.distances().misses(capacity)) / std::max(1.0, found.reads));
+  }
+  found.belady = belady_misses(reads, static_cast<std::size_t>(std::llround(2 * k))) / std::max(1.0, found.reads);
+  return found;
+}
+
+std::vector<double> measure_pooled(const std::vector<LayerReads>& layers, double k) {
+  std::size_t blocks = 0;
+  std::vector<std::size_t> first;
+  double reads = 0;
+  for (const LayerReads& layer : layers) {
+    first.push_back(blocks);
+    blocks += layer.num_blocks(layer.num_steps() - 1);
+    reads += static_cast<double>(layer.ids.size());
+  }
+  RecencyList recency(blocks);
+  for (std::uint32_t t = 0; t < layers.front().num_steps(); ++t) {
+    for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+      BlockId newest;
+      recency.touch(layers[layer].step(t), appended(layers[layer], t, newest), first[layer]);
+    }
+  }
+  std::vector<double> misses;
+  for (const double multiple : kLruMultiples) {
+    const auto capacity = static_cast<std::uint64_t>(std::llround(multiple * k * static_cast<double>(layers.size())));
+    misses.push_back(static_cast<double>(recency.distances().misses(capacity)) / std::max(1.0, reads));
+  }
+  return misses;
+}
+
+}  // namespace kvplace::generate
