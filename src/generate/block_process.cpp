@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numbers>
 
 namespace kvplace::generate {
 namespace {
@@ -239,14 +240,18 @@ void BlockProcess::become_outside(std::uint32_t b) {
 }
 
 double BlockProcess::churn_factor() {
-  const double sigma = model_.churn.step_spread;
-  if (sigma <= 0) {
+  const Churn& churn = model_.churn;
+  if (churn.step_spread <= 0 && churn.step_factors.empty()) {
     return 1;
   }
-  const double common = model_.churn.common;
-  const double normal =
-      std::sqrt(common) * normal_of(hash_of({seed_, kForChurn, step_})) + std::sqrt(1 - common) * random_.normal();
-  return std::exp(sigma * normal - sigma * sigma / 2);
+  const double normal = std::sqrt(churn.common) * normal_of(hash_of({seed_, kForChurn, step_})) +
+                        std::sqrt(1 - churn.common) * random_.normal();
+  if (churn.step_factors.empty()) {
+    return std::exp(churn.step_spread * normal - churn.step_spread * churn.step_spread / 2);
+  }
+  const double quantile = std::erfc(-normal / std::numbers::sqrt2) / 2;
+  const auto i = static_cast<std::size_t>(quantile * static_cast<double>(churn.step_factors.size()));
+  return churn.step_factors[std::min(i, churn.step_factors.size() - 1)];
 }
 
 void BlockProcess::take_from_cells(std::size_t first_cell, std::span<const std::uint32_t> draws,

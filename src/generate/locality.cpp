@@ -29,7 +29,8 @@ class Farthest {
     while (used_[word] == 0) {
       --word;
     }
-    const auto next = static_cast<std::uint32_t>(64 * word + 63 - static_cast<std::size_t>(std::countl_zero(used_[word])));
+    const auto next =
+        static_cast<std::uint32_t>(64 * word + 63 - static_cast<std::size_t>(std::countl_zero(used_[word])));
     const std::uint32_t block = buckets_[next].back();
     buckets_[next].pop_back();
     if (buckets_[next].empty()) {
@@ -83,6 +84,16 @@ double belady_misses(const LayerReads& reads, std::size_t capacity) {
   return misses;
 }
 
+/// By multiple of `places`.
+std::vector<double> miss_ratios(const RecencyList& recency, double places, double reads) {
+  std::vector<double> ratios;
+  for (const double multiple : kLruMultiples) {
+    const auto capacity = static_cast<std::uint64_t>(std::llround(multiple * places));
+    ratios.push_back(static_cast<double>(recency.distances().misses(capacity)) / std::max(1.0, reads));
+  }
+  return ratios;
+}
+
 std::span<const BlockId> appended(const LayerReads& reads, std::uint32_t t, BlockId& newest) {
   if (reads.range.block_tokens == 0) {
     return {};
@@ -93,17 +104,23 @@ std::span<const BlockId> appended(const LayerReads& reads, std::uint32_t t, Bloc
 
 }  // namespace
 
+std::vector<double> measure_lru(const LayerReads& reads, double k) {
+  RecencyList recency(reads.num_blocks(reads.num_steps() - 1));
+  for (std::uint32_t t = 0; t < reads.num_steps(); ++t) {
+    BlockId newest;
+    recency.touch(reads.step(t), appended(reads, t, newest));
+  }
+  return miss_ratios(recency, k, static_cast<double>(reads.ids.size()));
+}
+
 LayerLocality measure(const LayerReads& reads, double k) {
   LayerLocality found;
   found.reads = static_cast<double>(reads.ids.size());
   const std::uint32_t steps = reads.num_steps();
-  RecencyList recency(reads.num_blocks(steps - 1));
   std::vector<std::uint32_t> last(reads.num_blocks(steps - 1), kNeverRead);
   double overlaps = 0;
   for (std::uint32_t t = 0; t < steps; ++t) {
     const std::span<const BlockId> now = reads.step(t);
-    BlockId newest;
-    recency.touch(now, appended(reads, t, newest));
     double kept = 0;
     for (const BlockId id : now) {
       std::uint32_t& before = last[id.value()];
@@ -119,10 +136,7 @@ LayerLocality measure(const LayerReads& reads, double k) {
     overlaps += t > 0 && !now.empty() ? kept / static_cast<double>(now.size()) : 0;
   }
   found.overlap = steps > 1 ? overlaps / (steps - 1) : 0;
-  for (const double multiple : kLruMultiples) {
-    const auto capacity = static_cast<std::uint64_t>(std::llround(multiple * k));
-    found.lru.push_back(static_cast<double>(recency.distances().misses(capacity)) / std::max(1.0, found.reads));
-  }
+  found.lru = measure_lru(reads, k);
   found.belady = belady_misses(reads, static_cast<std::size_t>(std::llround(2 * k))) / std::max(1.0, found.reads);
   return found;
 }
@@ -143,12 +157,7 @@ std::vector<double> measure_pooled(const std::vector<LayerReads>& layers, double
       recency.touch(layers[layer].step(t), appended(layers[layer], t, newest), first[layer]);
     }
   }
-  std::vector<double> misses;
-  for (const double multiple : kLruMultiples) {
-    const auto capacity = static_cast<std::uint64_t>(std::llround(multiple * k * static_cast<double>(layers.size())));
-    misses.push_back(static_cast<double>(recency.distances().misses(capacity)) / std::max(1.0, reads));
-  }
-  return misses;
+  return miss_ratios(recency, k * static_cast<double>(layers.size()), reads);
 }
 
 }  // namespace kvplace::generate

@@ -15,10 +15,13 @@ inline constexpr std::size_t kNumLruMultiples = std::size(kLruMultiples);
 struct LayerLocality {
   double overlap = 0;
   double reads = 0;
-  std::vector<double> lru;            ///< miss ratio by multiple; counted like MissCurve
-  double belady = 0;                  ///< miss ratio at 2 k with bypass
-  std::vector<double> reuse;          ///< share of reads by power of two of the steps since the last read
+  std::vector<double> lru;    ///< miss ratio by multiple; counted like MissCurve
+  double belady = 0;          ///< miss ratio at 2 k with bypass
+  std::vector<double> reuse;  ///< share of reads by power of two of the steps since the last read
 };
+
+/// Miss ratios of an LRU list by multiple of k.
+[[nodiscard]] std::vector<double> measure_lru(const LayerReads& reads, double k);
 
 /// `k` is the unit of the capacities.
 [[nodiscard]] LayerLocality measure(const LayerReads& reads, double k);

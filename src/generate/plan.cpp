@@ -43,8 +43,11 @@ ProcessModel page_model(const GeneratorConfig& config, std::uint32_t layer) {
   model.budget = {config.budget.blocks, config.budget.share};
   model.pinned = {config.parts.sink_tokens, config.parts.window_tokens, config.parts.slash_lines,
                   config.parts.slash_steps};
-  model.churn = {overlap_of(config, layer), config.churn.step_spread, config.churn.common, config.churn.phase_steps,
-                 config.churn.phase_share};
+  model.churn.overlap = overlap_of(config, layer);
+  model.churn.step_spread = config.churn.step_spread;
+  model.churn.common = config.churn.common;
+  model.churn.phase_steps = config.churn.phase_steps;
+  model.churn.phase_share = config.churn.phase_share;
   model.weights = power_weights(config);
   model.classes.count = 2;
   model.classes.heavy_share = config.heavy.share;

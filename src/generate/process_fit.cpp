@@ -24,8 +24,7 @@ class Follower {
   Follower(const LayerReads& reads, const PinnedParts& pinned, const Classes& classes)
       : reads_(reads), pinned_(pinned), classes_(classes), blocks_(reads.num_blocks(reads.num_steps() - 1)) {
     const std::size_t cells = classes.count * kNumAges;
-    for (std::vector<double>* counts :
-         {&tally_.could_leave, &tally_.left, &tally_.could_enter, &tally_.entered}) {
+    for (std::vector<double>* counts : {&tally_.could_leave, &tally_.left, &tally_.could_enter, &tally_.entered}) {
       counts->assign(cells, 0);
     }
     tally_.cold_could_enter.assign(kNumAges, 0);
@@ -134,8 +133,8 @@ class Follower {
   }
 
   [[nodiscard]] std::size_t class_of(double frequency) const {
-    return static_cast<std::size_t>(
-        std::count_if(classes_.bounds.begin(), classes_.bounds.end(), [&](double bound) { return frequency >= bound; }));
+    return static_cast<std::size_t>(std::count_if(classes_.bounds.begin(), classes_.bounds.end(),
+                                                  [&](double bound) { return frequency >= bound; }));
   }
 
   const LayerReads& reads_;
@@ -191,6 +190,27 @@ Budget fit_budget(const LayerReads& reads) {
   return {0, share};
 }
 
+double mean_of(const std::vector<float>& values) {
+  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Means of equally large classes of the values, in ascending order, as multiples of the mean of all.
+std::vector<double> quantile_factors(std::vector<float> values) {
+  constexpr std::size_t kMostClasses = 64;
+  const double mean = mean_of(values);
+  std::vector<double> factors(std::min(kMostClasses, values.size()), 1);
+  if (mean <= 0) {
+    return factors;
+  }
+  std::sort(values.begin(), values.end());
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(i * values.size() / factors.size());
+    const auto end = values.begin() + static_cast<std::ptrdiff_t>((i + 1) * values.size() / factors.size());
+    factors[i] = mean_of(std::vector<float>(begin, end)) / mean;
+  }
+  return factors;
+}
+
 }  // namespace
 
 PinnedParts find_pinned_parts(const LayerReads& reads) {
@@ -216,9 +236,8 @@ PinnedParts find_pinned_parts(const LayerReads& reads) {
     }
   }
   const auto length = [&](const std::vector<std::uint32_t>& counts) {
-    const auto end = std::find_if(counts.begin(), counts.end(), [&](std::uint32_t count) {
-      return count < kNearlyAlways * steps;
-    });
+    const auto end =
+        std::find_if(counts.begin(), counts.end(), [&](std::uint32_t count) { return count < kNearlyAlways * steps; });
     return static_cast<std::uint32_t>(
         std::min<std::size_t>(static_cast<std::size_t>(end - counts.begin()), fewest / 2));
   };
@@ -246,9 +265,8 @@ ProcessModel fit_process(const LayerReads& reads) {
   model.pinned = find_pinned_parts(reads);
   model.classes = frequency_classes();
   const Tally counted = tally(reads, model.pinned, model.classes);
-  const double changed = std::accumulate(counted.changed.begin(), counted.changed.end(), 0.0);
-  model.churn.overlap =
-      counted.changed.empty() ? 1 : 1 - changed / static_cast<double>(counted.changed.size());
+  model.churn.overlap = 1 - mean_of(counted.changed);
+  model.churn.step_factors = quantile_factors(counted.changed);
   model.weights.leave = hazards(counted.left, counted.could_leave);
   model.weights.enter = hazards(counted.entered, counted.could_enter);
   for (std::size_t i = 0; i < model.weights.enter.size(); i += kNumAges) {
@@ -258,22 +276,40 @@ ProcessModel fit_process(const LayerReads& reads) {
   return model;
 }
 
-void adjust(ProcessModel& model, const Tally& wanted, const Tally& made) {
-  constexpr double kFew = 3;
-  constexpr double kMostFactor = 4;
-  const auto scale = [&](std::vector<double>& weights, const std::vector<double>& goal, const std::vector<double>& got) {
+double tilt_for_lru(double tilt, double reads, const std::vector<double>& lru, const std::vector<double>& made_lru) {
+  constexpr double kStep = 0.12;
+  constexpr double kMostTilt = 0.12;
+  constexpr double kFew = 20;  // misses
+  double error = 0;
+  for (std::size_t j = 1; j < lru.size(); ++j) {
+    error += std::log((made_lru[j] * reads + kFew) / (lru[j] * reads + kFew)) / static_cast<double>(lru.size() - 1);
+  }
+  return std::clamp(tilt + kStep * error, -kMostTilt, kMostTilt);
+}
+
+void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, double tilt) {
+  // By chances, not by counts: a count is off wherever there were more or fewer blocks of that class and age.
+  constexpr double kFew = 10;
+  constexpr double kMostFactor = 2;
+  constexpr double kDamping = 0.6;
+  const auto scale = [&](std::vector<double>& weights, const std::vector<double>& events,
+                         const std::vector<double>& chances, const std::vector<double>& made_events,
+                         const std::vector<double>& made_chances) {
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      weights[i] *= std::clamp((goal[i] + kFew) / (got[i] + kFew), 1 / kMostFactor, kMostFactor);
+      const double expected = chances[i] > 0 ? events[i] / chances[i] * made_chances[i] : made_events[i];
+      const double factor = (expected + kFew) / (made_events[i] + kFew);
+      weights[i] *= std::clamp(std::pow(factor, kDamping), 1 / kMostFactor, kMostFactor);
     }
   };
-  scale(model.weights.leave, wanted.left, made.left);
-  scale(model.weights.enter, wanted.entered, made.entered);
-  scale(model.weights.cold, wanted.cold_entered, made.cold_entered);
-  const auto mean = [](const Tally& t) {
-    return std::accumulate(t.changed.begin(), t.changed.end(), 0.0) / std::max<double>(1, static_cast<double>(t.changed.size()));
-  };
-  const double goal = mean(wanted);
-  const double got = mean(made);
+  scale(model.weights.leave, wanted.left, wanted.could_leave, made.left, made.could_leave);
+  std::vector<double> entered = wanted.entered;
+  for (std::size_t i = 0; i < entered.size(); ++i) {
+    entered[i] *= std::pow(static_cast<double>(kLeastAge[i % kNumAges]), -tilt);
+  }
+  scale(model.weights.enter, entered, wanted.could_enter, made.entered, made.could_enter);
+  scale(model.weights.cold, wanted.cold_entered, wanted.cold_could_enter, made.cold_entered, made.cold_could_enter);
+  const double goal = mean_of(wanted.changed);
+  const double got = mean_of(made.changed);
   if (got > 0) {
     model.churn.overlap = std::clamp(1 - (1 - model.churn.overlap) * goal / got, 0.0, 1.0);
   }

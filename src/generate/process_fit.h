@@ -28,10 +28,16 @@ struct Tally {
 
 [[nodiscard]] Tally tally(const LayerReads& reads, const PinnedParts& pinned, const Classes& classes);
 
-/// The model that makes such a tally likely. The spread of churn is left to the caller, who sees all layers.
+/// The model that makes such a tally likely. What layers have in common is left to the caller, who sees all of them.
 [[nodiscard]] ProcessModel fit_process(const LayerReads& reads);
 
-/// Moves the weights and the overlap so that what the model made (`made`) comes nearer to `wanted`.
-void adjust(ProcessModel& model, const Tally& wanted, const Tally& made);
+/// A tilt for the next round from that of the last one, in which an LRU list missed `made_lru` of the reads instead of
+/// `lru`, both by capacity.
+[[nodiscard]] double tilt_for_lru(double tilt, double reads, const std::vector<double>& lru,
+                                  const std::vector<double>& made_lru);
+
+/// Moves weights and overlap so that what the model made (`made`) comes nearer to `wanted`, of which the blocks that
+/// come in at age a are multiplied by a^-tilt: positive makes old blocks rarer, and so the misses of large LRU lists.
+void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, double tilt);
 
 }  // namespace kvplace::generate

@@ -29,11 +29,12 @@ struct PinnedParts {
 
 /// How many blocks change per step.
 struct Churn {
-  double overlap = 0.9;    ///< mean share of the reads that were read in the step before
-  double step_spread = 0;  ///< sigma of the log-normal factor by which steps differ
-  double common = 0;       ///< share of that variance which all layers have in common
-  double phase_steps = 0;  ///< mean steps between phase shifts of all layers; 0 = never
-  double phase_share = 0;  ///< share of the budget that a phase shift replaces
+  double overlap = 0.9;              ///< mean share of the reads that were read in the step before
+  double step_spread = 0;            ///< sigma of the log-normal factor by which steps differ
+  std::vector<double> step_factors;  ///< if not empty, instead: equally likely factors, ascending
+  double common = 0;                 ///< share of that variance which all layers have in common
+  double phase_steps = 0;            ///< mean steps between phase shifts of all layers; 0 = never
+  double phase_share = 0;            ///< share of the budget that a phase shift replaces
 };
 
 /// Weights by [class * kNumAges + age class]; only ratios matter, since Churn says how many.

@@ -88,37 +88,29 @@ double mean_reads(const AllReads& layers) {
   return layers.empty() ? 0 : sum / static_cast<double>(layers.size());
 }
 
-/// The spread of the churn of steps: how far they differ, and how much of that all layers have in common.
-void fit_step_spread(const std::vector<Tally>& tallies, std::vector<ProcessModel*>& models) {
+/// How much of the variance of the churn of steps all layers have in common.
+double fit_common_variance(const std::vector<Tally>& tallies) {
   const std::size_t steps = tallies.front().changed.size();
   std::vector<double> common(steps, 0);
   double variance = 0;
-  for (std::size_t layer = 0; layer < tallies.size(); ++layer) {
-    const std::vector<float>& changed = tallies[layer].changed;
+  const auto n = static_cast<double>(tallies.size());
+  for (const Tally& tally : tallies) {
     double mean = 0;
-    for (const float c : changed) {
+    for (const float c : tally.changed) {
       mean += c / static_cast<double>(steps);
     }
-    double spread = 0;
     for (std::size_t t = 0; t < steps && mean > 0; ++t) {
-      const double relative = changed[t] / mean - 1;
-      spread += relative * relative / static_cast<double>(steps);
-      common[t] += relative / static_cast<double>(tallies.size());
+      const double relative = tally.changed[t] / mean - 1;
+      variance += relative * relative / (n * static_cast<double>(steps));
+      common[t] += relative / n;
     }
-    variance += spread / static_cast<double>(tallies.size());
-    models[layer]->churn.step_spread = std::sqrt(std::log1p(spread));
   }
   double common_variance = 0;
   for (const double c : common) {
     common_variance += c * c / static_cast<double>(steps);
   }
   // Of n layers with own variance v and common variance c, the mean has c + v / n.
-  const auto n = static_cast<double>(tallies.size());
-  const double share =
-      n > 1 && variance > 0 ? std::clamp((n * common_variance / variance - 1) / (n - 1), 0.0, 1.0) : 0;
-  for (ProcessModel* model : models) {
-    model->churn.common = share;
-  }
+  return n > 1 && variance > 0 ? std::clamp((n * common_variance / variance - 1) / (n - 1), 0.0, 1.0) : 0;
 }
 
 /// The reads of a process of this model, as many steps as the original has.
@@ -126,8 +118,7 @@ LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint
   LayerReads made;
   made.range = like.range;
   made.ids.reserve(like.ids.size() + like.ids.size() / 16);
-  BlockRange range = like.range;
-  BlockProcess process(model, range, seed, layer);
+  BlockProcess process(model, like.range, seed, layer);
   std::vector<BlockId> reads;
   for (std::uint32_t t = 0; t < like.num_steps(); ++t) {
     process.step();
@@ -140,21 +131,24 @@ LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint
 
 /// Models of all layers, first from counts, then so that runs of them give the counts of the original.
 Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const RunContext& context) {
-  constexpr int kRounds = 5;
+  constexpr int kRounds = 6;
   constexpr std::uint64_t kSeed = 0x7717;
   const std::size_t num = originals.size();
   std::vector<ProcessModel> models(num);
   std::vector<Tally> wanted(num);
+  std::vector<std::vector<double>> lru(num);
+  const double k = mean_reads(originals);
   KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
     models[layer] = fit_process(originals[layer]);
     wanted[layer] = tally(originals[layer], models[layer].pinned, models[layer].classes);
+    lru[layer] = measure_lru(originals[layer], k);
     return {};
   }));
-  std::vector<ProcessModel*> pointers;
+  const double common = fit_common_variance(wanted);
   for (ProcessModel& model : models) {
-    pointers.push_back(&model);
+    model.churn.common = common;
   }
-  fit_step_spread(wanted, pointers);
+  std::vector<double> tilts(num, 0);
   if (context.progress != nullptr) {
     context.progress->start("fitting", kRounds, "rounds");
   }
@@ -163,9 +157,12 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
       if (context.stop_requested()) {
         return interrupted("stopped before the twin was fitted");
       }
-      const LayerReads made =
-          simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round), static_cast<std::uint32_t>(layer));
-      adjust(models[layer], wanted[layer], tally(made, models[layer].pinned, models[layer].classes));
+      const LayerReads made = simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round),
+                                       static_cast<std::uint32_t>(layer));
+      if (round > 0) {
+        tilts[layer] = tilt_for_lru(tilts[layer], wanted[layer].reads, lru[layer], measure_lru(made, k));
+      }
+      adjust(models[layer], wanted[layer], tally(made, models[layer].pinned, models[layer].classes), tilts[layer]);
       return {};
     }));
     if (context.progress != nullptr) {

@@ -1,3 +1,5 @@
+#include "kvplace/generate/generate.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include "app.h"
 #include "format.h"
 #include "kvplace/base/parse.h"
-#include "kvplace/generate/generate.h"
 #include "kvplace/generate/twin.h"
 
 namespace kvplace::cli {
@@ -130,8 +131,8 @@ double deviation(double original, double twin) { return original > 0 ? twin / or
 
 /// One line of the fit: pooled figures, and how far the layers are off: the median and the most.
 std::string fit_line(const std::string& what, double original, double twin, std::vector<double> by_layer) {
-  std::string out = fmt::format("  {:<24}{:>10.5f}{:>10.5f}{:>+9.1f} %", what, original, twin,
-                                100 * deviation(original, twin));
+  std::string out =
+      fmt::format("  {:<24}{:>10.5f}{:>10.5f}{:>+9.1f} %", what, original, twin, 100 * deviation(original, twin));
   if (!by_layer.empty()) {
     for (double& d : by_layer) {
       d = std::abs(d);
@@ -174,8 +175,8 @@ std::string fit_table(const TwinReport& report) {
 }
 
 Result<std::optional<std::uint32_t>> shape_field(const GenerateFlags& flags, std::string_view key) {
-  const auto shortcut = std::find_if(flags.shortcuts.begin(), flags.shortcuts.end(),
-                                     [&](const Shortcut& s) { return s.key == key; });
+  const auto shortcut =
+      std::find_if(flags.shortcuts.begin(), flags.shortcuts.end(), [&](const Shortcut& s) { return s.key == key; });
   if (shortcut->text.empty()) {
     return std::nullopt;
   }
@@ -189,7 +190,8 @@ Result<std::optional<std::uint32_t>> shape_field(const GenerateFlags& flags, std
 
 VerbResult run_twin(const GenerateFlags& flags) {
   if (!flags.workload.empty() || !flags.assignments.empty() || flags.show_config) {
-    return bad_input("generate: --like takes its settings from the trace; leave out the workload, --set and --show-config");
+    return bad_input(
+        "generate: --like takes its settings from the trace; leave out the workload, --set and --show-config");
   }
   TwinShape shape;
   KVPLACE_ASSIGN(prompt_tokens, shape_field(flags, "prompt_tokens"));

@@ -62,7 +62,7 @@ class Twin {
   [[nodiscard]] Result<TraceTotals> write(const TwinShape& shape, const std::string& out,
                                           const TraceWriterOptions& options, const RunContext& context) const;
 
-  static constexpr std::uint64_t kDefaultReads = std::uint64_t{1} << 26;
+  static constexpr std::uint64_t kDefaultReads = std::uint64_t{1} << 25;
 
  private:
   struct State;
