@@ -59,7 +59,7 @@ std::vector<Field<GeneratorConfig>> make_fields() {
       KVPLACE_NUMBER(churn.common, "share of that variance which all layers have in common", 0, 1),
       KVPLACE_NUMBER(churn.phase_steps, "mean decode steps between phase shifts; 0 = none", 0, 1e9),
       KVPLACE_NUMBER(churn.phase_share, "share of the reads that a phase shift replaces", 0, 1),
-      KVPLACE_NUMBER(heavy.share, "heavy hitters as a share of the pages read", 0, 1),
+      KVPLACE_NUMBER(heavy.share, "heavy hitters as a share of the pages read; above 1 they compete for places", 0, 100),
       KVPLACE_NUMBER(heavy.hold, "how many times less likely a heavy hitter leaves", 1, 1e9),
       KVPLACE_NUMBER(heavy.pull, "how many times more likely a heavy hitter comes in", 1, 1e9),
       KVPLACE_NUMBER(heavy.drift, "chance that a page which leaves is drawn anew: heavy or not", 0, 1),

@@ -29,21 +29,30 @@ Weights power_weights(const GeneratorConfig& config) {
   return weights;
 }
 
-double overlap_of(const GeneratorConfig& config, std::uint32_t layer) {
-  if (layer < config.churn.early_layers) {
-    return config.churn.early_overlap;
+/// By layer: log-normal factors of 1 - overlap, scaled so that the mean over the layers is as asked for.
+std::vector<double> overlaps(const GeneratorConfig& config) {
+  std::vector<double> factors;
+  double sum = 0;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    factors.push_back(std::exp(config.churn.layer_spread * normal_of(hash_of({config.seed, kForLayerSpread, layer}))));
+    sum += layer < config.churn.early_layers ? 0 : factors.back();
   }
-  const double sigma = config.churn.layer_spread;
-  const double factor = std::exp(sigma * normal_of(hash_of({config.seed, kForLayerSpread, layer})) - sigma * sigma / 2);
-  return std::max(0.0, 1 - (1 - config.churn.overlap) * factor);
+  const std::uint32_t late_layers = config.layers - std::min(config.layers, config.churn.early_layers);
+  std::vector<double> overlaps;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    const double factor = factors[layer] * late_layers / sum;
+    overlaps.push_back(layer < config.churn.early_layers ? config.churn.early_overlap
+                                                         : std::max(0.0, 1 - (1 - config.churn.overlap) * factor));
+  }
+  return overlaps;
 }
 
-ProcessModel page_model(const GeneratorConfig& config, std::uint32_t layer) {
+ProcessModel page_model(const GeneratorConfig& config, double overlap) {
   ProcessModel model;
   model.budget = {config.budget.blocks, config.budget.share};
   model.pinned = {config.parts.sink_tokens, config.parts.window_tokens, config.parts.slash_lines,
                   config.parts.slash_steps};
-  model.churn.overlap = overlap_of(config, layer);
+  model.churn.overlap = overlap;
   model.churn.step_spread = config.churn.step_spread;
   model.churn.common = config.churn.common;
   model.churn.phase_steps = config.churn.phase_steps;
@@ -175,8 +184,8 @@ TracePlan make_plan(const GeneratorConfig& config) {
   plan.meta.selection = "synthetic";
   plan.meta.source =
       "kvplace generate " + (config.name.empty() ? "CONFIG" : config.name) + ", seed " + std::to_string(config.seed);
-  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
-    plan.layers.push_back({page_model(config, layer), expert_model(config)});
+  for (const double overlap : overlaps(config)) {
+    plan.layers.push_back({page_model(config, overlap), expert_model(config)});
   }
   return plan;
 }

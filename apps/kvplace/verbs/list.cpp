@@ -6,6 +6,7 @@
 #include "app.h"
 #include "format.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/generate/config.h"
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/model/model.h"
 #include "kvplace/policy/registry.h"
@@ -72,6 +73,15 @@ Result<Json> list_models() {
   return list;
 }
 
+Result<Json> list_generators() {
+  Json list = Json::array();
+  for (const std::string& name : generator_names()) {
+    KVPLACE_ASSIGN(config, load_generator(name));
+    list.push_back(fields_of<GeneratorConfig>(generator_fields(), config));
+  }
+  return list;
+}
+
 Json list_formats() {
   Json list = Json::array();
   for (const Format& format : FormatRegistry::instance().formats()) {
@@ -127,6 +137,10 @@ std::string table(const std::string& what, const Json& list) {
                       size(m, "kv_bytes_per_token_per_layer"), size(m, "weight_bytes_per_layer_per_step"),
                       size(m, "weight_bytes"), m.value("attention.sparse_top_k", "-"));
     }
+  } else if (what == "generators") {
+    for (const Json& g : list) {
+      out += fmt::format("{:<26} {}\n", g["name"].get<std::string>(), g["description"].get<std::string>());
+    }
   } else {
     for (const Json& f : list) {
       const bool in = f["import"].get<bool>();
@@ -151,9 +165,12 @@ Result<Json> listing(const std::string& what) {
   if (what == "formats") {
     return list_formats();
   }
-  const std::vector<std::string> known{"policies", "hardware", "models", "formats"};
+  if (what == "generators") {
+    return list_generators();
+  }
+  const std::vector<std::string> known{"policies", "hardware", "models", "formats", "generators"};
   return bad_input("kvplace list " + in_quotes(what) +
-                   ": there are policies, hardware, models and formats; the nearest is " +
+                   ": there are policies, hardware, models, formats and generators; the nearest is " +
                    in_quotes(nearest_name(what, known)));
 }
 
@@ -174,7 +191,7 @@ void add_list(App& app) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* verb =
       app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
-  verb->add_option("what", flags->what, "policies, hardware, models or formats")->required();
+  verb->add_option("what", flags->what, "policies, hardware, models, formats or generators")->required();
   verb->add_flag("--json", flags->json, "one JSON object, with the source of every figure");
 }
 
