@@ -14,6 +14,7 @@ constexpr std::uint64_t kForClass = 2;
 constexpr std::uint64_t kForCommonClass = 3;
 constexpr std::uint64_t kForChurn = 4;
 constexpr std::uint64_t kForPhase = 5;
+constexpr std::uint64_t kForPopularity = 6;
 
 constexpr std::size_t kNumCohorts = kLeastAge.back() + 1;
 constexpr std::uint8_t kHeavy = 1;
@@ -94,6 +95,7 @@ void BlockProcess::add_block() {
   const auto b = static_cast<std::uint32_t>(blocks_.size());
   blocks_.emplace_back();
   blocks_[b].cls = class_at_birth(b);
+  blocks_[b].popularity = static_cast<std::uint32_t>(hash_of({seed_, kForPopularity, b}));
   bits_.resize(b / 64 + 1, 0);
   cells_.add_block();
   cells_.put(b, cold_cell(blocks_[b]));
@@ -254,12 +256,26 @@ double BlockProcess::churn_factor() {
   return churn.step_factors[std::min(i, churn.step_factors.size() - 1)];
 }
 
-void BlockProcess::take_from_cells(std::size_t first_cell, std::span<const std::uint32_t> draws,
+std::uint32_t BlockProcess::pick(const std::vector<std::uint32_t>& members, bool most_popular) {
+  const auto size = static_cast<std::uint32_t>(members.size());
+  std::uint32_t picked = members[random_.below(size)];
+  if (model_.classes.choices <= 1) {
+    return picked;
+  }
+  for (auto more = static_cast<int>(model_.classes.choices - 1 + random_.unit()); more > 0; --more) {
+    const std::uint32_t other = members[random_.below(size)];
+    if ((blocks_[other].popularity > blocks_[picked].popularity) == most_popular) {
+      picked = other;
+    }
+  }
+  return picked;
+}
+
+void BlockProcess::take_from_cells(bool most_popular, std::size_t first_cell, std::span<const std::uint32_t> draws,
                                    std::vector<std::uint32_t>& out) {
   for (std::size_t i = 0; i < draws.size(); ++i) {
     for (std::uint32_t n = draws[i]; n > 0; --n) {
-      const std::vector<std::uint32_t>& members = cells_.members(first_cell + i);
-      const std::uint32_t b = members[random_.below(static_cast<std::uint32_t>(members.size()))];
+      const std::uint32_t b = pick(cells_.members(first_cell + i), most_popular);
       cells_.take(b);
       out.push_back(b);
     }
@@ -269,7 +285,7 @@ void BlockProcess::take_from_cells(std::size_t first_cell, std::span<const std::
 void BlockProcess::choose_leaving(std::uint32_t wanted) {
   leaving_.clear();
   if (wanted > 0) {
-    take_from_cells(0,
+    take_from_cells(false, 0,
                     apportionment_.draw(cells_.counts().first(cells_per_side_), model_.weights.leave, wanted, random_),
                     leaving_);
   }
@@ -288,7 +304,7 @@ void BlockProcess::choose_entering(std::uint32_t wanted) {
     enter_weights_[cells_per_side_ + cls] = cls == kHeavy ? cold * model_.classes.heavy_cold : cold;
   }
   const auto fresh = static_cast<std::uint32_t>(model_.weights.fresh * wanted + random_.unit());
-  take_from_cells(cells_per_side_,
+  take_from_cells(true, cells_per_side_,
                   apportionment_.draw(counts, enter_weights_, wanted - std::min(fresh, wanted), random_), entering_);
   const std::uint32_t left = wanted - static_cast<std::uint32_t>(entering_.size());
   if (left > 0) {
@@ -297,7 +313,7 @@ void BlockProcess::choose_entering(std::uint32_t wanted) {
     for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
       enter_weights_[cls * kNumAges] = 0;
     }
-    take_from_cells(cells_per_side_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
+    take_from_cells(true, cells_per_side_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
   }
 }
 

@@ -41,6 +41,7 @@ class BlockProcess {
   struct Block {
     std::uint32_t since = 0;  ///< member: step it entered; outside: step of its last read
     float frequency = 0;      ///< moving average of having been read, when it last entered or left
+    std::uint32_t popularity = 0;
     std::uint8_t cls = 0;
     std::uint8_t pins = 0;
     bool ever_read = false;
@@ -78,7 +79,10 @@ class BlockProcess {
   void choose_leaving(std::uint32_t wanted);
   void choose_entering(std::uint32_t wanted);
   void order_cells();
-  void take_from_cells(std::size_t first_cell, std::span<const std::uint32_t> draws, std::vector<std::uint32_t>& out);
+  /// `most_popular` of the candidates, or the least.
+  [[nodiscard]] std::uint32_t pick(const std::vector<std::uint32_t>& members, bool most_popular);
+  void take_from_cells(bool most_popular, std::size_t first_cell, std::span<const std::uint32_t> draws,
+                       std::vector<std::uint32_t>& out);
 
   const ProcessModel& model_;
   BlockRange range_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 
 #include "trace/stack_distance.h"
 
@@ -139,6 +140,26 @@ LayerLocality measure(const LayerReads& reads, double k) {
   found.lru = measure_lru(reads, k);
   found.belady = belady_misses(reads, static_cast<std::size_t>(std::llround(2 * k))) / std::max(1.0, found.reads);
   return found;
+}
+
+double measure_across_layers(const std::vector<LayerReads>& layers) {
+  constexpr std::uint32_t kSteps = 32;
+  const std::uint32_t steps = layers.front().num_steps();
+  double shared = 0;
+  double reads = 0;
+  std::vector<BlockId> both;
+  // The first half of a trace is left out as far as possible: layers may start alike.
+  for (std::uint32_t t = steps / 2; t < steps; t += std::max(1u, steps / 2 / kSteps)) {
+    for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+      const std::span<const BlockId> here = layers[layer].step(t);
+      const std::span<const BlockId> there = layers[(layer + layers.size() / 2) % layers.size()].step(t);
+      both.clear();
+      std::set_intersection(here.begin(), here.end(), there.begin(), there.end(), std::back_inserter(both));
+      shared += static_cast<double>(both.size());
+      reads += static_cast<double>(here.size());
+    }
+  }
+  return reads > 0 ? shared / reads : 0;
 }
 
 std::vector<double> measure_pooled(const std::vector<LayerReads>& layers, double k) {

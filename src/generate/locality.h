@@ -26,6 +26,9 @@ struct LayerLocality {
 /// `k` is the unit of the capacities.
 [[nodiscard]] LayerLocality measure(const LayerReads& reads, double k);
 
+/// Mean share of a layer's reads that the layer half the layers away reads in the same step, over some of the steps.
+[[nodiscard]] double measure_across_layers(const std::vector<LayerReads>& layers);
+
 /// Miss ratios of one LRU list over all layers, with places for multiples of k blocks per layer.
 [[nodiscard]] std::vector<double> measure_pooled(const std::vector<LayerReads>& layers, double k);
 

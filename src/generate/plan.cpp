@@ -62,6 +62,7 @@ ProcessModel page_model(const GeneratorConfig& config, double overlap) {
   model.classes.heavy_share = config.heavy.share;
   model.classes.heavy_common = config.heavy.common;
   model.classes.drift = config.heavy.drift;
+  model.classes.choices = config.reuse.choices;
   model.classes.heavy_cold = config.heavy.pull;
   return model;
 }

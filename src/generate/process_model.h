@@ -48,10 +48,13 @@ struct Weights {
 /// Classes of blocks, either drawn at birth (0 volatile, 1 heavy), or by how often the block was read of late.
 struct Classes {
   std::uint32_t count = 1;
-  double heavy_share = 0;      ///< heavy blocks at birth as a share of the budget
-  double heavy_common = 0;     ///< chance that a block's class is that which all layers draw for it
-  double drift = 0;            ///< chance that a block draws its class anew when it leaves
-  double heavy_cold = 1;       ///< a cold heavy block's weight to enter, as a multiple
+  double heavy_share = 0;   ///< heavy blocks at birth as a share of the budget
+  double heavy_common = 0;  ///< chance that a block's class is that which all layers draw for it
+  double drift = 0;         ///< chance that a block draws its class anew when it leaves
+  double heavy_cold = 1;    ///< a cold heavy block's weight to enter, as a multiple
+  /// Candidates compared when a block of a cell is chosen, by a popularity that all layers share: what makes layers
+  /// read alike blocks. 1 = none; a fraction is the chance of one more.
+  double choices = 1;
   double decay = 0;            ///< > 0: classes by the moving average of having been read, with this factor per step
   std::vector<double> bounds;  ///< least average of classes 1, 2, ...
 };

@@ -129,9 +129,20 @@ LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint
   return made;
 }
 
+/// How many candidates to compare in the next round so that layers read alike blocks as in the original.
+double better_choices(double choices, double across_layers, const AllReads& made) {
+  constexpr double kMostChoices = 32;
+  constexpr double kSpeed = 3;
+  const double got = measure_across_layers(made);
+  if (made.size() < 2 || got <= 0) {
+    return 1;
+  }
+  return std::clamp(choices * std::pow(across_layers / got, kSpeed), 1.0, kMostChoices);
+}
+
 /// Models of all layers, first from counts, then so that runs of them give the counts of the original.
 Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const RunContext& context) {
-  constexpr int kRounds = 6;
+  constexpr int kRounds = 8;
   constexpr std::uint64_t kSeed = 0x7717;
   const std::size_t num = originals.size();
   std::vector<ProcessModel> models(num);
@@ -144,6 +155,7 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
     lru[layer] = measure_lru(originals[layer], k);
     return {};
   }));
+  const double across_layers = measure_across_layers(originals);
   const double common = fit_common_variance(wanted);
   for (ProcessModel& model : models) {
     model.churn.common = common;
@@ -152,19 +164,25 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
   if (context.progress != nullptr) {
     context.progress->start("fitting", kRounds, "rounds");
   }
+  AllReads made_by_layer(num);
   for (int round = 0; round < kRounds; ++round) {
     KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
       if (context.stop_requested()) {
         return interrupted("stopped before the twin was fitted");
       }
-      const LayerReads made = simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round),
-                                       static_cast<std::uint32_t>(layer));
+      LayerReads& made = made_by_layer[layer];
+      made = simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round),
+                      static_cast<std::uint32_t>(layer));
       if (round > 0) {
         tilts[layer] = tilt_for_lru(tilts[layer], wanted[layer].reads, lru[layer], measure_lru(made, k));
       }
       adjust(models[layer], wanted[layer], tally(made, models[layer].pinned, models[layer].classes), tilts[layer]);
       return {};
     }));
+    const double choices = better_choices(models.front().classes.choices, across_layers, made_by_layer);
+    for (ProcessModel& model : models) {
+      model.classes.choices = choices;
+    }
     if (context.progress != nullptr) {
       context.progress->update(static_cast<std::uint64_t>(round) + 1);
     }
@@ -203,6 +221,7 @@ struct Measured {
   std::vector<LocalityFigures> by_layer;
   LocalityFigures all;
   std::vector<double> pooled;
+  double across_layers = 0;
 };
 
 Result<Measured> measure_all(const AllReads& layers, double k, const RunContext& context) {
@@ -211,6 +230,7 @@ Result<Measured> measure_all(const AllReads& layers, double k, const RunContext&
   KVPLACE_TRY(run_parallel(layers.size() + 1, context.threads, [&](std::size_t task) -> Status {
     if (task == 0) {
       measured.pooled = measure_pooled(layers, k);
+      measured.across_layers = measure_across_layers(layers);
     } else {
       found[task - 1] = measure(layers[task - 1], k);
     }
@@ -239,6 +259,8 @@ Result<TwinReport> report_on(const AllReads& originals, const std::vector<Proces
   report.original_by_layer = std::move(original.by_layer);
   report.original = std::move(original.all);
   report.original_pooled = std::move(original.pooled);
+  report.original_across_layers = original.across_layers;
+  report.twin_across_layers = twin.across_layers;
   report.twin_by_layer = std::move(twin.by_layer);
   report.twin = std::move(twin.all);
   report.twin_pooled = std::move(twin.pooled);

@@ -155,10 +155,9 @@ TEST(Generate, AShorterTraceIsAPrefix) {
 }
 
 RC_GTEST_PROP(Apportionment, SharesAreRoundedUpOrDown, ()) {
-  const auto counts = *rc::gen::container<std::vector<std::uint32_t>>(
-      *rc::gen::inRange<std::size_t>(1, 30), rc::gen::element(0u, 1u, 7u, 1000u));
-  const auto weights =
-      *rc::gen::container<std::vector<double>>(counts.size(), rc::gen::element(0.0, 0.25, 1.0, 8.0));
+  const auto counts = *rc::gen::container<std::vector<std::uint32_t>>(*rc::gen::inRange<std::size_t>(1, 30),
+                                                                      rc::gen::element(0u, 1u, 7u, 1000u));
+  const auto weights = *rc::gen::container<std::vector<double>>(counts.size(), rc::gen::element(0.0, 0.25, 1.0, 8.0));
   std::uint64_t all = 0;
   double total = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {

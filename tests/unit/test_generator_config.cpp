@@ -54,7 +54,8 @@ TEST(GeneratorConfig, SaysWhatIsWrong) {
   EXPECT_EQ(message(good), "");
   const std::pair<std::string, std::string> cases[] = {
       {"lyers = 2", "mine.toml:1: unknown key \"lyers\"; the nearest known key is \"layers\""},
-      {"[churn]\noverlab = 0.5", "mine.toml:2: unknown key \"churn.overlab\"; the nearest known key is \"churn.overlap\""},
+      {"[churn]\noverlab = 0.5",
+       "mine.toml:2: unknown key \"churn.overlab\"; the nearest known key is \"churn.overlap\""},
       {"[churn]\noverlap = 1.5", "mine.toml:2: churn.overlap: \"1.5\" is not 0 to 1"},
       {"layers = -1", "mine.toml:1: layers"},
       {"layers = \"many\"", "mine.toml:1: layers"},
@@ -62,7 +63,8 @@ TEST(GeneratorConfig, SaysWhatIsWrong) {
       {"layers = 5", "mine.toml: steps is missing"},
       {"layers = 2\nsteps = 2", "mine.toml: nothing is read"},
       {good + "share = 0.5", "mine.toml: budget.blocks and budget.share are both given"},
-      {good + "[parts]\nwindow_tokens = 400", "mine.toml: sinks, window and slash lines are up to 26 pages, but 8 are read"},
+      {good + "[parts]\nwindow_tokens = 400",
+       "mine.toml: sinks, window and slash lines are up to 26 pages, but 8 are read"},
       {good + "[experts]\ncount = 4", "mine.toml: experts.active must be 1 to experts.count"},
       {good + "[experts]\ncount = 4\nactive = 5", "mine.toml: experts.active must be 1 to experts.count"},
       {"layers = 65536\nsteps = 9\nblock_tokens = 1\nprompt_tokens = 200000\n[budget]\nblocks = 8",

@@ -17,9 +17,7 @@ constexpr std::uint64_t kReads = 2'000'000;  // about a quarter of the trace, to
 
 class BundledTwin : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    twin_ = new Twin(Twin::fit(TraceReader::open(kBundled).value(), {}, kReads).value());
-  }
+  static void SetUpTestSuite() { twin_ = new Twin(Twin::fit(TraceReader::open(kBundled).value(), {}, kReads).value()); }
   static void TearDownTestSuite() {
     delete twin_;
     twin_ = nullptr;

@@ -121,10 +121,13 @@ Json fit_json(const TwinReport& report) {
     }
     return json;
   };
-  return {{"steps", report.steps},
-          {"k", report.k},
-          {"original", side(report.original, report.original_by_layer, report.original_pooled)},
-          {"twin", side(report.twin, report.twin_by_layer, report.twin_pooled)}};
+  Json json{{"steps", report.steps},
+            {"k", report.k},
+            {"original", side(report.original, report.original_by_layer, report.original_pooled)},
+            {"twin", side(report.twin, report.twin_by_layer, report.twin_pooled)}};
+  json["original"]["overlap_across_layers"] = report.original_across_layers;
+  json["twin"]["overlap_across_layers"] = report.twin_across_layers;
+  return json;
 }
 
 double deviation(double original, double twin) { return original > 0 ? twin / original - 1 : 0; }
@@ -156,6 +159,7 @@ std::string fit_table(const TwinReport& report) {
     out += fit_line(what, figure(report.original), figure(report.twin), std::move(by_layer));
   };
   add("overlap", [](const LocalityFigures& f) { return f.overlap; });
+  out += fit_line("  across layers", report.original_across_layers, report.twin_across_layers, {});
   for (std::size_t i = 0; i < report.lru_multiples.size(); ++i) {
     add(fmt::format("LRU misses at {:g} k", report.lru_multiples[i]),
         [i](const LocalityFigures& f) { return f.lru[i]; });

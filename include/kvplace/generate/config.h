@@ -62,6 +62,7 @@ struct GeneratorConfig {
     double recency = 1;
     double stickiness = 0.5;
     double fresh = 0.05;
+    double choices = 1;
   } reuse;
 
   struct Experts {

@@ -31,6 +31,9 @@ struct TwinReport {
   std::vector<LocalityFigures> twin_by_layer;
   LocalityFigures original;  ///< means over layers of the overlap, over reads of the others
   LocalityFigures twin;
+  /// Mean share of a layer's reads that the layer half the layers away reads in the same step.
+  double original_across_layers = 0;
+  double twin_across_layers = 0;
   std::vector<double> original_pooled;  ///< one LRU list over all layers
   std::vector<double> twin_pooled;
 };
