@@ -13,5 +13,6 @@ struct EmbeddedFile {
 
 [[nodiscard]] std::span<const EmbeddedFile> embedded_hardware();
 [[nodiscard]] std::span<const EmbeddedFile> embedded_models();
+[[nodiscard]] std::span<const EmbeddedFile> embedded_generators();
 
 }  // namespace kvplace

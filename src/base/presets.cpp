@@ -21,7 +21,7 @@ Result<NamedDocument> find_document(std::string_view name_or_file, std::span<con
   const std::vector<std::string> names = document_names(presets);
   return bad_input("unknown " + std::string(kind) + " " + in_quotes(name_or_file) + "; the nearest known name is " +
                    in_quotes(nearest_name(name_or_file, names)) + " (kvplace list " + std::string(kind) +
-                   (kind == "model" ? "s" : "") + " prints all; a file's name ends in .toml)");
+                   (kind == "hardware" ? "" : "s") + " prints all; a file's name ends in .toml)");
 }
 
 std::vector<std::string> document_names(std::span<const EmbeddedFile> presets) {

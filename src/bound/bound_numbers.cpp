@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kvplace/base/parse.h"
 #include "kvplace/bound/certificate.h"
@@ -40,7 +41,9 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.kv_block_bytes = instance.kv_block_bytes().value();
   numbers.expert_block_bytes = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
   numbers.new_kv_bytes = instance.new_kv_bytes().value();
-  numbers.capacity_bytes = instance.capacity().value();
+  // Blocks occupy multiples of their common divisor, so what is left of the capacity serves no schedule.
+  const std::int64_t capacity = instance.capacity().value();
+  numbers.capacity_bytes = capacity - capacity % std::gcd(numbers.kv_block_bytes, numbers.expert_block_bytes);
   numbers.weight_bytes = instance.weight_loads().bytes;
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     const auto channel = static_cast<Channel>(c);

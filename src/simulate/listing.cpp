@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvplace/base/parse.h"
+#include "kvplace/generate/config.h"
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/model/model.h"
 #include "kvplace/policy/registry.h"
@@ -68,6 +69,15 @@ Result<Json> list_models() {
   return list;
 }
 
+Result<Json> list_generators() {
+  Json list = Json::array();
+  for (const std::string& name : generator_names()) {
+    KVPLACE_ASSIGN(config, load_generator(name));
+    list.push_back(fields_of<GeneratorConfig>(generator_fields(), config));
+  }
+  return list;
+}
+
 Json list_formats() {
   Json list = Json::array();
   for (const Format& format : FormatRegistry::instance().formats()) {
@@ -92,9 +102,12 @@ Result<Json> listing(std::string_view what) {
   if (what == "formats") {
     return list_formats();
   }
-  const std::vector<std::string> known{"policies", "hardware", "models", "formats"};
+  if (what == "generators") {
+    return list_generators();
+  }
+  const std::vector<std::string> known{"policies", "hardware", "models", "formats", "generators"};
   return bad_input("kvplace list " + in_quotes(what) +
-                   ": there are policies, hardware, models and formats; the nearest is " +
+                   ": there are policies, hardware, models, formats and generators; the nearest is " +
                    in_quotes(nearest_name(what, known)));
 }
 

@@ -23,6 +23,17 @@ std::int64_t unit_of(const BoundNumbers& numbers, bool has_read_bytes) {
   return unit;
 }
 
+/// The share of a step's time that channel shares are worth: more than 1 cannot be, but for a solver's rounding.
+double claimed_by(const std::array<double, kNumChannels>& shares, const BoundNumbers& numbers) {
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  const double near = shares[static_cast<std::size_t>(Channel::kNearMem)];
+  if (numbers.overlap == Overlap::kNone) {
+    return std::max(near, sum - near);
+  }
+  const double both = 1 + std::ldexp(static_cast<double>(numbers.interference_2_20), -20);
+  return std::max(*std::max_element(shares.begin(), shares.end()), sum / both);
+}
+
 }  // namespace
 
 ShareTable shares_of(const DualPrices& prices, const std::vector<PriceForm>& forms) {
@@ -46,8 +57,12 @@ Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const Sha
   certificate.unit_bytes = unit_of(numbers, has_read_bytes);
   const auto unit = static_cast<double>(certificate.unit_bytes);
   const double scale = unit * static_cast<double>(numbers.batch);
+  std::vector<double> valid(table.shares.size());
+  std::transform(table.shares.begin(), table.shares.end(), valid.begin(),
+                 [&](const auto& shares) { return 1 / std::max(1.0, claimed_by(shares, numbers)); });
   const auto price = [&](std::size_t group, std::size_t c) {
-    return std::max(0.0, table.shares[group][c]) * scale / static_cast<double>(numbers.bandwidth_bytes_per_second[c]);
+    return std::max(0.0, table.shares[group][c]) * valid[group] * scale /
+           static_cast<double>(numbers.bandwidth_bytes_per_second[c]);
   };
   // Seconds that the dearest path could cost, as the verifier reckons it, sets the length of a tick.
   double dearest = table.start * unit;

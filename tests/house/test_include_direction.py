@@ -15,6 +15,7 @@ MAY_INCLUDE = {
     "model": {"base"},
 }
 MAY_INCLUDE["trace"] = {"base", "hardware", "model"}
+MAY_INCLUDE["generate"] = MAY_INCLUDE["trace"] | {"trace"}
 MAY_INCLUDE["select"] = {"base", "hardware", "model"}
 MAY_INCLUDE["instance"] = {"base", "hardware", "model", "trace", "select"}
 MAY_INCLUDE["bound"] = MAY_INCLUDE["instance"] | {"instance"}  # never solve: the checker shares no code with it

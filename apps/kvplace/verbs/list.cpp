@@ -57,6 +57,10 @@ std::string table(const std::string& what, const Json& list) {
                       size(m, "kv_bytes_per_token_per_layer"), size(m, "weight_bytes_per_layer_per_step"),
                       size(m, "weight_bytes"), m.value("attention.sparse_top_k", "-"));
     }
+  } else if (what == "generators") {
+    for (const Json& g : list) {
+      out += fmt::format("{:<26} {}\n", g["name"].get<std::string>(), g["description"].get<std::string>());
+    }
   } else {
     for (const Json& f : list) {
       const bool in = f["import"].get<bool>();
@@ -85,7 +89,7 @@ void add_list(App& app) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* verb =
       app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
-  verb->add_option("what", flags->what, "policies, hardware, models or formats")->required();
+  verb->add_option("what", flags->what, "policies, hardware, models, formats or generators")->required();
   verb->add_flag("--json", flags->json, "one JSON object, with the source of every figure");
 }
 

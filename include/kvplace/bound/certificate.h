@@ -28,7 +28,7 @@ struct BoundNumbers {
   std::int64_t kv_block_bytes = 0;
   std::int64_t expert_block_bytes = 0;                    ///< 0 without experts
   std::int64_t new_kv_bytes = 0;                          ///< per appended block
-  std::int64_t capacity_bytes = 0;                        ///< near, of one request
+  std::int64_t capacity_bytes = 0;                        ///< near, of one request; whole blocks' worth
   std::array<std::int64_t, kNumChannels> weight_bytes{};  ///< per (decode step, layer), by channel, of the whole batch
   std::array<std::int64_t, kNumChannels> bandwidth_bytes_per_second{};  ///< rounded up; 1 to 2^50 - 1
   std::uint32_t interference_2_20 = 0;                                  ///< a * 2^20, rounded down; below 2^20

@@ -8,7 +8,7 @@
 
 namespace kvplace {
 
-/// A JSON array of the policies, hardware, models or formats, with units, defaults, ranges and sources; keys as in
+/// A JSON array of the policies, hardware, models, formats or generators, with units, defaults, ranges and sources; keys as in
 /// docs/json.md. Errors name the nearest known word.
 [[nodiscard]] Result<std::string> listing_json(std::string_view what);
 

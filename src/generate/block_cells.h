@@ -1,0 +1,56 @@
+/// Blocks in cells from which one can be taken at random or by name, each in constant time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace kvplace::generate {
+
+class BlockCells {
+ public:
+  static constexpr std::uint16_t kNone = 0xffff;
+
+  explicit BlockCells(std::size_t num_cells) : cells_(num_cells), counts_(num_cells) {}
+
+  void add_block() { places_.emplace_back(); }
+
+  /// REQUIRES: the block is in no cell.
+  void put(std::uint32_t block, std::size_t cell) {
+    places_[block] = {static_cast<std::uint32_t>(cells_[cell].size()), static_cast<std::uint16_t>(cell)};
+    cells_[cell].push_back(block);
+    ++counts_[cell];
+  }
+  /// REQUIRES: the block is in a cell.
+  void take(std::uint32_t block) {
+    const Place place = places_[block];
+    std::vector<std::uint32_t>& cell = cells_[place.cell];
+    const std::uint32_t last = cell.back();
+    cell[place.at] = last;
+    places_[last].at = place.at;
+    cell.pop_back();
+    --counts_[place.cell];
+    places_[block].cell = kNone;
+  }
+  void move(std::uint32_t block, std::size_t cell) {
+    take(block);
+    put(block, cell);
+  }
+
+  [[nodiscard]] std::uint16_t cell_of(std::uint32_t block) const { return places_[block].cell; }
+  [[nodiscard]] const std::vector<std::uint32_t>& members(std::size_t cell) const { return cells_[cell]; }
+  /// Of all cells.
+  [[nodiscard]] std::span<const std::uint32_t> counts() const { return counts_; }
+
+ private:
+  struct Place {
+    std::uint32_t at = 0;
+    std::uint16_t cell = kNone;
+  };
+  std::vector<std::vector<std::uint32_t>> cells_;
+  std::vector<std::uint32_t> counts_;
+  std::vector<Place> places_;  ///< by block
+};
+
+}  // namespace kvplace::generate

@@ -1,0 +1,421 @@
+#include "generate/block_process.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+namespace kvplace::generate {
+namespace {
+
+// What a number that all layers share is drawn for.
+constexpr std::uint64_t kForLayer = 1;
+constexpr std::uint64_t kForClass = 2;
+constexpr std::uint64_t kForCommonClass = 3;
+constexpr std::uint64_t kForChurn = 4;
+constexpr std::uint64_t kForPhase = 5;
+constexpr std::uint64_t kForPopularity = 6;
+
+constexpr std::size_t kNumCohorts = kLeastAge.back() + 1;
+constexpr std::uint8_t kHeavy = 1;
+
+}  // namespace
+
+BlockProcess::BlockProcess(const ProcessModel& model, const BlockRange& range, std::uint64_t seed, std::uint32_t layer)
+    : model_(model),
+      range_(range),
+      seed_(hash_of({seed, range.first})),
+      layer_(layer),
+      random_(hash_of({seed, kForLayer, range.first, layer})),
+      cells_per_side_(std::size_t{model.classes.count} * kNumAges),
+      cells_(2 * cells_per_side_ + model.classes.count),
+      slash_(model.pinned.slash_lines),
+      cohorts_(kNumCohorts) {
+  for (std::uint32_t b = 0; b < range_.initial; ++b) {
+    add_block();
+  }
+  if (model.classes.decay > 0) {
+    decay_powers_.resize(kLeastAge.back() + 1);
+    double power = 1;
+    for (float& entry : decay_powers_) {
+      entry = static_cast<float>(power);
+      power *= model.classes.decay;
+    }
+  }
+}
+
+float BlockProcess::decayed(std::uint32_t steps) const {
+  return decay_powers_[std::min<std::size_t>(steps, decay_powers_.size() - 1)];
+}
+
+std::size_t BlockProcess::member_cell(const Block& block, std::uint32_t age) const {
+  return block.cls * kNumAges + age_class(std::max(age, 1u));
+}
+
+std::size_t BlockProcess::outside_cell(const Block& block, std::uint32_t age) const {
+  return cells_per_side_ + member_cell(block, age);
+}
+
+std::size_t BlockProcess::cold_cell(const Block& block) const { return 2 * cells_per_side_ + block.cls; }
+
+std::uint32_t BlockProcess::budget() const {
+  const auto blocks = static_cast<std::uint32_t>(blocks_.size());
+  const Budget& budget = model_.budget;
+  const std::uint32_t wanted =
+      budget.count > 0 ? budget.count
+                       : static_cast<std::uint32_t>(std::llround(budget.share * static_cast<double>(blocks)));
+  return std::min(std::max(wanted, 1u), blocks);
+}
+
+double BlockProcess::heavy_chance() const {
+  return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(blocks_.size());
+}
+
+std::uint8_t BlockProcess::class_at_birth(std::uint32_t b) const {
+  if (model_.classes.heavy_share <= 0) {
+    return 0;
+  }
+  const bool is_common = unit_of(hash_of({seed_, kForCommonClass, layer_, b})) < model_.classes.heavy_common;
+  const std::uint64_t bits = is_common ? hash_of({seed_, kForClass, b}) : hash_of({seed_, kForClass, b, layer_ + 1});
+  // Blocks before decode are drawn as if all were there already.
+  const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, blocks_.size()));
+  const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
+  return unit_of(bits) < model_.classes.heavy_share * std::min(1.0, budget / blocks) ? kHeavy : 0;
+}
+
+std::uint8_t BlockProcess::class_by_frequency(float frequency) const {
+  std::uint8_t cls = 0;
+  for (const double bound : model_.classes.bounds) {
+    cls = static_cast<std::uint8_t>(cls + (frequency >= bound ? 1 : 0));
+  }
+  return cls;
+}
+
+void BlockProcess::add_block() {
+  const auto b = static_cast<std::uint32_t>(blocks_.size());
+  blocks_.emplace_back();
+  blocks_[b].cls = class_at_birth(b);
+  blocks_[b].popularity = static_cast<std::uint32_t>(hash_of({seed_, kForPopularity, b}));
+  bits_.resize(b / 64 + 1, 0);
+  cells_.add_block();
+  cells_.put(b, cold_cell(blocks_[b]));
+}
+
+void BlockProcess::append_new_blocks() {
+  if (range_.block_tokens == 0) {
+    return;
+  }
+  const std::uint32_t newest = (range_.prompt_tokens + step_) / range_.block_tokens;
+  while (blocks_.size() <= newest) {
+    add_block();
+  }
+}
+
+void BlockProcess::grow_older() {
+  for (std::size_t i = 1; i < kNumAges && kLeastAge[i] <= step_; ++i) {
+    const std::uint32_t since = step_ - kLeastAge[i];
+    std::vector<std::uint32_t>& cohort = cohorts_[since % kNumCohorts];
+    std::size_t kept = 0;
+    for (const std::uint32_t b : cohort) {
+      const Block& block = blocks_[b];
+      const std::size_t cell = cells_.cell_of(b);
+      if (block.since != since || cell >= 2 * cells_per_side_) {
+        continue;  // pinned, or entered or left since
+      }
+      const std::size_t side = cell >= cells_per_side_ ? cells_per_side_ : 0;
+      const std::size_t older = side + block.cls * kNumAges + i;
+      if (cell != older) {
+        cells_.move(b, older);
+        cohort[kept++] = b;
+      }
+    }
+    cohort.resize(i + 1 < kNumAges ? kept : 0);
+  }
+}
+
+void BlockProcess::set_read(std::uint32_t b) {
+  bits_[b / 64] |= std::uint64_t{1} << (b % 64);
+  blocks_[b].ever_read = true;
+  ++num_reads_;
+}
+
+void BlockProcess::clear_read(std::uint32_t b) {
+  bits_[b / 64] &= ~(std::uint64_t{1} << (b % 64));
+  --num_reads_;
+}
+
+void BlockProcess::pin(std::uint32_t b) {
+  Block& block = blocks_[b];
+  if (block.pins++ > 0) {
+    return;
+  }
+  ++num_pinned_;
+  cells_.take(b);
+  if (!is_read(b)) {
+    block.since = step_;
+    set_read(b);
+    ++entered_by_pin_;
+  }
+}
+
+void BlockProcess::unpin(std::uint32_t b, bool stays) {
+  Block& block = blocks_[b];
+  if (--block.pins > 0) {
+    return;
+  }
+  --num_pinned_;
+  if (stays) {
+    cells_.put(b, member_cell(block, step_ - block.since));
+    cohorts_[block.since % kNumCohorts].push_back(b);
+  } else {
+    clear_read(b);
+    become_outside(b);
+  }
+}
+
+void BlockProcess::move_window() {
+  const std::uint32_t tokens = model_.pinned.window_tokens;
+  if (tokens == 0 || range_.block_tokens == 0) {
+    return;
+  }
+  const std::uint32_t newest = range_.prompt_tokens + step_;
+  const std::uint32_t begin = (newest + 1 > tokens ? newest + 1 - tokens : 0) / range_.block_tokens;
+  const std::uint32_t end = newest / range_.block_tokens + 1;
+  for (std::uint32_t b = started_ ? window_end_ : begin; b < end; ++b) {
+    pin(b);
+  }
+  for (std::uint32_t b = window_begin_; started_ && b < begin; ++b) {
+    unpin(b, true);
+  }
+  window_begin_ = begin;
+  window_end_ = end;
+}
+
+void BlockProcess::move_slash_lines() {
+  const std::uint32_t newest = range_.prompt_tokens + step_;
+  const std::uint32_t nearest = model_.pinned.window_tokens + 1;
+  for (SlashLine& line : slash_) {
+    if (line.distance == 0 || random_.unit() * model_.pinned.slash_steps < 1) {
+      // Distances are as likely in each octave, as attention at a fixed distance decays.
+      const double octaves = std::log(std::max(1.0, static_cast<double>(newest) / nearest));
+      line.distance = static_cast<std::uint32_t>(nearest * std::exp(octaves * random_.unit()));
+    }
+    const std::uint32_t block = newest >= line.distance ? (newest - line.distance) / range_.block_tokens : kNoBlock;
+    if (block == line.block) {
+      continue;
+    }
+    if (block != kNoBlock) {
+      pin(block);
+    }
+    if (line.block != kNoBlock) {
+      unpin(line.block, false);
+    }
+    line.block = block;
+  }
+}
+
+void BlockProcess::become_member(std::uint32_t b) {
+  Block& block = blocks_[b];
+  if (model_.classes.decay > 0) {
+    if (block.ever_read) {
+      block.frequency *= decayed(step_ - block.since - 1);
+    }
+    block.cls = class_by_frequency(block.frequency);
+  }
+  block.since = step_;
+  cells_.put(b, member_cell(block, 1));
+  cohorts_[step_ % kNumCohorts].push_back(b);
+  set_read(b);
+}
+
+void BlockProcess::become_outside(std::uint32_t b) {
+  Block& block = blocks_[b];
+  if (model_.classes.decay > 0) {
+    block.frequency = 1 - (1 - block.frequency) * decayed(step_ - block.since);
+    block.cls = class_by_frequency(block.frequency);
+  } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
+    block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
+  }
+  block.since = step_ - 1;
+  cells_.put(b, outside_cell(block, 1));
+  cohorts_[block.since % kNumCohorts].push_back(b);
+}
+
+double BlockProcess::churn_factor() {
+  const Churn& churn = model_.churn;
+  if (churn.step_spread <= 0 && churn.step_factors.empty()) {
+    return 1;
+  }
+  const double normal = std::sqrt(churn.common) * normal_of(hash_of({seed_, kForChurn, step_})) +
+                        std::sqrt(1 - churn.common) * random_.normal();
+  if (churn.step_factors.empty()) {
+    return std::exp(churn.step_spread * normal - churn.step_spread * churn.step_spread / 2);
+  }
+  const double quantile = std::erfc(-normal / std::numbers::sqrt2) / 2;
+  const auto i = static_cast<std::size_t>(quantile * static_cast<double>(churn.step_factors.size()));
+  return churn.step_factors[std::min(i, churn.step_factors.size() - 1)];
+}
+
+std::uint32_t BlockProcess::pick(const std::vector<std::uint32_t>& members, bool most_popular) {
+  const auto size = static_cast<std::uint32_t>(members.size());
+  std::uint32_t picked = members[random_.below(size)];
+  if (model_.classes.choices <= 1) {
+    return picked;
+  }
+  for (auto more = static_cast<int>(model_.classes.choices - 1 + random_.unit()); more > 0; --more) {
+    const std::uint32_t other = members[random_.below(size)];
+    if ((blocks_[other].popularity > blocks_[picked].popularity) == most_popular) {
+      picked = other;
+    }
+  }
+  return picked;
+}
+
+void BlockProcess::take_from_cells(bool most_popular, std::size_t first_cell, std::span<const std::uint32_t> draws,
+                                   std::vector<std::uint32_t>& out) {
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    for (std::uint32_t n = draws[i]; n > 0; --n) {
+      const std::uint32_t b = pick(cells_.members(first_cell + i), most_popular);
+      cells_.take(b);
+      out.push_back(b);
+    }
+  }
+}
+
+void BlockProcess::choose_leaving(std::uint32_t wanted) {
+  leaving_.clear();
+  if (wanted > 0) {
+    take_from_cells(false, 0,
+                    apportionment_.draw(cells_.counts().first(cells_per_side_), model_.weights.leave, wanted, random_),
+                    leaving_);
+  }
+}
+
+void BlockProcess::choose_entering(std::uint32_t wanted) {
+  entering_.clear();
+  if (wanted == 0) {
+    return;
+  }
+  const std::span<const std::uint32_t> counts = cells_.counts().subspan(cells_per_side_);
+  enter_weights_.assign(counts.size(), 0);
+  std::copy(model_.weights.enter.begin(), model_.weights.enter.end(), enter_weights_.begin());
+  const double cold = model_.weights.cold[age_class(std::max(step_, 1u))];
+  for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
+    enter_weights_[cells_per_side_ + cls] = cls == kHeavy ? cold * model_.classes.heavy_cold : cold;
+  }
+  const auto fresh = static_cast<std::uint32_t>(model_.weights.fresh * wanted + random_.unit());
+  take_from_cells(true, cells_per_side_,
+                  apportionment_.draw(counts, enter_weights_, wanted - std::min(fresh, wanted), random_), entering_);
+  const std::uint32_t left = wanted - static_cast<std::uint32_t>(entering_.size());
+  if (left > 0) {
+    // Uniform over all but the blocks that were read one step ago.
+    std::fill(enter_weights_.begin(), enter_weights_.end(), 1);
+    for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
+      enter_weights_[cls * kNumAges] = 0;
+    }
+    take_from_cells(true, cells_per_side_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
+  }
+}
+
+void BlockProcess::exchange() {
+  const std::uint32_t wanted_reads = budget();
+  double churn = 0;
+  if (started_) {
+    churn = (1 - model_.churn.overlap) * churn_factor();
+    if (model_.churn.phase_steps > 0 && unit_of(hash_of({seed_, kForPhase, step_})) * model_.churn.phase_steps < 1) {
+      churn += model_.churn.phase_share;
+    }
+    churn = std::min(churn, 1.0) * static_cast<double>(wanted_reads);
+  }
+  // In whole blocks; entering - leaving = wanted_reads - num_reads_.
+  const std::int64_t missing = std::int64_t{wanted_reads} - num_reads_;
+  const std::int64_t members = std::int64_t{num_reads_} - num_pinned_;
+  const std::int64_t not_read = static_cast<std::int64_t>(blocks_.size()) - num_reads_;
+  auto entering = static_cast<std::int64_t>(std::max(0.0, churn - entered_by_pin_) + random_.unit());
+  entering = std::min({std::max(entering, missing), members + missing, not_read});
+  entering = std::max<std::int64_t>(entering, 0);
+  const std::int64_t leaving = std::clamp<std::int64_t>(entering - missing, 0, members);
+  choose_leaving(static_cast<std::uint32_t>(leaving));
+  choose_entering(static_cast<std::uint32_t>(entering));
+  for (const std::uint32_t b : leaving_) {
+    clear_read(b);
+    become_outside(b);
+  }
+  for (const std::uint32_t b : entering_) {
+    become_member(b);
+  }
+}
+
+void BlockProcess::step() {
+  step_ += started_ ? 1 : 0;
+  entered_by_pin_ = 0;
+  append_new_blocks();
+  cohorts_[step_ % kNumCohorts].clear();
+  grow_older();
+  if (!started_) {
+    const std::uint32_t block_tokens = std::max(range_.block_tokens, 1u);
+    const std::uint32_t sinks = (model_.pinned.sink_tokens + block_tokens - 1) / block_tokens;
+    for (std::uint32_t b = 0; b < std::min<std::size_t>(sinks, blocks_.size()); ++b) {
+      pin(b);
+    }
+  }
+  move_window();
+  move_slash_lines();
+  exchange();
+  started_ = true;
+}
+
+void BlockProcess::append_reads(std::vector<BlockId>& out) const {
+  for (std::size_t word = 0; word < bits_.size(); ++word) {
+    const auto base = static_cast<std::uint32_t>(range_.first + 64 * word);
+    for (std::uint64_t bits = bits_[word]; bits != 0; bits &= bits - 1) {
+      out.emplace_back(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
+    }
+  }
+}
+
+void BlockProcess::order_cells() {
+  for (std::size_t i = 0; i < 2 * cells_per_side_; ++i) {
+    ranked_cells_.push_back(i);
+  }
+  const auto value = [this](std::size_t cell) {
+    if (cell < cells_per_side_) {
+      return -model_.weights.leave[cell];
+    }
+    // What was read one step ago comes back as soon as it may.
+    const std::size_t i = cell - cells_per_side_;
+    return model_.weights.enter[i % kNumAges == 0 ? i + 1 : i];
+  };
+  const auto better = [&value](std::size_t a, std::size_t b) { return value(a) > value(b); };
+  const auto middle = ranked_cells_.begin() + static_cast<std::ptrdiff_t>(cells_per_side_);
+  std::stable_sort(ranked_cells_.begin(), middle, better);
+  std::stable_sort(middle, ranked_cells_.end(), better);
+  for (std::size_t cls = model_.classes.count; cls-- > 0;) {
+    ranked_cells_.push_back(2 * cells_per_side_ + cls);
+  }
+}
+
+void BlockProcess::append_ranking(std::uint32_t depth, std::vector<BlockId>& out) {
+  if (ranked_cells_.empty()) {
+    order_cells();
+  }
+  const std::size_t end = out.size() + depth;
+  for (std::size_t word = 0; word < bits_.size(); ++word) {
+    for (std::uint64_t bits = bits_[word]; bits != 0; bits &= bits - 1) {
+      const auto b = static_cast<std::uint32_t>(64 * word) + static_cast<std::uint32_t>(std::countr_zero(bits));
+      if (blocks_[b].pins > 0) {
+        out.emplace_back(range_.first + b);
+      }
+    }
+  }
+  for (const std::size_t cell : ranked_cells_) {
+    for (const std::uint32_t b : cells_.members(cell)) {
+      if (out.size() == end) {
+        return;
+      }
+      out.emplace_back(range_.first + b);
+    }
+  }
+}
+
+}  // namespace kvplace::generate

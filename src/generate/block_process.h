@@ -1,0 +1,114 @@
+/// The engine: the read set of one layer, step by step. Memory O(blocks), time O(changes + classes) per step beside
+/// giving out the reads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "generate/apportion.h"
+#include "generate/block_cells.h"
+#include "generate/process_model.h"
+#include "generate/random.h"
+#include "kvplace/base/units.h"
+
+namespace kvplace::generate {
+
+/// The blocks of a layer that one process reads: ids from `first` on.
+struct BlockRange {
+  std::uint32_t first = 0;
+  std::uint32_t initial = 0;        ///< blocks before decode step 0
+  std::uint32_t prompt_tokens = 0;  ///< with block_tokens says when blocks are appended
+  std::uint32_t block_tokens = 0;   ///< 0: nothing is ever appended
+};
+
+class BlockProcess {
+ public:
+  /// The stream depends on all arguments and nothing else. REQUIRES: the model outlives the process.
+  BlockProcess(const ProcessModel& model, const BlockRange& range, std::uint64_t seed, std::uint32_t layer);
+
+  /// Goes on to the next decode step, the first being 0.
+  void step();
+
+  /// Appends the ids read, ascending.
+  void append_reads(std::vector<BlockId>& out) const;
+  /// Appends up to `depth` ids in order of how likely they stay or come in, the blocks read first.
+  /// REQUIRES: depth >= num_reads().
+  void append_ranking(std::uint32_t depth, std::vector<BlockId>& out);
+  [[nodiscard]] std::uint32_t num_reads() const { return num_reads_; }
+
+ private:
+  struct Block {
+    std::uint32_t since = 0;  ///< member: step it entered; outside: step of its last read
+    float frequency = 0;      ///< moving average of having been read, when it last entered or left
+    std::uint32_t popularity = 0;
+    std::uint8_t cls = 0;
+    std::uint8_t pins = 0;
+    bool ever_read = false;
+  };
+  struct SlashLine {
+    std::uint32_t distance = 0;  ///< tokens behind the newest
+    std::uint32_t block = kNoBlock;
+  };
+  static constexpr std::uint32_t kNoBlock = 0xffffffffu;
+
+  [[nodiscard]] bool is_read(std::uint32_t b) const { return (bits_[b / 64] >> (b % 64) & 1) != 0; }
+  [[nodiscard]] std::size_t member_cell(const Block& block, std::uint32_t age) const;
+  [[nodiscard]] std::size_t outside_cell(const Block& block, std::uint32_t age) const;
+  [[nodiscard]] std::size_t cold_cell(const Block& block) const;
+  [[nodiscard]] std::uint32_t budget() const;
+  [[nodiscard]] double heavy_chance() const;
+  /// The moving average's factor for so many steps.
+  [[nodiscard]] float decayed(std::uint32_t steps) const;
+  [[nodiscard]] std::uint8_t class_at_birth(std::uint32_t b) const;
+  [[nodiscard]] std::uint8_t class_by_frequency(float frequency) const;
+
+  void add_block();
+  void append_new_blocks();
+  void grow_older();
+  void pin(std::uint32_t b);
+  void unpin(std::uint32_t b, bool stays);
+  void move_window();
+  void move_slash_lines();
+  void set_read(std::uint32_t b);
+  void clear_read(std::uint32_t b);
+  void become_member(std::uint32_t b);
+  void become_outside(std::uint32_t b);
+  [[nodiscard]] double churn_factor();
+  void exchange();
+  void choose_leaving(std::uint32_t wanted);
+  void choose_entering(std::uint32_t wanted);
+  void order_cells();
+  /// `most_popular` of the candidates, or the least.
+  [[nodiscard]] std::uint32_t pick(const std::vector<std::uint32_t>& members, bool most_popular);
+  void take_from_cells(bool most_popular, std::size_t first_cell, std::span<const std::uint32_t> draws,
+                       std::vector<std::uint32_t>& out);
+
+  const ProcessModel& model_;
+  BlockRange range_;
+  std::uint64_t seed_;
+  std::uint32_t layer_;
+  Random random_;
+  Apportionment apportionment_;
+
+  std::uint32_t step_ = 0;  ///< the step at hand
+  bool started_ = false;
+  std::size_t cells_per_side_;
+  BlockCells cells_;  ///< members by class and age, outside blocks likewise, cold blocks by class
+  std::vector<Block> blocks_;
+  std::vector<std::uint64_t> bits_;  ///< a bit per block: read in the step at hand
+  std::uint32_t num_reads_ = 0;
+  std::uint32_t num_pinned_ = 0;
+  std::uint32_t entered_by_pin_ = 0;  ///< in the step at hand
+  std::uint32_t window_begin_ = 0;    ///< first block of the window
+  std::uint32_t window_end_ = 0;      ///< behind the newest block of the window
+  std::vector<SlashLine> slash_;
+  std::vector<std::vector<std::uint32_t>> cohorts_;  ///< blocks by `since`, a ring; may hold outdated entries
+  std::vector<std::uint32_t> leaving_;
+  std::vector<std::uint32_t> entering_;
+  std::vector<float> decay_powers_;
+  std::vector<std::size_t> ranked_cells_;  ///< cells in the order of a ranking
+  std::vector<double> enter_weights_;
+};
+
+}  // namespace kvplace::generate

@@ -1,0 +1,259 @@
+#include "generate/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "base/parallel.h"
+#include "kvplace/base/progress.h"
+
+namespace kvplace::generate {
+namespace {
+
+constexpr std::uint64_t kForLayerSpread = 16;
+
+/// Weights that are powers of the age, for two classes of blocks.
+Weights power_weights(const GeneratorConfig& config) {
+  Weights weights;
+  weights.fresh = config.reuse.fresh;
+  for (const bool heavy : {false, true}) {
+    for (std::size_t i = 0; i < kNumAges; ++i) {
+      const double age = kLeastAge[i];
+      weights.leave.push_back(std::pow(age, -config.reuse.stickiness) / (heavy ? config.heavy.hold : 1));
+      // What was read one step ago and is not read now cannot come in now.
+      weights.enter.push_back(i == 0 ? 0 : std::pow(age, -config.reuse.recency) * (heavy ? config.heavy.pull : 1));
+    }
+  }
+  // Never read is like not read for the longest time.
+  weights.cold.assign(kNumAges, std::pow(static_cast<double>(kLeastAge.back()), -config.reuse.recency));
+  return weights;
+}
+
+/// By layer: log-normal factors of 1 - overlap, scaled so that the mean over the layers is as asked for.
+std::vector<double> overlaps(const GeneratorConfig& config) {
+  std::vector<double> factors;
+  double sum = 0;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    factors.push_back(std::exp(config.churn.layer_spread * normal_of(hash_of({config.seed, kForLayerSpread, layer}))));
+    sum += layer < config.churn.early_layers ? 0 : factors.back();
+  }
+  const std::uint32_t late_layers = config.layers - std::min(config.layers, config.churn.early_layers);
+  std::vector<double> overlaps;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    const double factor = factors[layer] * late_layers / sum;
+    overlaps.push_back(layer < config.churn.early_layers ? config.churn.early_overlap
+                                                         : std::max(0.0, 1 - (1 - config.churn.overlap) * factor));
+  }
+  return overlaps;
+}
+
+ProcessModel page_model(const GeneratorConfig& config, double overlap) {
+  ProcessModel model;
+  model.budget = {config.budget.blocks, config.budget.share};
+  model.pinned = {config.parts.sink_tokens, config.parts.window_tokens, config.parts.slash_lines,
+                  config.parts.slash_steps};
+  model.churn.overlap = overlap;
+  model.churn.step_spread = config.churn.step_spread;
+  model.churn.common = config.churn.common;
+  model.churn.phase_steps = config.churn.phase_steps;
+  model.churn.phase_share = config.churn.phase_share;
+  model.weights = power_weights(config);
+  model.classes.count = 2;
+  model.classes.heavy_share = config.heavy.share;
+  model.classes.heavy_common = config.heavy.common;
+  model.classes.drift = config.heavy.drift;
+  model.classes.choices = config.reuse.choices;
+  model.classes.heavy_cold = config.heavy.pull;
+  return model;
+}
+
+ProcessModel expert_model(const GeneratorConfig& config) {
+  ProcessModel model;
+  model.budget.count = config.experts.active;
+  model.churn.overlap = config.experts.overlap;
+  model.weights.leave.assign(kNumAges, 1);
+  model.weights.enter.assign(kNumAges, 1);
+  model.weights.enter[0] = 0;
+  model.weights.cold.assign(kNumAges, 1);
+  return model;
+}
+
+/// A few decode steps of one layer, decoded.
+struct Batch {
+  std::vector<BlockId> reads;
+  std::vector<BlockId> ranking;
+  std::vector<BlockId> appended;
+  std::vector<std::size_t> reads_end;
+  std::vector<std::size_t> ranking_end;
+  std::vector<std::size_t> appended_end;
+
+  void fill(LayerStream& stream, std::uint32_t steps) {
+    for (std::vector<BlockId>* ids : {&reads, &ranking, &appended}) {
+      ids->clear();
+    }
+    for (std::vector<std::size_t>* ends : {&reads_end, &ranking_end, &appended_end}) {
+      ends->assign(1, 0);
+    }
+    for (std::uint32_t i = 0; i < steps; ++i) {
+      const StepView record = stream.next();
+      reads.insert(reads.end(), record.reads.begin(), record.reads.end());
+      ranking.insert(ranking.end(), record.ranking.begin(), record.ranking.end());
+      appended.insert(appended.end(), record.appended.begin(), record.appended.end());
+      reads_end.push_back(reads.size());
+      ranking_end.push_back(ranking.size());
+      appended_end.push_back(appended.size());
+    }
+  }
+
+  [[nodiscard]] StepView record(std::uint32_t i) const {
+    const auto part = [i](const std::vector<BlockId>& ids, const std::vector<std::size_t>& ends) {
+      return std::span(ids).subspan(ends[i], ends[i + 1] - ends[i]);
+    };
+    StepView view;
+    view.reads = part(reads, reads_end);
+    view.ranking = part(ranking, ranking_end);
+    view.appended = part(appended, appended_end);
+    return view;
+  }
+};
+
+/// Decode steps made at once, so that all layers' batches together hold a few million ids.
+std::uint32_t steps_per_batch(const TracePlan& plan) {
+  constexpr double kIdsAtOnce = 2e6;
+  double ids = 1;
+  const double pages =
+      plan.meta.layout.prompt_pages() + static_cast<double>(plan.steps) / plan.meta.layout.block_tokens;
+  for (const LayerPlan& layer : plan.layers) {
+    const Budget& budget = layer.pages.budget;
+    ids += (budget.count > 0 ? budget.count : budget.share * pages) + plan.ranking_depth + 2;
+  }
+  return static_cast<std::uint32_t>(std::clamp(kIdsAtOnce / ids, 1.0, 256.0));
+}
+
+}  // namespace
+
+LayerStream::LayerStream(const TracePlan& plan, std::uint32_t layer) : plan_(plan), layer_(layer) {
+  const BlockLayout& layout = plan.meta.layout;
+  const LayerPlan& models = plan.layers[layer];
+  processes_.reserve(2);
+  if (layout.experts > 0) {
+    processes_.emplace_back(models.experts, BlockRange{0, layout.experts, 0, 0}, plan.seed, layer);
+  }
+  if (plan.has_pages) {
+    processes_.emplace_back(
+        models.pages, BlockRange{layout.experts, layout.prompt_pages(), layout.prompt_tokens, layout.block_tokens},
+        plan.seed, layer);
+  }
+}
+
+StepView LayerStream::next() {
+  reads_.clear();
+  ranking_.clear();
+  for (BlockProcess& process : processes_) {
+    process.step();
+    process.append_reads(reads_);
+    if (plan_.ranking_depth > 0) {
+      process.append_ranking(std::max(plan_.ranking_depth, process.num_reads()), ranking_);
+    }
+  }
+  const BlockLayout& layout = plan_.meta.layout;
+  StepView view;
+  view.step = StepIndex(step_);
+  view.layer = layer_;
+  view.reads = reads_;
+  view.ranking = ranking_;
+  if (plan_.has_pages) {
+    appended_ = layout.page_block((layout.prompt_tokens + step_) / layout.block_tokens, 0);
+    view.appended = {&appended_, 1};
+  }
+  ++step_;
+  return view;
+}
+
+TracePlan make_plan(const GeneratorConfig& config) {
+  TracePlan plan;
+  plan.steps = config.steps;
+  plan.seed = config.seed;
+  plan.ranking_depth = config.ranking_depth;
+  plan.has_pages = config.budget.blocks > 0 || config.budget.share > 0;
+  plan.meta.layers = config.layers;
+  plan.meta.layout.experts = config.experts.count;
+  plan.meta.layout.block_tokens = config.block_tokens;
+  plan.meta.layout.prompt_tokens = plan.has_pages ? config.prompt_tokens : 0;
+  plan.meta.has_ranking = config.ranking_depth > 0;
+  plan.meta.model = config.model;
+  plan.meta.selection = "synthetic";
+  plan.meta.source =
+      "kvplace generate " + (config.name.empty() ? "CONFIG" : config.name) + ", seed " + std::to_string(config.seed);
+  for (const double overlap : overlaps(config)) {
+    plan.layers.push_back({page_model(config, overlap), expert_model(config)});
+  }
+  return plan;
+}
+
+Result<TraceTotals> write_plan(const TracePlan& plan, const std::string& out, const TraceWriterOptions& options,
+                               const RunContext& context) {
+  KVPLACE_ASSIGN(writer, TraceWriter::create(out, plan.meta, options));
+  const std::uint32_t layers = plan.meta.layers;
+  std::vector<LayerStream> streams;
+  streams.reserve(layers);
+  for (std::uint32_t layer = 0; layer < layers; ++layer) {
+    streams.emplace_back(plan, layer);
+  }
+  const std::uint32_t steps_at_once = steps_per_batch(plan);
+  std::vector<Batch> written(layers);
+  std::vector<Batch> made(layers);
+  std::uint32_t num_written = 0;  // decode steps in `written`
+  std::uint32_t begin = 0;        // the first of them
+  if (context.progress != nullptr) {
+    context.progress->start("generating", plan.steps, "decode steps");
+  }
+  const auto write = [&]() -> Status {
+    for (std::uint32_t i = 0; i < num_written; ++i) {
+      for (std::uint32_t layer = 0; layer < layers; ++layer) {
+        StepView record = written[layer].record(i);
+        record.step = StepIndex(begin + i);
+        record.layer = LayerIndex(layer);
+        KVPLACE_TRY(writer.add(record));
+      }
+    }
+    return {};
+  };
+  // One task writes the last batch while the others make the next one.
+  while (begin < plan.steps) {
+    const std::uint32_t next = begin + num_written;
+    const std::uint32_t num_made = std::min(steps_at_once, plan.steps - next);
+    KVPLACE_TRY(run_parallel(layers + 1, context.threads, [&](std::size_t task) -> Status {
+      if (task == 0) {
+        return write();
+      }
+      made[task - 1].fill(streams[task - 1], num_made);
+      return {};
+    }));
+    if (context.stop_requested()) {
+      return interrupted("stopped while generating; nothing was written");
+    }
+    std::swap(made, written);
+    begin = next;
+    num_written = num_made;
+    if (context.progress != nullptr) {
+      context.progress->update(begin);
+    }
+  }
+  if (context.progress != nullptr) {
+    context.progress->finish();
+  }
+  return writer.finish();
+}
+
+}  // namespace kvplace::generate
+
+namespace kvplace {
+
+Result<TraceTotals> generate_trace(const GeneratorConfig& config, const std::string& out,
+                                   const TraceWriterOptions& options, const RunContext& context) {
+  KVPLACE_TRY(validate(config, config.name.empty() ? "generator" : config.name));
+  return generate::write_plan(generate::make_plan(config), out, options, context);
+}
+
+}  // namespace kvplace

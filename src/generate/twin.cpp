@@ -1,0 +1,348 @@
+#include "kvplace/generate/twin.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "base/parallel.h"
+#include "generate/layer_reads.h"
+#include "generate/locality.h"
+#include "generate/plan.h"
+#include "generate/process_fit.h"
+#include "trace/kvt_format.h"
+
+namespace kvplace {
+
+using namespace generate;  // the parts this file puts together
+
+struct Twin::State {
+  TracePlan plan;  ///< of the original's shape
+  std::string original;
+  TwinReport report;
+};
+
+namespace {
+
+/// Reads by layer, of one kind of block.
+using AllReads = std::vector<LayerReads>;
+
+struct Original {
+  AllReads pages;
+  AllReads experts;
+  std::uint32_t ranking_depth = 0;
+};
+
+BlockRange range_of_pages(const BlockLayout& layout) {
+  return {layout.experts, layout.prompt_pages(), layout.prompt_tokens, layout.block_tokens};
+}
+
+Result<Original> load(const TraceReader& trace, std::uint64_t most_reads, const RunContext& context) {
+  const TraceMeta& meta = trace.meta();
+  if (meta.layout.requests != 1) {
+    return bad_input(trace.path() + ": has pages of " + std::to_string(meta.layout.requests) +
+                     " requests; a twin can be made of a trace of one request");
+  }
+  Original original;
+  original.pages.resize(meta.layers);
+  original.experts.resize(meta.layers);
+  for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
+    original.pages[layer].range = range_of_pages(meta.layout);
+    original.experts[layer].range = {0, meta.layout.experts, 0, 0};
+  }
+  std::uint64_t reads = 0;
+  for (std::size_t i = 0; i < trace.num_chunks(); ++i) {
+    if (context.stop_requested()) {
+      return interrupted("stopped before the twin was fitted");
+    }
+    KVPLACE_ASSIGN(segment, trace.chunk(i));
+    for (std::uint32_t t = segment.first_step(); t < segment.end_step() && reads < most_reads; ++t) {
+      for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
+        const StepView view = segment.view(t, layer);
+        LayerReads& pages = original.pages[layer];
+        pages.add(view.reads, kvt::kMostBlocksPerLayer);
+        original.experts[layer].add(view.reads, meta.layout.experts);
+        if (!pages.step(t).empty() && pages.step(t).back().value() >= pages.num_blocks(t)) {
+          return bad_input(trace.path() + ": decode step " + std::to_string(t) + " reads page " +
+                           std::to_string(pages.step(t).back().value()) +
+                           ", beyond one token per decode step; a twin cannot be made of such a trace");
+        }
+        reads += view.reads.size();
+        original.ranking_depth = std::max(original.ranking_depth, static_cast<std::uint32_t>(view.ranking.size()));
+      }
+    }
+    if (reads >= most_reads) {
+      break;
+    }
+  }
+  if (original.pages.front().num_steps() < 2) {
+    return bad_input(trace.path() + ": has fewer than two decode steps; a twin needs some to be fitted to");
+  }
+  return original;
+}
+
+double mean_reads(const AllReads& layers) {
+  double sum = 0;
+  for (const LayerReads& layer : layers) {
+    sum += layer.mean_reads();
+  }
+  return layers.empty() ? 0 : sum / static_cast<double>(layers.size());
+}
+
+/// How much of the variance of the churn of steps all layers have in common.
+double fit_common_variance(const std::vector<Tally>& tallies) {
+  const std::size_t steps = tallies.front().changed.size();
+  std::vector<double> common(steps, 0);
+  double variance = 0;
+  const auto n = static_cast<double>(tallies.size());
+  for (const Tally& tally : tallies) {
+    double mean = 0;
+    for (const float c : tally.changed) {
+      mean += c / static_cast<double>(steps);
+    }
+    for (std::size_t t = 0; t < steps && mean > 0; ++t) {
+      const double relative = tally.changed[t] / mean - 1;
+      variance += relative * relative / (n * static_cast<double>(steps));
+      common[t] += relative / n;
+    }
+  }
+  double common_variance = 0;
+  for (const double c : common) {
+    common_variance += c * c / static_cast<double>(steps);
+  }
+  // Of n layers with own variance v and common variance c, the mean has c + v / n.
+  return n > 1 && variance > 0 ? std::clamp((n * common_variance / variance - 1) / (n - 1), 0.0, 1.0) : 0;
+}
+
+/// The reads of a process of this model, as many steps as the original has.
+LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint64_t seed, std::uint32_t layer) {
+  LayerReads made;
+  made.range = like.range;
+  made.ids.reserve(like.ids.size() + like.ids.size() / 16);
+  BlockProcess process(model, like.range, seed, layer);
+  std::vector<BlockId> reads;
+  for (std::uint32_t t = 0; t < like.num_steps(); ++t) {
+    process.step();
+    reads.clear();
+    process.append_reads(reads);
+    made.add(reads, kvt::kMostBlocksPerLayer);
+  }
+  return made;
+}
+
+/// How many candidates to compare in the next round so that layers read alike blocks as in the original.
+double better_choices(double choices, double across_layers, const AllReads& made) {
+  constexpr double kMostChoices = 32;
+  constexpr double kSpeed = 3;
+  const double got = measure_across_layers(made);
+  if (made.size() < 2 || got <= 0) {
+    return 1;
+  }
+  return std::clamp(choices * std::pow(across_layers / got, kSpeed), 1.0, kMostChoices);
+}
+
+/// Models of all layers, first from counts, then so that runs of them give the counts of the original.
+Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const RunContext& context) {
+  constexpr int kRounds = 8;
+  constexpr std::uint64_t kSeed = 0x7717;
+  const std::size_t num = originals.size();
+  std::vector<ProcessModel> models(num);
+  std::vector<Tally> wanted(num);
+  std::vector<std::vector<double>> lru(num);
+  const double k = mean_reads(originals);
+  KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
+    models[layer] = fit_process(originals[layer]);
+    wanted[layer] = tally(originals[layer], models[layer].pinned, models[layer].classes);
+    lru[layer] = measure_lru(originals[layer], k);
+    return {};
+  }));
+  const double across_layers = measure_across_layers(originals);
+  const double common = fit_common_variance(wanted);
+  for (ProcessModel& model : models) {
+    model.churn.common = common;
+  }
+  std::vector<double> tilts(num, 0);
+  if (context.progress != nullptr) {
+    context.progress->start("fitting", kRounds, "rounds");
+  }
+  AllReads made_by_layer(num);
+  for (int round = 0; round < kRounds; ++round) {
+    KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
+      if (context.stop_requested()) {
+        return interrupted("stopped before the twin was fitted");
+      }
+      LayerReads& made = made_by_layer[layer];
+      made = simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round),
+                      static_cast<std::uint32_t>(layer));
+      if (round > 0) {
+        tilts[layer] = tilt_for_lru(tilts[layer], wanted[layer].reads, lru[layer], measure_lru(made, k));
+      }
+      adjust(models[layer], wanted[layer], tally(made, models[layer].pinned, models[layer].classes), tilts[layer]);
+      return {};
+    }));
+    const double choices = better_choices(models.front().classes.choices, across_layers, made_by_layer);
+    for (ProcessModel& model : models) {
+      model.classes.choices = choices;
+    }
+    if (context.progress != nullptr) {
+      context.progress->update(static_cast<std::uint64_t>(round) + 1);
+    }
+  }
+  if (context.progress != nullptr) {
+    context.progress->finish();
+  }
+  return models;
+}
+
+LocalityFigures to_figures(const LayerLocality& found) { return {found.overlap, found.lru, found.belady, found.reuse}; }
+
+LocalityFigures over_layers(const std::vector<LayerLocality>& layers) {
+  LocalityFigures all;
+  double reads = 0;
+  for (const LayerLocality& layer : layers) {
+    reads += layer.reads;
+  }
+  all.lru.assign(kNumLruMultiples, 0);
+  for (const LayerLocality& layer : layers) {
+    all.overlap += layer.overlap / static_cast<double>(layers.size());
+    const double weight = reads > 0 ? layer.reads / reads : 0;
+    for (std::size_t i = 0; i < kNumLruMultiples; ++i) {
+      all.lru[i] += weight * layer.lru[i];
+    }
+    all.belady += weight * layer.belady;
+    all.reuse.resize(std::max(all.reuse.size(), layer.reuse.size()));
+    for (std::size_t i = 0; i < layer.reuse.size(); ++i) {
+      all.reuse[i] += weight * layer.reuse[i];
+    }
+  }
+  return all;
+}
+
+struct Measured {
+  std::vector<LocalityFigures> by_layer;
+  LocalityFigures all;
+  std::vector<double> pooled;
+  double across_layers = 0;
+};
+
+Result<Measured> measure_all(const AllReads& layers, double k, const RunContext& context) {
+  std::vector<LayerLocality> found(layers.size());
+  Measured measured;
+  KVPLACE_TRY(run_parallel(layers.size() + 1, context.threads, [&](std::size_t task) -> Status {
+    if (task == 0) {
+      measured.pooled = measure_pooled(layers, k);
+      measured.across_layers = measure_across_layers(layers);
+    } else {
+      found[task - 1] = measure(layers[task - 1], k);
+    }
+    return {};
+  }));
+  for (const LayerLocality& layer : found) {
+    measured.by_layer.push_back(to_figures(layer));
+  }
+  measured.all = over_layers(found);
+  return measured;
+}
+
+Result<TwinReport> report_on(const AllReads& originals, const std::vector<ProcessModel>& models, std::uint64_t seed,
+                             const RunContext& context) {
+  TwinReport report;
+  report.steps = originals.front().num_steps();
+  report.k = mean_reads(originals);
+  report.lru_multiples.assign(std::begin(kLruMultiples), std::end(kLruMultiples));
+  KVPLACE_ASSIGN(original, measure_all(originals, report.k, context));
+  AllReads twins(originals.size());
+  KVPLACE_TRY(run_parallel(originals.size(), context.threads, [&](std::size_t layer) -> Status {
+    twins[layer] = simulate(models[layer], originals[layer], seed, static_cast<std::uint32_t>(layer));
+    return {};
+  }));
+  KVPLACE_ASSIGN(twin, measure_all(twins, report.k, context));
+  report.original_by_layer = std::move(original.by_layer);
+  report.original = std::move(original.all);
+  report.original_pooled = std::move(original.pooled);
+  report.original_across_layers = original.across_layers;
+  report.twin_across_layers = twin.across_layers;
+  report.twin_by_layer = std::move(twin.by_layer);
+  report.twin = std::move(twin.all);
+  report.twin_pooled = std::move(twin.pooled);
+  return report;
+}
+
+/// First reads come from a larger pool in a longer prompt; with a fixed count their share stays.
+void scale_to_prompt(ProcessModel& model, std::uint32_t pages_before, std::uint32_t pages_now) {
+  if (model.budget.count > 0 && pages_before > 0 && pages_now > 0) {
+    for (double& weight : model.weights.cold) {
+      weight *= static_cast<double>(pages_before) / pages_now;
+    }
+  }
+}
+
+}  // namespace
+
+Twin::Twin(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Twin::Twin(Twin&&) noexcept = default;
+Twin& Twin::operator=(Twin&&) noexcept = default;
+Twin::~Twin() = default;
+
+const TwinReport& Twin::report() const { return state_->report; }
+
+Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std::uint64_t most_reads) {
+  KVPLACE_ASSIGN(original, load(trace, most_reads, context));
+  auto state = std::make_unique<State>();
+  TracePlan& plan = state->plan;
+  plan.meta = trace.meta();
+  plan.steps = trace.totals().steps;
+  plan.ranking_depth = original.ranking_depth;
+  plan.layers.resize(plan.meta.layers);
+  plan.has_pages = mean_reads(original.pages) > 0;
+  state->original = std::filesystem::path(trace.path()).filename().string();
+  if (plan.has_pages) {
+    KVPLACE_ASSIGN(models, fit_layers(original.pages, context));
+    KVPLACE_ASSIGN(report, report_on(original.pages, models, 0, context));
+    state->report = std::move(report);
+    for (std::size_t layer = 0; layer < models.size(); ++layer) {
+      plan.layers[layer].pages = std::move(models[layer]);
+    }
+  }
+  if (plan.meta.layout.experts > 0) {
+    KVPLACE_ASSIGN(models, fit_layers(original.experts, context));
+    if (!plan.has_pages) {
+      KVPLACE_ASSIGN(report, report_on(original.experts, models, 0, context));
+      state->report = std::move(report);
+    }
+    for (std::size_t layer = 0; layer < models.size(); ++layer) {
+      plan.layers[layer].experts = std::move(models[layer]);
+    }
+  }
+  if (!plan.has_pages && plan.meta.layout.experts == 0) {
+    return bad_input(trace.path() + ": reads nothing; a twin needs reads to be fitted to");
+  }
+  return Twin(std::move(state));
+}
+
+Result<TraceTotals> Twin::write(const TwinShape& shape, const std::string& out, const TraceWriterOptions& options,
+                                const RunContext& context) const {
+  TracePlan plan = state_->plan;
+  const BlockLayout before = plan.meta.layout;
+  const std::size_t layers_before = plan.layers.size();
+  plan.seed = shape.seed;
+  plan.steps = shape.steps.value_or(plan.steps);
+  plan.meta.layers = shape.layers.value_or(plan.meta.layers);
+  plan.meta.layout.prompt_tokens = shape.prompt_tokens.value_or(before.prompt_tokens);
+  plan.ranking_depth = shape.ranking_depth.value_or(plan.ranking_depth);
+  plan.meta.has_ranking = plan.ranking_depth > 0;
+  plan.meta.has_read_bytes = false;
+  plan.meta.selection = "synthetic: twin of " + plan.meta.selection;
+  plan.meta.source = "kvplace generate --like " + state_->original + ", seed " + std::to_string(shape.seed);
+  if (plan.steps == 0 || plan.meta.layers == 0) {
+    return bad_input(out + ": a twin needs at least one decode step and one layer");
+  }
+  std::vector<LayerPlan> layers(plan.meta.layers);
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    layers[layer] = plan.layers[layer * layers_before / layers.size()];
+    scale_to_prompt(layers[layer].pages, before.prompt_pages(), plan.meta.layout.prompt_pages());
+  }
+  plan.layers = std::move(layers);
+  return write_plan(plan, out, options, context);
+}
+
+}  // namespace kvplace
