@@ -3,9 +3,9 @@
 
     python3 tools/verify_certificate.py TRACE.kvt CERTIFICATE.cert
 
-Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as an
-exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable input.
-Needs numpy, and the module zstandard or the command zstd. The trace's digest is taken from its footer.
+Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as
+an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
+input. Needs numpy, and the module zstandard or the command zstd. The trace's digest is taken from its footer.
 """
 
 import json
