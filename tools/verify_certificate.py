@@ -3,9 +3,9 @@
 
     python3 tools/verify_certificate.py TRACE.kvt CERTIFICATE.cert
 
-Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as an
-exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable input.
-Needs numpy, and the module zstandard or the command zstd. The trace's digest is believed, its checksums are not.
+Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as
+an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
+input. Needs numpy, and the module zstandard or the command zstd. The trace's digest is taken from its footer.
 """
 
 import json
@@ -96,13 +96,12 @@ class Trace:
         with open(path, "rb") as file:
             self.data = file.read()
         self.meta, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", "trace")
-        if self.data[-8:] != b"KVT-END\n":
-            raise ValueError("is truncated")
-        at, = struct.unpack_from("<Q", self.data, len(self.data) - 16)
+        at, end_magic = struct.unpack_from("<Q8s", self.data, len(self.data) - 16)
         magic, chunks = struct.unpack_from("<IQ", self.data, at)
         end = at + 12 + 24 * chunks
-        if magic != 0x544f4f46 or xxh64(self.data[at:end + 32]) != struct.unpack_from("<Q", self.data, end + 32)[0]:
-            raise ValueError("its footer is damaged")
+        checksum, = struct.unpack_from("<Q", self.data, end + 32)
+        if (magic, end_magic, checksum) != (0x544f4f46, b"KVT-END\n", xxh64(self.data[at:end + 32])):
+            raise ValueError("is truncated, or its footer is damaged")
         self.chunks = [struct.unpack_from("<QIIQ", self.data, at + 12 + 24 * i)[0] for i in range(chunks)]
         self.num_steps, self.blocks, _ = struct.unpack_from("<IIQ", self.data, end)
         self.digest = self.data[end + 16:end + 32].hex()
@@ -162,7 +161,7 @@ def read_certificate(path, trace):
         data = file.read()
     try:
         n, at = read_head(data, b"\x89KVC\r\n\x1a\n", "certificate")
-        require(isinstance(n, dict) and set(n) == {"trace_digest", "made_by", *NUMBERS, *CHOICES}, "its head has not the keys of version 1")
+        require(isinstance(n, dict) and set(n) == {"trace_digest", "made_by", *NUMBERS, *CHOICES}, "keys are not known")
         for key in NUMBERS:
             several = key in ("weight_bytes", "bandwidth_bytes_per_second")
             values = n[key] if several else [n[key]]
@@ -250,8 +249,7 @@ def value_of_steps(n, prices, rows, trace):
         require(max(loads) < 1 << 63, "a step moves 2^63 bytes or more")
         ticks += sum(price * load for price, load in zip(a, loads)) // (unit * batch)
 
-        f, v = far[layer], near[layer]
-        ids, r = reads[~by_rule], moved[~by_rule]
+        f, v, ids, r = far[layer], near[layer], reads[~by_rule], moved[~by_rule]
         v[ids] += r * (min(a_near, a_read) if n["mirrored_reads"] == "split" else a_near)
         f[ids] += r * a_read
         newborn = [b for b in appended if not exists[layer, b]]
