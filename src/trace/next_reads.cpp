@@ -75,7 +75,7 @@ NextReads::~NextReads() = default;
 
 const std::vector<std::uint32_t>& NextReads::first_reads() const { return state_->first_reads; }
 
-Result<NextReads> NextReads::build(const TraceReader& trace, const RunContext& context) {
+Result<NextReads> NextReads::build(const TraceReader& trace, const RunContext& context, CountedReads counted) {
   KVPLACE_ASSIGN(spool, ChunkSpool::create(trace.num_chunks()));
   auto state = std::make_unique<State>(std::move(spool));
   const std::uint32_t layers = trace.meta().layers;
@@ -86,6 +86,7 @@ Result<NextReads> NextReads::build(const TraceReader& trace, const RunContext& c
   }
   std::uint64_t done = 0;
   DistanceEncoder encoder;
+  std::vector<std::uint32_t> of_appended;
   for (std::size_t i = trace.num_chunks(); i-- > 0;) {
     if (context.stop_requested()) {
       return interrupted("stopped before the next reads were known");
@@ -102,8 +103,15 @@ Result<NextReads> NextReads::build(const TraceReader& trace, const RunContext& c
         for (const BlockId id : view.appended) {
           encoder.add(step, next[id.value()]);
         }
+        of_appended.clear();
+        for (const BlockId id : view.appended) {
+          of_appended.push_back(next[id.value()]);
+        }
         for (const BlockId id : view.reads) {
           next[id.value()] = step;
+        }
+        for (std::size_t j = 0; counted == CountedReads::kNotNearByRule && j < view.appended.size(); ++j) {
+          next[view.appended[j].value()] = of_appended[j];
         }
       }
     }

@@ -10,11 +10,15 @@
 
 namespace kvplace {
 
+/// Which reads count: all, or all but those of a block appended to in the same step, which are near by rule.
+enum class CountedReads : std::uint8_t { kAll, kNotNearByRule };
+
 /// Next reads of a whole trace, found in one pass from its end and kept compressed in a temporary file (about a byte
 /// per read before compression), so that memory stays at O(blocks + one chunk).
 class NextReads {
  public:
-  [[nodiscard]] static Result<NextReads> build(const TraceReader& trace, const RunContext& context);
+  [[nodiscard]] static Result<NextReads> build(const TraceReader& trace, const RunContext& context,
+                                               CountedReads counted = CountedReads::kAll);
   NextReads(NextReads&&) noexcept;
   NextReads& operator=(NextReads&&) noexcept;
   ~NextReads();
