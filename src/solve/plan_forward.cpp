@@ -155,7 +155,8 @@ class Forward {
     --draft_.occupancy[step + 1];
     ++(block.near ? draft_.prefetched : draft_.missed);
     counts.misses += block.near ? 0 : 1;
-    if (draft_.gaps.size() < options_.most_gaps) {
+    // Gaps beyond the limit stay as they are; those prefetched must be known when the schedule is written.
+    if (block.near || draft_.gaps.size() < options_.most_gaps) {
       const auto index = static_cast<std::uint32_t>(draft_.gaps.size());
       Gap gap{b, block.from, step, arrive};
       gap.begins_with_miss = block.began_with_miss;
@@ -236,7 +237,7 @@ class Forward {
       }
       set_near(c.block, c.next);
     }
-    if (options_.prefetch && capacity_ > 0 && cost_.ends_cell(step)) {
+    if (options_.prefetch && capacity_ > 0 && draft_.gaps.size() < options_.most_gaps && cost_.ends_cell(step)) {
       prefetch(cell, step);
     }
   }

@@ -99,7 +99,12 @@ class Improver {
     add_gap(gap, arrive, 1, changes);
     return delta(changes);
   }
+  /// How many gaps of the plan are like this one.
+  std::uint64_t& number_like(const Gap& gap) {
+    return gap.held() ? draft_.held : (gap.missed() ? draft_.missed : draft_.prefetched);
+  }
   void move(Gap& gap, std::uint32_t arrive) {
+    --number_like(gap);
     Changes changes;
     add_gap(gap, gap.arrive, -1, changes);
     add_gap(gap, arrive, 1, changes);
@@ -116,6 +121,7 @@ class Improver {
       rows_.add(gap.arrive, arrive - 1, -1);
     }
     gap.arrive = arrive;
+    ++number_like(gap);
   }
   void note_room(std::uint32_t cell) {
     const double more = cost_.time(cell, counts_[cell] + CellCounts{0, 1, 0}) - times_[cell];
