@@ -46,7 +46,7 @@ std::vector<PolicySpec> default_policies(const Instance& instance) {
   const bool free_start = instance.options().start == Start::kFree;
   for (const PolicyInfo& info : registry.policies()) {
     const bool fits_start = !free_start || info.information == Information::kOracle;
-    if (info.search == nullptr && fits_start) {
+    if (info.runs_in_common_pass() && fits_start) {
       policies.push_back(*registry.parse(info.name));
     }
   }

@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kvplace/trace/next_reads.h"
+#include "simulate/planned.h"
 #include "simulate/policy_run.h"
 
 namespace kvplace {
@@ -159,7 +160,7 @@ Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<con
       KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
       infos.back() = info;
     }
-    if (infos.back() == nullptr || infos.back()->search == nullptr) {
+    if (infos.back() == nullptr || infos.back()->runs_in_common_pass()) {
       one_pass.push_back(job);
     }
   }
@@ -169,7 +170,10 @@ Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<con
   std::vector<ReplayResult> of_pass = replayer.results();
   auto next_of_pass = of_pass.begin();
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (infos[i] != nullptr && infos[i]->search != nullptr) {
+    if (infos[i] != nullptr && infos[i]->planned) {
+      KVPLACE_ASSIGN(planned, replay_plan(trace, jobs[i], context));
+      results.push_back(std::move(planned));
+    } else if (infos[i] != nullptr && infos[i]->search != nullptr) {
       KVPLACE_ASSIGN(found, search(trace, jobs[i], *infos[i], context));
       results.push_back(std::move(found));
     } else {

@@ -1,6 +1,7 @@
 #include "kvplace/simulate/schedules.h"
 
 #include "simulate/bounds_visitor.h"
+#include "simulate/stored_decisions.h"
 
 namespace kvplace {
 namespace {
@@ -15,18 +16,6 @@ class Recorder final : public DecisionObserver {
 
  private:
   ScheduleWriter& writer_;
-};
-
-class StoredDecisions final : public DecisionSource {
- public:
-  explicit StoredDecisions(ScheduleReader& reader) : reader_(reader) {}
-  Result<std::vector<BlockIndex>> initial_near() override { return reader_.initial_near(); }
-  Status next(StepIndex, LayerIndex, Decision& decision) override {
-    return reader_.next(decision.promote, decision.evict);
-  }
-
- private:
-  ScheduleReader& reader_;
 };
 
 /// A recovered trace has no digest by which a schedule could know it again.

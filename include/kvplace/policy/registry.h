@@ -36,10 +36,15 @@ struct PolicyInfo {
   std::string source;  ///< paper and section, or system
   Information information = Information::kCausal;
   std::vector<ParameterInfo> parameters;
-  /// Null for a policy that is found by search.
+  /// Null for a policy that is found by search or planned.
   AnyPolicy (*make)(const Parameters& parameters) = nullptr;
   /// Finds the best member of a family of policies on the whole instance. Null for all others.
   Result<PolicySpec> (*search)(const Parameters& parameters, std::uint64_t seed, const Evaluate& evaluate) = nullptr;
+  /// True: neither made nor searched for; the replay asks the planner (kvplace/solve/plan.h) for a whole schedule.
+  bool planned = false;
+
+  /// Runs in the one pass over the trace that serves all such policies.
+  [[nodiscard]] bool runs_in_common_pass() const { return make != nullptr; }
 };
 
 class PolicyRegistry {

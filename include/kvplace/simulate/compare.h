@@ -38,7 +38,8 @@ struct Comparison {
 /// The manifest of a result made from `trace`.
 [[nodiscard]] Manifest make_manifest(const TraceReader& trace);
 
-/// The policies shown when none is named: all but those found by search, which need passes of their own.
+/// The policies shown when none is named: all but those found by search or planned, which need passes of
+/// their own.
 [[nodiscard]] std::vector<PolicySpec> default_policies(const Instance& instance);
 
 }  // namespace kvplace

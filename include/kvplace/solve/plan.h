@@ -1,0 +1,42 @@
+/// The offline planner: a placement schedule of a whole trace, close to the fastest one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kvplace/base/result.h"
+#include "kvplace/base/run_context.h"
+#include "kvplace/instance/instance.h"
+#include "kvplace/trace/reader.h"
+
+namespace kvplace {
+
+struct PlanOptions {
+  /// Improvement stops then; the passes over the trace that any schedule needs are made in any case.
+  Seconds time_limit{60};
+};
+
+/// Counts are of gaps: the times from a block's birth, or a read, to its next read that is not near by rule.
+struct PlanSummary {
+  Seconds predicted;             ///< total time; the replay of the schedule gives the same but for rounding
+  std::uint64_t held = 0;        ///< gaps over which the block stays near
+  std::uint64_t missed = 0;      ///< gaps that end in a far read
+  std::uint64_t prefetched = 0;  ///< gaps in which the block comes back before its read
+  std::uint32_t passes = 0;      ///< improvement passes of the plan that was chosen
+  bool complete = false;         ///< nothing improves it any more; false: time limit or interrupt
+};
+
+/// True if plan_schedule() models the instance: inclusive mode, blocks of one size, whole reads.
+[[nodiscard]] bool can_plan(const Instance& instance);
+
+/// Writes the schedule of `instance`, which is one of `trace`, to `path` (.kvs). Reads the trace about six times, each
+/// time once through; memory O(blocks + steps * layers) + 32 bytes per gap that is not held, of at most 2^25 such gaps.
+/// Deterministic for any number of threads unless the time limit or an interrupt ends it. An interrupt before a first
+/// plan exists is an error; after that the best plan so far is written.
+///
+/// REQUIRES: can_plan(instance).
+[[nodiscard]] Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& instance,
+                                                const PlanOptions& options, const std::string& path,
+                                                const RunContext& context);
+
+}  // namespace kvplace

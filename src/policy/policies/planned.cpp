@@ -1,0 +1,16 @@
+#include "kvplace/policy/registry.h"
+
+namespace kvplace {
+
+void register_policy_planned(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "planned";
+  info.doc = "the offline planner's schedule: holds and prefetches where that truly takes less time";
+  info.source = "formulation, section 7";
+  info.information = Information::kOracle;
+  info.parameters = {{"seconds", "when improving the plan ends", "seconds", 60, 0, 1e6, false}};
+  info.planned = true;
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace
