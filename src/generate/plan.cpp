@@ -24,8 +24,13 @@ Weights power_weights(const GeneratorConfig& config) {
       weights.enter.push_back(i == 0 ? 0 : std::pow(age, -config.reuse.recency) * (heavy ? config.heavy.pull : 1));
     }
   }
-  // Never read is like not read for the longest time.
-  weights.cold.assign(kNumAges, std::pow(static_cast<double>(kLeastAge.back()), -config.reuse.recency));
+  // Never read is like not read for the longest time; but a pool of many budgets gives no more than one of a few, so
+  // that a longer prompt does not bring more first reads.
+  constexpr double kFewBudgets = 16;
+  const double pages = std::max(1.0, std::ceil(static_cast<double>(config.prompt_tokens) / config.block_tokens));
+  const double budgets = config.budget.blocks > 0 ? pages / config.budget.blocks : 1;
+  weights.cold.assign(kNumAges, std::pow(static_cast<double>(kLeastAge.back()), -config.reuse.recency) *
+                                    std::min(1.0, kFewBudgets / budgets));
   return weights;
 }
 

@@ -18,7 +18,7 @@ if BIN is not None:
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE_BLOCK = re.compile(r"^```cpp\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE_OF = {"policies": "docs/policies.md", "hardware": "docs/configuration.md", "models": "docs/configuration.md",
-           "formats": "docs/verbs/import.md"}
+           "formats": "docs/verbs/import.md", "generators": "docs/generators.md"}
 
 
 def pages():
@@ -118,6 +118,18 @@ class Names(unittest.TestCase):
             flags = set(re.findall(r"(--[a-z][a-z-]*)", kvplace(verb, "--help"))) - {"--help"}
             with self.subTest(verb=verb):
                 self.assertEqual([flag for flag in sorted(flags) if not has_code(text, flag)], [])
+
+    def test_generator_keys(self):
+        text = text_of("docs/verbs/generate.md")
+        table = ""
+        keys = []
+        for line in kvplace("generate", "dsa-32k", "--show-config").splitlines():
+            if match := re.match(r"\[(.*)\]", line):
+                table = match[1] + "."
+            elif match := re.match(r"([a-z_]+) = ", line):
+                keys.append(table + match[1])
+        self.assertIn("churn.overlap", keys)
+        self.assertEqual([key for key in keys if not has_code(text, key)], [])
 
     def test_configuration_keys(self):
         text = text_of("docs/configuration.md")
