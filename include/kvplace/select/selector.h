@@ -13,18 +13,20 @@
 ///
 /// In Python (kvplace.select; arrays are float32, float16 or bfloat16 of any strides, taken in without copies):
 ///
-///     methods() -> list of MethodInfo: name, doc, source, needs, parameters
+///     methods() -> list of dicts: name, doc, source, needs, parameters
 ///     s = Selector("mass:k=512", query_heads=9, kv_heads=3, head_dim=64, scale=None, threads=0)
-///     s.method (text with all parameters), s.block_tokens, s.tokens, s.observed_queries, s.needs
-///     s.append(k)                        k: [kv_heads, new tokens, head_dim]
-///     s.observe(q, first_position=...)   q: [query_heads, prompt tokens, head_dim]; needed if s.observed_queries > 0
-///     r = s.select(q, k=None, *, scores=None, head_weights=None, first_position=None, steps=None, ranking_depth=0)
-///         q: [query_heads, steps, head_dim] or None; k: appended first; scores: [steps, columns];
-///         head_weights: [steps, query_heads]; first_position: that of step 0, default s.tokens - steps
-///     sets, rankings = r                 each a Lists: offsets (uint64), ids (uint32), len(), [i] -> array without
-///     copy;
-///                                        rankings is None without ranking_depth
-///     r.sets, r.rankings, r.heads, r.head_sets, r.head_rankings
+///     s.method (text with all parameters), s.needs, s.block_tokens, s.tokens, s.observed_queries
+///     s.append(keys)                           keys: [kv_heads, new tokens, head_dim]
+///     s.observe(queries, first_position)       of the prompt's end, [query_heads, tokens, head_dim]; needed if
+///                                              s.observed_queries > 0, else ignored
+///     r = s.select(queries=None, keys=None, *, scores=None, head_weights=None, first_position=None, steps=None,
+///                  ranking_depth=0)            queries: [query_heads, steps, head_dim]; keys are appended first;
+///                  scores:
+///                                              [steps, columns]; head_weights: [steps, query_heads]; first_position:
+///                                              of step 0, default s.tokens - steps
+///     sets, rankings = r                       each: .offsets (uint64), .ids (uint32), len(), [i] -> view of a list;
+///                                              rankings is None without ranking_depth
+///     r.steps, r.sets, r.rankings, r.heads, r.head_sets, r.head_rankings
 #pragma once
 
 #include <cstdint>
