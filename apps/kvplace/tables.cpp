@@ -172,6 +172,9 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   line("model", meta.model.empty() ? "-" : meta.model);
   line("selection", meta.selection.empty() ? "-" : meta.selection);
   line("source", meta.source.empty() ? "-" : meta.source);
+  for (const auto& [name, value] : meta.measurements) {
+    line(name, format_number(value));
+  }
   line("digest", totals.digest.empty() ? "-" : totals.digest);
   line("decode steps", with_commas(totals.steps));
   line("layers", std::to_string(meta.layers));

@@ -29,6 +29,18 @@ std::vector<PolicySpec> policies_of(const std::vector<std::string>& texts) {
   return policies;
 }
 
+/// Refuses an instance that was made for another trace: its arrays would have the wrong sizes.
+void check_same(const TraceReader& trace, const Instance& instance) {
+  const BlockLayout& a = trace.meta().layout;
+  const BlockLayout& b = instance.layout();
+  if (trace.meta().layers != instance.layers() || trace.totals().steps != instance.steps() ||
+      trace.totals().blocks_per_layer != instance.blocks_per_layer() || a.experts != b.experts ||
+      a.requests != b.requests || a.block_tokens != b.block_tokens || a.prompt_tokens != b.prompt_tokens) {
+    throw ErrorException({ErrorKind::kBadInput, trace.path() + ": the instance was made for another trace; make one "
+                                                               "with Instance(trace, ...)"});
+  }
+}
+
 }  // namespace
 
 void bind_compare(nb::module_& module) {
@@ -52,9 +64,23 @@ void bind_compare(nb::module_& module) {
           [](const ScheduleReplay& r, const Instance& instance, int width) { return cli::table(r, instance, width); },
           "instance"_a, "width"_a);
   module.def(
+      "policies",
+      [](const Instance& instance) {
+        std::vector<std::string> texts;
+        for (const PolicySpec& policy : default_policies(instance)) {
+          texts.push_back(policy.text());
+        }
+        return texts;
+      },
+      "instance"_a, "The policies compared if none is named, with all parameters.");
+  module.def(
+      "policy", [](const std::string& text) { return unwrap(PolicyRegistry::instance().parse(text)).text(); }, "text"_a,
+      "A policy's text with all its parameters.");
+  module.def(
       "compare",
       [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, unsigned threads,
          const nb::object& progress, const Interrupt* interrupt) {
+        check_same(trace, instance);
         const std::vector<PolicySpec> specs = policies.empty() ? default_policies(instance) : policies_of(policies);
         return run({threads, progress, interrupt},
                    [&](const RunContext& context) { return kvplace::compare(trace, instance, specs, context); });
@@ -64,16 +90,18 @@ void bind_compare(nb::module_& module) {
       "record_schedule",
       [](const TraceReader& trace, const Instance& instance, const std::string& policy,
          const std::filesystem::path& path, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+        check_same(trace, instance);
         const PolicySpec spec = unwrap(PolicyRegistry::instance().parse(policy));
-        run({threads, progress, interrupt}, [&](const RunContext& context) {
+        static_cast<void>(run({threads, progress, interrupt}, [&](const RunContext& context) {
           return kvplace::record_schedule(trace, instance, spec, path.string(), context);
-        });
+        }));
       },
       "trace"_a, "instance"_a, "policy"_a, "path"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
   module.def(
       "replay",
       [](const TraceReader& trace, const std::filesystem::path& schedule, const Instance& instance, unsigned threads,
          const nb::object& progress, const Interrupt* interrupt) {
+        check_same(trace, instance);
         return run({threads, progress, interrupt}, [&](const RunContext& context) {
           return replay_schedule(trace, schedule.string(), instance, context);
         });

@@ -10,6 +10,7 @@
 
 #include "bindings/errors.h"
 #include "kvplace/instance/resolve.h"
+#include "kvplace/simulate/report.h"
 #include "kvplace/trace/reader.h"
 #include "tables.h"
 
@@ -72,6 +73,18 @@ void bind_instance(nb::module_& module) {
         return list;
       },
       "document"_a, "name"_a, "The entries (key, text, place) of a TOML document.");
+  module.def(
+      "resolved_toml",
+      [](const std::vector<Entry>& entries) {
+        const InstanceSpec spec = unwrap(resolve_spec(entries_of(entries), {}));
+        unwrap(validate(spec.hardware, "hardware"));
+        if (spec.model) {
+          unwrap(validate(*spec.model, "model"));
+        }
+        return to_toml(spec);
+      },
+      "entries"_a, "The specification these entries give without a trace, as TOML.");
+  module.def("toml_string", [](const std::string& text) { return toml_string(text); }, "text"_a);
   module.def(
       "describe", [](const TraceReader& trace, const Instance& instance) { return cli::describe(trace, instance); },
       "trace"_a, "instance"_a, "What is compared, in a few lines.");

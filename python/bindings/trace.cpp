@@ -1,6 +1,7 @@
 // Reading traces: metadata, records as views, statistics.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
@@ -112,6 +113,16 @@ void bind_reader(nb::module_& module) {
       .def_prop_ro(
           "source", [](const TraceReader& t) { return t.meta().source; }, "Where it came from, in words.")
       .def_prop_ro(
+          "measurements", [](const TraceReader& t) { return t.meta().measurements; },
+          "What was measured where the trace was made, by name.")
+      .def(
+          "verify_digest",
+          [](const TraceReader& t) {
+            const nb::gil_scoped_release released;
+            unwrap(t.verify_digest());
+          },
+          "Compares all contents with the digest; raises BadInput if they differ.")
+      .def_prop_ro(
           "digest", [](const TraceReader& t) { return t.totals().digest; },
           "Digest of the contents, 32 hex digits; '' if recovered.")
       .def_prop_ro(
@@ -144,7 +155,6 @@ void bind_reader(nb::module_& module) {
 void bind_trace(nb::module_& module) {
   bind_records(module);
   bind_reader(module);
-  nb::class_<TraceStatistics>(module, "TraceStatistics");
   module.def(
       "info",
       [](const TraceReader& trace, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {

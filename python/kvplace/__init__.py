@@ -1,8 +1,29 @@
-"""kvplace: what each placement of an LLM's KV cache across near and far memory costs, and what is possible."""
+"""kvplace: what each placement of an LLM's KV cache across near and far memory costs, and what is possible.
 
-from . import select
+>>> import kvplace
+>>> trace = kvplace.bundled_trace()
+>>> instance = kvplace.Instance(trace, hardware="h100-sxm-pcie5", near_blocks_per_layer=96, weight_bytes_per_step=0)
+>>> kvplace.compare(trace, instance, ["lru", "belady-global"])
+
+Everything the command ``kvplace`` does is here too, with the same words. See docs/python.md.
+"""
+
+from . import _core, select
+from ._compare import Bounds, Comparison, Replay, Result, compare, record_schedule, replay
 from ._core import Interrupt, Record
+from ._demo import bundled_trace, demo
 from ._errors import BadInput, Error, Failed, Interrupted, Rejected
-from ._trace import Trace
+from ._instance import Instance, show_config
+from ._presets import Hardware, Model, Preset, list_formats, list_hardware, list_models, list_policies
+from ._run import Progress
+from ._trace import Trace, TraceInfo
+from ._trace_writer import TraceWriter, import_trace
 
-__all__ = ["BadInput", "Error", "Failed", "Interrupt", "Interrupted", "Record", "Rejected", "Trace", "select"]
+__version__: str = _core.version()
+
+__all__ = [
+    "BadInput", "Bounds", "Comparison", "Error", "Failed", "Hardware", "Instance", "Interrupt", "Interrupted", "Model",
+    "Preset", "Progress", "Record", "Rejected", "Replay", "Result", "Trace", "TraceInfo", "TraceWriter",
+    "bundled_trace", "compare", "demo", "import_trace", "list_formats", "list_hardware", "list_models", "list_policies",
+    "record_schedule", "replay", "select", "show_config",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +17,6 @@ from ._run import ProgressLike, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: A stretch of decode steps or layers: None for all, a range or (first, end), end excluded.
-Stretch = "range | tuple[int, int] | None"
-
 
 def stretch(what: str, wanted: range | tuple[int, int] | None, size: int) -> tuple[int, int]:
     """First and end of a stretch, checked."""
@@ -74,3 +70,154 @@ class Trace(_core.Trace):
         if chunk is None or not chunk.first_step <= step < chunk.end_step:
             chunk = self._chunk = self.chunk(self.chunk_of(step))
         return chunk
+
+    # Arrays.
+
+    def csr(
+        self,
+        what: str = "reads",
+        *,
+        steps: range | tuple[int, int] | None = None,
+        layers: range | tuple[int, int] | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """The lists of all records one after the other.
+
+        :param what: ``"reads"``, ``"appended"``, ``"ranking"`` or ``"read_bytes"``.
+        :param steps: decode steps, as ``range(100, 200)`` or ``(100, 200)``; default: all.
+        :param layers: the same of layers.
+        :return: ``begin`` [records + 1] and ``values``: the list of record i = step * layers + layer (both counted
+            within the part) is ``values[begin[i]:begin[i + 1]]``.
+        """
+        return _core.csr(self, _list_name(what), *self._part(steps, layers))
+
+    def to_numpy(
+        self,
+        what: str = "reads",
+        *,
+        steps: range | tuple[int, int] | None = None,
+        layers: range | tuple[int, int] | None = None,
+    ) -> NDArray[np.int32]:
+        """The lists of all records as one dense array [steps, layers, k], padded with -1; k is the longest list.
+
+        Arguments as those of ``csr``. This is the ``topk-npy`` format.
+        """
+        return _core.dense(self, _list_name(what), *self._part(steps, layers))
+
+    def to_pandas(
+        self,
+        *,
+        steps: range | tuple[int, int] | None = None,
+        layers: range | tuple[int, int] | None = None,
+    ) -> pd.DataFrame:
+        """One row per read: ``step``, ``layer``, ``block``; ``rank`` (0 the best, -1 not ranked) if the trace has
+        rankings, ``bytes`` (0 the whole block) if it has bytes per read. Needs pandas. Arguments as those of ``csr``.
+        """
+        import pandas as pd
+
+        part = first_step, end_step, first_layer, end_layer = self._part(steps, layers)
+        begin, blocks = _core.csr(self, "reads", *part)
+        counts = np.diff(begin)
+        layers_in_step = end_layer - first_layer
+        columns: dict[str, Any] = {
+            "step": np.repeat(np.repeat(np.arange(first_step, end_step, dtype=np.int32), layers_in_step), counts),
+            "layer": np.repeat(np.tile(np.arange(first_layer, end_layer, dtype=np.int32), end_step - first_step), counts),
+            "block": blocks.astype(np.int32),
+        }
+        if self.has_ranking:
+            columns["rank"] = _core.ranks_of_reads(self, *part)
+        if self.has_read_bytes:
+            columns["bytes"] = _core.csr(self, "read_bytes", *part)[1]
+        return pd.DataFrame(columns)
+
+    # Files and statistics.
+
+    def slice(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        steps: range | tuple[int, int] | None = None,
+        layers: range | tuple[int, int] | None = None,
+        progress: ProgressLike = None,
+        interrupt: Interrupt | None = None,
+    ) -> Trace:
+        """Writes some decode steps and layers as a trace of their own and opens it; both are counted from 0 there.
+
+        Blocks keep their ids; the tokens appended before the first step become part of the prompt.
+        """
+        check_output(self.path, out)
+        with shown(progress) as sink:
+            _core.slice_trace(self, out, *self._part(steps, layers), sink, interrupt)
+        return Trace(out)
+
+    def export(
+        self,
+        out: str | os.PathLike[str],
+        format: str,
+        *,
+        ranking: bool = False,
+        progress: ProgressLike = None,
+        interrupt: Interrupt | None = None,
+    ) -> None:
+        """Writes the trace in a foreign format, ``kvplace export``.
+
+        :param out: file to write; a name that ends in .zst or .gz compresses.
+        :param format: name of a format (``list_formats()``).
+        :param ranking: ``topk-npy``: the rankings instead of the reads.
+        """
+        check_output(self.path, out)
+        with shown(progress) as sink:
+            _core.export_trace(self, out, format, ranking, sink, interrupt)
+
+    def info(
+        self, *, threads: int = 0, progress: ProgressLike = None, interrupt: Interrupt | None = None
+    ) -> TraceInfo:
+        """What is in the trace, and its locality, ``kvplace info``. One pass over the trace."""
+        with shown(progress) as sink:
+            values, table = _core.info(self, threads, sink, interrupt)
+        return TraceInfo(json.loads(values), table)
+
+    def _part(
+        self, steps: range | tuple[int, int] | None, layers: range | tuple[int, int] | None
+    ) -> tuple[int, int, int, int]:
+        return *stretch("steps", steps, self.steps), *stretch("layers", layers, self.layers)
+
+    def __repr__(self) -> str:
+        return (f"<Trace {self.path.name}: {self.steps:,} decode steps, {self.layers} layers, "
+                f"prompt {self.prompt_tokens:,}, blocks of {self.block_tokens} tokens, {self.num_reads:,} reads>")
+
+
+class TraceInfo(Mapping[str, Any]):
+    """Statistics of a trace by name, with the keys of ``kvplace info --json`` (docs/json.md); repr is its table."""
+
+    def __init__(self, values: dict[str, Any], table: str) -> None:
+        self._values = values
+        self._table = table
+
+    def to_dict(self) -> dict[str, Any]:
+        """The command's JSON object."""
+        return self._values
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return self._table.rstrip("\n")
+
+
+def _list_name(what: str) -> str:
+    known = ("reads", "appended", "ranking", "read_bytes")
+    if what not in known:
+        raise BadInput(f"a record has no {what!r}; it has {', '.join(known)}")
+    return what
+
+
+def check_output(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Refuses to write an output over its own input."""
+    if os.path.exists(out) and os.path.exists(source) and os.path.samefile(source, out):
+        raise BadInput(f"{os.fspath(out)}: is the input as well; give the output another name")

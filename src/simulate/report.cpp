@@ -134,6 +134,8 @@ std::string to_json(const ReplayResult& result, const Bounds& bounds, const Mani
   return text_of(json);
 }
 
+std::string to_json(const Instance& instance) { return text_of(json_of(instance)); }
+
 std::string to_json(const TraceStatistics& statistics, const TraceReader& trace) {
   const TraceMeta& meta = trace.meta();
   const TraceTotals& totals = trace.totals();
@@ -173,6 +175,7 @@ std::string to_json(const TraceStatistics& statistics, const TraceReader& trace)
   json["model"] = meta.model;
   json["selection"] = meta.selection;
   json["source"] = meta.source;
+  json["measurements"] = meta.measurements;
   return text_of(json);
 }
 

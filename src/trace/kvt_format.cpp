@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "kvplace/base/parse.h"
@@ -101,6 +102,9 @@ std::string meta_to_json(const TraceMeta& meta) {
   json["model"] = meta.model;
   json["selection"] = meta.selection;
   json["source"] = meta.source;
+  if (!meta.measurements.empty()) {
+    json["measurements"] = meta.measurements;
+  }
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
@@ -126,6 +130,13 @@ Result<TraceMeta> meta_from_json(std::string_view text) {
   meta.model = text_of(json, "model");
   meta.selection = text_of(json, "selection");
   meta.source = text_of(json, "source");
+  if (const auto measurements = json.find("measurements"); measurements != json.end() && measurements->is_object()) {
+    for (const auto& [name, value] : measurements->items()) {
+      if (value.is_number()) {
+        meta.measurements[name] = value.get<double>();
+      }
+    }
+  }
   KVPLACE_TRY(check_meta(meta));
   return meta;
 }
@@ -154,6 +165,11 @@ Status check_meta(const TraceMeta& meta) {
   }
   if (meta.block_bytes && (meta.block_bytes->value() <= 0 || meta.block_bytes->value() > (std::int64_t{1} << 40))) {
     return bad_input("metadata: block_bytes must be 1 to 2^40");
+  }
+  for (const auto& [name, value] : meta.measurements) {
+    if (name.empty() || !std::isfinite(value)) {
+      return bad_input("metadata: measurement " + in_quotes(name) + " needs a name and a finite value");
+    }
   }
   return {};
 }

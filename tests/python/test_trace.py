@@ -1,26 +1,227 @@
-"""Traces in Python: what is written is read back, views are views, errors are the command's."""
+"""Traces in Python: what is written is read back, arrays say what records say, errors are the command's."""
 
+import gc
+import json
 import unittest
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 import kvplace
-from python_test import BUNDLED, CliTest
+from python_test import BUNDLED, CliTest, random_rows
 
 
 class Reading(unittest.TestCase):
-    def test_records_of_the_bundled_trace(self):
-        trace = kvplace.Trace(BUNDLED)
+    def setUp(self):
+        self.trace = kvplace.Trace(BUNDLED)
+
+    def test_records_and_totals(self):
+        trace = self.trace
         self.assertEqual((trace.layers, trace.steps, len(trace), trace.block_tokens), (30, 4096, 4096, 16))
         self.assertEqual([record.layer for record in trace[-1]], list(range(30)))
+        self.assertEqual(trace[-1][0].step, 4095)
         self.assertEqual(sum(len(record.reads) for step in trace for record in step), trace.num_reads)
+        with self.assertRaises(IndexError):
+            trace[4096]
+        trace.verify_digest()
+
+    def test_views_outlive_the_trace(self):
+        reads = self.trace[5][3].reads
+        copy = reads.copy()
+        with self.assertRaises(ValueError):
+            reads[0] = 1
+        self.trace[4000]
+        del self.trace
+        gc.collect()
+        np.testing.assert_array_equal(reads, copy)
+
+    def test_info_is_the_commands(self):
+        ran = json.loads(_info())
+        info = self.trace.info(threads=1)
+        self.assertEqual(info.to_dict(), ran)
+        self.assertEqual(info["overlap"], ran["overlap"])
+        self.assertIn("LRU misses", repr(info))
+
+
+def _info():
+    from cli import run
+
+    return run("info", BUNDLED, "--json").out
+
+
+class Arrays(CliTest):
+    """A random trace with rankings and bytes, written record by record."""
+
+    LAYERS, STEPS, PROMPT = 3, 40, 50
+
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(3)
+        rows = random_rows(7, self.LAYERS, self.STEPS, self.PROMPT, 4)
+        self.records = []
+        with kvplace.TraceWriter(self.path("t.kvt"), layers=self.LAYERS, prompt_tokens=self.PROMPT, block_tokens=4,
+                                 ranking=True, read_bytes=True, block_bytes=4000, model="llama-3.1-8b",
+                                 selection="random", source="a test", measurements={"perplexity": 12.5}) as writer:
+            for step, row in enumerate(rows):
+                for layer, reads in enumerate(row):
+                    exist = (self.PROMPT + step) // 4 + 1
+                    others = np.setdiff1d(np.arange(exist), reads)
+                    rank = np.concatenate([rng.permutation(reads), rng.permutation(others)[:3]]).astype(int)
+                    some = rng.integers(0, 4000, len(reads))
+                    self.assertEqual((writer.step, writer.layer), (step, layer))
+                    writer.add(reads, ranking=rank[1:], read_bytes=some)
+                    self.records.append((reads, rank[1:], some))
+        self.trace = kvplace.Trace(self.path("t.kvt"))
+
+    def test_records_are_as_written(self):
+        trace = self.trace
+        self.assertEqual((trace.model, trace.selection, trace.source, trace.block_bytes, trace.measurements),
+                         ("llama-3.1-8b", "random", "a test", 4000, {"perplexity": 12.5}))
+        got = [record for step in trace for record in step]
+        self.assertEqual(len(got), len(self.records))
+        for i, (record, (reads, ranking, read_bytes)) in enumerate(zip(got, self.records)):
+            self.assertEqual((record.step, record.layer), divmod(i, self.LAYERS))
+            np.testing.assert_array_equal(record.reads, reads)
+            np.testing.assert_array_equal(record.ranking, ranking)
+            np.testing.assert_array_equal(record.read_bytes, read_bytes)
+            np.testing.assert_array_equal(record.appended, [(self.PROMPT + record.step) // 4])
+        self.assertEqual(self.json("info", "t.kvt")["measurements"], {"perplexity": 12.5})
+        self.assertRegex(self.ok("info", "t.kvt"), r"perplexity +12\.5")
+
+    def part(self, steps, layers):
+        return [self.records[step * self.LAYERS + layer] for step in steps for layer in layers]
+
+    def test_arrays_of_parts(self):
+        for steps, layers in ((range(40), range(3)), (range(7, 9), range(1, 3)), (range(39, 40), range(2, 3))):
+            part = self.part(steps, layers)
+            where = {"steps": steps, "layers": (layers.start, layers.stop)}
+            for what, column in (("reads", 0), ("ranking", 1), ("read_bytes", 2)):
+                begin, values = self.trace.csr(what, **where)
+                self.assertEqual((begin.dtype, values.dtype), (np.int64, np.uint32))
+                np.testing.assert_array_equal(np.diff(begin), [len(record[column]) for record in part])
+                np.testing.assert_array_equal(values, np.concatenate([record[column] for record in part]))
+            dense = self.trace.to_numpy("ranking", **where)
+            self.assertEqual(dense.shape, (len(steps), len(layers), max(len(record[1]) for record in part)))
+            for row, record in zip(dense.reshape(-1, dense.shape[2]), part):
+                np.testing.assert_array_equal(row[row >= 0], record[1])
+                self.assertTrue((row[len(record[1]):] == -1).all())
+
+    def test_pandas(self):
+        frame = self.trace.to_pandas(steps=(3, 20), layers=range(1, 3))
+        rows = []
+        for step in range(3, 20):
+            for layer in range(1, 3):
+                reads, ranking, read_bytes = self.records[step * self.LAYERS + layer]
+                order = {int(block): rank for rank, block in enumerate(ranking)}
+                rows += [(step, layer, block, order.get(block, -1), amount) for block, amount in zip(reads, read_bytes)]
+        expected = pd.DataFrame(rows, columns=["step", "layer", "block", "rank", "bytes"])
+        pd.testing.assert_frame_equal(frame, expected, check_dtype=False)
+        self.assertTrue((frame["rank"] == -1).any())
+
+    def test_dense_is_the_exported_array(self):
+        self.trace.export(self.path("a.npy"), "topk-npy", ranking=True)
+        self.ok("export", "t.kvt", "-o", "b.npy", "--format", "topk-npy", "--ranking")
+        np.testing.assert_array_equal(np.load(self.path("a.npy")), np.load(self.path("b.npy")))
+        np.testing.assert_array_equal(np.load(self.path("a.npy")), self.trace.to_numpy("ranking"))
+
+    def test_slice(self):
+        part = self.trace.slice(self.path("s.kvt"), steps=range(11, 30), layers=(1, 3))
+        self.assertEqual((part.steps, part.layers, part.prompt_tokens), (19, 2, self.PROMPT + 11))
+        self.assertEqual(part.measurements, self.trace.measurements)
+        for what in ("reads", "appended", "ranking", "read_bytes"):
+            np.testing.assert_array_equal(part.to_numpy(what), self.trace.to_numpy(what, steps=(11, 30), layers=(1, 3)))
+        self.ok("info", "s.kvt", "--check")
+
+    def test_bad_parts(self):
+        for bad in ((0, 41), (5, 5), (-1, 3), range(0, 10, 2)):
+            with self.subTest(bad=bad), self.assertRaises(kvplace.BadInput):
+                self.trace.to_numpy(steps=bad)
+        with self.assertRaisesRegex(kvplace.BadInput, "ranking"):
+            self.trace.csr("ranks")
+        with self.assertRaisesRegex(kvplace.BadInput, "is the input as well"):
+            self.trace.slice(self.path("t.kvt"), steps=(0, 3))
+
+
+class Writing(CliTest):
+    def writer(self, **more):
+        return kvplace.TraceWriter(self.path("w.kvt"), layers=2, prompt_tokens=8, block_tokens=4, **more)
+
+    def test_whole_steps(self):
+        array = np.array([[[2, 0, -1], [1, -1, -1]], [[2, 0, 1], [0, 2, -1]]], dtype=np.int32)
+        writer = self.writer(ranking=True)
+        with writer:
+            for step in array:
+                writer.add_step(step, ranking=step)
+        trace = kvplace.Trace(self.path("w.kvt"))
+        np.testing.assert_array_equal(trace.to_numpy("ranking"), array)
+        np.testing.assert_array_equal(trace[1][0].reads, [0, 1, 2])
+
+    def test_imported_equals_the_commands(self):
+        rows = random_rows(5, 2, 30, 20)
+        self.make_trace("cli.kvt", rows, 20)
+        from cli import fang_csv
+
+        self.write("t.csv", fang_csv(rows))
+        trace = kvplace.import_trace(self.path("t.csv"), self.path("py.kvt"), "fang-csv", prompt_tokens=20)
+        self.assertEqual(trace.digest, kvplace.Trace(self.path("cli.kvt")).digest)
+        with kvplace.TraceWriter(self.path("w.kvt"), layers=2, prompt_tokens=20) as writer:
+            for row in rows:
+                for reads in row:
+                    writer.add(reads)
+        self.assertEqual(trace.digest, kvplace.Trace(self.path("w.kvt")).digest)
+
+    def test_refusals_leave_no_file(self):
+        for reads in ([3], [1, 0], [0, 0], [-1], [2**32], [0.5], [[0]], ["a"]):
+            with self.subTest(reads=reads), self.assertRaises(kvplace.BadInput):
+                with self.writer() as writer:
+                    writer.add(reads)
+            self.assertEqual(self.names(), [])
+        with self.assertRaisesRegex(kvplace.BadInput, "ends after layer 0 of 2"):
+            with self.writer() as writer:
+                writer.add([0])
+        with self.assertRaisesRegex(kvplace.BadInput, "ranking=True"):
+            with self.writer() as writer:
+                writer.add([0], ranking=[0])
+        with self.assertRaisesRegex(kvplace.BadInput, "finite"):
+            self.writer(measurements={"perplexity": float("nan")})
+        with self.assertRaisesRegex(kvplace.BadInput, "layers"):
+            kvplace.TraceWriter(self.path("w.kvt"), layers=0, prompt_tokens=1)
+        gc.collect()
+        self.assertEqual(self.names(), [])
+
+    def test_a_finished_writer_takes_nothing(self):
+        writer = self.writer()
+        writer.add_step([[0], [1]])
+        self.assertEqual(writer.finish().steps, 1)
+        with self.assertRaisesRegex(kvplace.BadInput, "finished"):
+            writer.add([0])
 
 
 class Errors(CliTest):
-    def test_the_sentence_is_the_commands(self):
-        name = self.write("no.kvt", "not a trace")
-        ran = self.run_cli("info", name)
-        with self.assertRaises(kvplace.BadInput) as caught:
-            kvplace.Trace(self.path(name))
+    def same_sentence(self, call, *arguments):
+        """The command's sentence, but for the folder and for flags that are keywords here."""
+        ran = self.run_cli(*arguments)
+        with self.assertRaises(kvplace.Error) as caught:
+            call()
         self.assertEqual(f"kvplace: {caught.exception}\n".replace(self.folder + "/", ""), ran.err)
+        kinds = {1: kvplace.Failed, 2: kvplace.BadInput, 3: kvplace.Interrupted, 4: kvplace.Rejected}
+        self.assertIs(type(caught.exception), kinds[ran.code])
+
+    def test_files(self):
+        self.write("no.kvt", "not a trace")
+        self.write("cut.kvt", Path(BUNDLED).read_bytes()[:1_500_000])
+        for name in ("no.kvt", "cut.kvt", "missing.kvt"):
+            self.same_sentence(lambda name=name: kvplace.Trace(self.path(name)), "info", name)
+        recovered = kvplace.Trace(self.path("cut.kvt"), recover=True)
+        self.assertTrue(recovered.recovered)
+        self.assertGreater(len(recovered), 0)
+        self.assertEqual(recovered.digest, "")
+        self.same_sentence(lambda: kvplace.Trace(BUNDLED).export(self.path("x"), "nosuch"), "export", BUNDLED, "-o", "x",
+                           "--format", "nosuch")
+        self.write("t.csv", "n,l,read_kv\n0,0,\"[0, x]\"\n")
+        self.same_sentence(lambda: kvplace.import_trace(self.path("t.csv"), self.path("y.kvt"), "fang-csv"), "import",
+                           "t.csv", "-o", "y.kvt", "--format", "fang-csv")
 
 
 if __name__ == "__main__":

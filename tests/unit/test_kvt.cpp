@@ -103,6 +103,17 @@ TEST_F(Kvt, WholeChunksOfATruncatedTraceAreRead) {
   }
 }
 
+TEST_F(Kvt, MeasurementsAreKeptAndDoNotChangeTheDigest) {
+  TraceMeta meta = testing::meta_of(shape_);
+  meta.measurements = {{"perplexity", 19.25}, {"repetition_rate", 1e-300}, {"with \"quotes\"", -3}};
+  const Segment segment = testing::random_segment(shape_);
+  const TraceReader trace = TraceReader::open(testing::write_trace(folder_.path("m.kvt"), meta, segment)).value();
+  EXPECT_EQ(trace.meta().measurements, meta.measurements);
+  EXPECT_EQ(trace.totals().digest, TraceReader::open(path_).value().totals().digest);
+  meta.measurements["broken"] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_FALSE(TraceWriter::create(folder_.path("m.kvt"), meta));
+}
+
 TEST_F(Kvt, NothingAppearsUnlessTheTraceIsFinished) {
   const std::string path = folder_.path("unfinished.kvt");
   {

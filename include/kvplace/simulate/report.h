@@ -12,6 +12,8 @@ namespace kvplace {
 /// One replayed schedule.
 [[nodiscard]] std::string to_json(const ReplayResult& result, const Bounds& bounds, const Manifest& manifest,
                                   const Instance& instance);
+/// The "instance" of both.
+[[nodiscard]] std::string to_json(const Instance& instance);
 [[nodiscard]] std::string to_json(const TraceStatistics& statistics, const TraceReader& trace);
 
 }  // namespace kvplace

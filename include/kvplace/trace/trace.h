@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -50,6 +51,8 @@ struct TraceMeta {
   std::string model;                 ///< preset name, or empty
   std::string selection;             ///< method and parameters, for people
   std::string source;                ///< where it came from, for people
+  /// What was measured where the trace was made, as "perplexity"; finite. Names end in their unit if they have one.
+  std::map<std::string, double> measurements;
 };
 
 /// Known when the last step is written.

@@ -1,0 +1,178 @@
+// Writing traces: record by record, from arrays, from foreign files, from other traces.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <vector>
+
+#include "bindings/errors.h"
+#include "bindings/run.h"
+#include "kvplace/base/parse.h"
+#include "kvplace/trace/formats.h"
+#include "kvplace/trace/slice.h"
+#include "kvplace/trace/writer.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace kvplace::python {
+namespace {
+
+using Ids = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::span<const BlockId> blocks_of(const Ids& ids) {
+  return {reinterpret_cast<const BlockId*>(ids.data()), ids.size()};
+}
+
+/// A writer that is gone once the trace is finished or given up.
+class Writer {
+ public:
+  Writer(const std::string& path, const TraceMeta& meta, const TraceWriterOptions& options)
+      : writer_(unwrap(TraceWriter::create(path, meta, options))) {}
+
+  void add(std::uint32_t step, std::uint32_t layer, const Ids& reads, const Ids& appended, const Ids& ranking,
+           const Ids& read_bytes) {
+    StepView record;
+    record.step = StepIndex(step);
+    record.layer = LayerIndex(layer);
+    record.reads = blocks_of(reads);
+    record.appended = blocks_of(appended);
+    record.ranking = blocks_of(ranking);
+    record.read_bytes = {read_bytes.data(), read_bytes.size()};
+    unwrap(open().add(record));
+  }
+
+  void set_measurements(const std::map<std::string, double>& measurements) {
+    unwrap(open().set_measurements(measurements));
+  }
+  nb::tuple keep_partial() {
+    const PartialTrace kept = unwrap(open().keep_partial());
+    writer_.reset();
+    return nb::make_tuple(kept.path, kept.steps);
+  }
+  void finish() {
+    static_cast<void>(unwrap(open().finish()));
+    writer_.reset();
+  }
+  void discard() { writer_.reset(); }
+
+ private:
+  TraceWriter& open() {
+    if (!writer_) {
+      throw ErrorException({ErrorKind::kBadInput, "the trace is finished or was given up; nothing can be added to it"});
+    }
+    return *writer_;
+  }
+
+  std::optional<TraceWriter> writer_;
+};
+
+TraceMeta meta_of(std::uint32_t layers, std::uint32_t prompt_tokens, std::uint32_t block_tokens, std::uint32_t requests,
+                  std::uint32_t experts, bool ranking, bool read_bytes, std::optional<std::int64_t> block_bytes,
+                  const std::string& model, const std::string& selection, const std::string& source,
+                  const std::map<std::string, double>& measurements) {
+  TraceMeta meta;
+  meta.layers = layers;
+  meta.layout = {experts, requests, block_tokens, prompt_tokens};
+  meta.has_ranking = ranking;
+  meta.has_read_bytes = read_bytes;
+  if (block_bytes) {
+    meta.block_bytes = Bytes(*block_bytes);
+  }
+  meta.model = model;
+  meta.selection = selection;
+  meta.source = source;
+  meta.measurements = measurements;
+  return meta;
+}
+
+void bind_import_and_export(nb::module_& module) {
+  module.def(
+      "import_trace",
+      [](const std::vector<std::string>& sources, const std::filesystem::path& out, const std::string& format,
+         std::uint32_t block_tokens, std::optional<std::uint32_t> prompt_tokens, std::optional<std::uint32_t> read,
+         std::optional<std::string> block_bytes, const std::string& model, const std::string& selection, int zstd_level,
+         const nb::object& progress, const Interrupt* interrupt) {
+        const Format* importer = unwrap(FormatRegistry::instance().find(format));
+        if (importer->import_trace == nullptr) {
+          throw ErrorException({ErrorKind::kBadInput, "format " + importer->name + " can be exported, not imported"});
+        }
+        ImportOptions options;
+        options.block_tokens = block_tokens;
+        options.prompt_tokens = prompt_tokens;
+        options.read_k = read;
+        if (block_bytes) {
+          options.block_bytes = unwrap(parse_bytes(*block_bytes));
+        }
+        options.model = model;
+        options.selection = selection;
+        options.writer.zstd_level = zstd_level;
+        static_cast<void>(run({1, progress, interrupt}, [&](const RunContext& context) {
+          return importer->import_trace(sources, out.string(), options, context);
+        }));
+      },
+      "sources"_a, "out"_a, "format"_a, "block_tokens"_a, "prompt_tokens"_a.none(), "read"_a.none(),
+      "block_bytes"_a.none(), "model"_a, "selection"_a, "zstd_level"_a, "progress"_a.none(), "interrupt"_a.none());
+  module.def(
+      "export_trace",
+      [](const TraceReader& trace, const std::filesystem::path& out, const std::string& format, bool ranking,
+         const nb::object& progress, const Interrupt* interrupt) {
+        const Format* exporter = unwrap(FormatRegistry::instance().find(format));
+        if (exporter->export_trace == nullptr) {
+          throw ErrorException({ErrorKind::kBadInput, "format " + exporter->name + " can be imported, not exported"});
+        }
+        run({1, progress, interrupt},
+            [&](const RunContext& context) { return exporter->export_trace(trace, out.string(), {ranking}, context); });
+      },
+      "trace"_a, "out"_a, "format"_a, "ranking"_a, "progress"_a.none(), "interrupt"_a.none());
+}
+
+}  // namespace
+
+void bind_trace_writer(nb::module_& module) {
+  nb::class_<Writer>(module, "Writer")
+      .def(
+          "__init__",
+          [](Writer* self, const std::filesystem::path& path, std::uint32_t layers, std::uint32_t prompt_tokens,
+             std::uint32_t block_tokens, std::uint32_t requests, std::uint32_t experts, bool ranking, bool read_bytes,
+             std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
+             const std::string& source, const std::map<std::string, double>& measurements, std::uint32_t measurement_room,
+             int zstd_level) {
+            TraceWriterOptions options;
+            options.zstd_level = zstd_level;
+            options.measurement_room = measurement_room;
+            new (self) Writer(path.string(),
+                              meta_of(layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
+                                      block_bytes, model, selection, source, measurements),
+                              options);
+          },
+          "path"_a, "layers"_a, "prompt_tokens"_a, "block_tokens"_a, "requests"_a, "experts"_a, "ranking"_a,
+          "read_bytes"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a, "measurements"_a,
+          "measurement_room"_a, "zstd_level"_a)
+      .def("add", &Writer::add, "step"_a, "layer"_a, "reads"_a, "appended"_a, "ranking"_a, "read_bytes"_a)
+      .def("set_measurements", &Writer::set_measurements, "measurements"_a)
+      .def("keep_partial", &Writer::keep_partial)
+      .def("finish", &Writer::finish)
+      .def("discard", &Writer::discard);
+  bind_import_and_export(module);
+  module.def(
+      "slice_trace",
+      [](const TraceReader& trace, const std::filesystem::path& out, std::uint32_t first_step, std::uint32_t end_step,
+         std::uint32_t first_layer, std::uint32_t end_layer, const nb::object& progress, const Interrupt* interrupt) {
+        SliceOptions options;
+        options.steps = {first_step, end_step};
+        options.layers = {first_layer, end_layer};
+        static_cast<void>(run({1, progress, interrupt}, [&](const RunContext& context) {
+          return slice_trace(trace, out.string(), options, context);
+        }));
+      },
+      "trace"_a, "out"_a, "first_step"_a, "end_step"_a, "first_layer"_a, "end_layer"_a, "progress"_a.none(),
+      "interrupt"_a.none());
+}
+
+}  // namespace kvplace::python

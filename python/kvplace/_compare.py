@@ -1,0 +1,215 @@
+"""Comparisons of policies, and replays of stored schedules."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from ._core import Interrupt
+from ._errors import BadInput
+from ._instance import Instance
+from ._run import ProgressLike, shown
+from ._trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TABLE_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a policy or a schedule costs. Counts are of the trace's one request; bytes and times of the whole batch."""
+
+    policy: str  #: the name asked for
+    parameters: dict[str, float]  #: all of them; of a policy found by search, those of what was found
+    information: str  #: "causal", "lookahead", "oracle", "ideal", or "stored" of a replayed schedule
+    steps: int  #: decode steps replayed
+    total_s: float  #: total time, seconds
+    tokens_per_s: float  #: decode steps x batch / total time
+    reads: int  #: blocks; near_reads + far_reads
+    near_reads: int  #: blocks
+    far_reads: int  #: blocks
+    promotions: int  #: blocks copied from far to near
+    demotions: int  #: evicted blocks that had to be written to far
+    evictions: int  #: blocks that left near
+    near_bytes: int  #: on near memory: reads, writes, migrations, weights
+    far_read_bytes: int  #: over the link, far to near
+    far_write_bytes: int  #: over the link, near to far
+    peak_near_blocks: int  #: most blocks near at the end of a step
+    aggregate_gb_per_s: float  #: 1e9 bytes/s read from both sides
+    aggregate_utilization: float  #: the same as a share of both sides' bandwidth
+    gap_to_bound: float | None  #: total time / certified bound - 1; None if none is computed
+    gap_to_perfect_split: float | None  #: total time / perfect split - 1
+    far_reads_by_layer: list[int]  #: blocks; one number per layer
+    bottleneck_steps: dict[str, int]  #: channel -> steps in which it took longest
+    found: str | None = None  #: of a policy found by search: what was found, as text
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Result:
+        """Of the command's JSON; keys it does not know are left out."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What no schedule of the mode beats, in seconds."""
+
+    perfect_split_s: float  #: every step's reads divided best between the sides
+    all_near_s: float  #: everything read from near: a machine with enough near memory
+    certified_s: float | None  #: a certified lower bound, None if none is computed
+    certified_mode: str  #: the mode the bounds are for
+
+
+class _Report:
+    """What comparisons and replays share: the command's JSON and its table."""
+
+    def __init__(self, values: dict[str, Any], head: str, table: str) -> None:
+        self._values = values
+        self._text = (head + "\n" + table).rstrip("\n")
+        self.bounds = Bounds(**{field.name: values["bounds"].get(field.name) for field in fields(Bounds)})
+
+    #: Lower bounds.
+    bounds: Bounds
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What made the result: version, commit, machine, digest of each input."""
+        return self._values["manifest"]  # type: ignore[no-any-return]
+
+    @property
+    def complete(self) -> bool:
+        """False after an interrupt: each result covers the decode steps it states."""
+        return bool(self._values["status"] == "complete")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The command's JSON object (docs/json.md)."""
+        return self._values
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class Comparison(_Report, Sequence[Result]):
+    """Several policies on one instance, beside what is possible: a sequence of results, in the order asked for.
+
+    ``comparison[0]``, ``comparison["lru"]``, ``for result in comparison``; its repr is the command's table.
+    """
+
+    def __init__(self, values: dict[str, Any], head: str, table: str) -> None:
+        super().__init__(values, head, table)
+        self.results = [Result.from_dict(result) for result in values["results"]]
+
+    #: One per policy, in the order asked for.
+    results: list[Result]
+
+    @property
+    def placement_matters(self) -> bool:
+        """False if all placements take the same time within 1 %."""
+        return bool(self._values["placement_matters"])
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, which: Any) -> Any:
+        """The result at an index, or the first of a policy's name; a list for a slice."""
+        if isinstance(which, str):
+            for result in self.results:
+                if result.policy == which:
+                    return result
+            raise KeyError(f"{which}: compared were {', '.join(result.policy for result in self.results)}")
+        return self.results[which]
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per policy, columns as the fields of Result. Needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(result) for result in self.results], columns=[f.name for f in fields(Result)])
+
+
+class Replay(_Report):
+    """What a stored schedule costs: ``result``, beside the bounds."""
+
+    def __init__(self, values: dict[str, Any], head: str, table: str) -> None:
+        super().__init__(values, head, table)
+        self.result = Result.from_dict(values["result"])
+
+    #: Its ``policy`` is what the schedule says it was made by.
+    result: Result
+
+
+def compare(
+    trace: Trace,
+    instance: Instance,
+    policies: str | Sequence[str] | None = None,
+    *,
+    schedule_out: str | os.PathLike[str] | None = None,
+    threads: int = 0,
+    progress: ProgressLike = None,
+    interrupt: Interrupt | None = None,
+) -> Comparison:
+    """What each placement policy costs on a trace and a machine, ``kvplace compare``.
+
+    :param policies: ``"NAME"`` or ``"NAME:key=value,..."`` each (``list_policies()``); default: all but those found by
+        search.
+    :param schedule_out: also store the decisions of the one policy as a schedule (.kvs).
+    :param threads: worker threads; 0 for one per core. Results do not depend on it.
+    :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
+    :param interrupt: stops the call from another thread; the results then cover the steps replayed so far, and
+        ``complete`` is False.
+
+    Raises BadInput if a policy is unknown or not possible on the instance; KeyboardInterrupt after Ctrl-C.
+    """
+    texts = [policies] if isinstance(policies, str) else list(policies or ())
+    with shown(progress) as sink:
+        if schedule_out is not None:
+            if len(texts) != 1:
+                raise BadInput("schedule_out stores one policy's schedule: name one policy")
+            _core.record_schedule(trace, instance, texts[0], schedule_out, threads, sink, interrupt)
+        raw = _core.compare(trace, instance, texts, threads, sink, interrupt)
+    return Comparison(json.loads(raw.json(instance)), _core.describe(trace, instance),
+                      raw.table(instance, _TABLE_WIDTH))
+
+
+def record_schedule(
+    trace: Trace,
+    instance: Instance,
+    policy: str,
+    out: str | os.PathLike[str],
+    *,
+    threads: int = 0,
+    progress: ProgressLike = None,
+    interrupt: Interrupt | None = None,
+) -> None:
+    """Stores what a policy decides as a schedule (.kvs). Arguments as those of ``compare``.
+
+    Raises Interrupted if it was stopped; no file is written then.
+    """
+    with shown(progress) as sink:
+        _core.record_schedule(trace, instance, policy, out, threads, sink, interrupt)
+
+
+def replay(
+    trace: Trace,
+    schedule: str | os.PathLike[str],
+    instance: Instance,
+    *,
+    threads: int = 0,
+    progress: ProgressLike = None,
+    interrupt: Interrupt | None = None,
+) -> Replay:
+    """What a stored schedule costs, checked step by step, ``kvplace replay``. Arguments as those of ``compare``.
+
+    Raises Rejected if the schedule is damaged, was made for another trace, shape or mode, or breaks a rule.
+    """
+    with shown(progress) as sink:
+        raw = _core.replay(trace, schedule, instance, threads, sink, interrupt)
+    return Replay(json.loads(raw.json(trace, instance)), _core.describe(trace, instance),
+                  raw.table(instance, _TABLE_WIDTH))

@@ -1,0 +1,157 @@
+"""Instances: a machine, a model and a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union
+
+from . import _core
+from ._errors import BadInput
+from ._presets import Hardware, Model, Preset, Value, text_of
+from ._trace import Trace
+
+PresetLike = Union[str, "os.PathLike[str]", Preset]
+_Entry = tuple[str, str, str]
+
+# Keyword -> key of the configuration, as the command's flags.
+_KEYWORDS = ("near_capacity", "near_blocks_per_layer", "near_fraction", "mode", "barrier", "overlap", "batch",
+             "block_bytes", "weight_bytes_per_step", "start", "seed")
+_SECTIONS = ("hardware", "model", "options")
+
+
+def _config_entries(path: str | os.PathLike[str]) -> list[_Entry]:
+    try:
+        document = Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise BadInput(f"{os.fspath(path)}: cannot be read") from error
+    return _core.parse_toml(document, os.fspath(path))
+
+
+def _preset_entries(section: str, preset: PresetLike) -> list[_Entry]:
+    if not isinstance(preset, Preset):
+        return [(section, text_of(preset), section)]
+    base = [(section, preset._base, section)]
+    return base + [(f"{section}.{key}", text, section) for key, text in preset._changes.items()]
+
+
+def entries_of(
+    config: str | os.PathLike[str] | None,
+    hardware: PresetLike | None,
+    model: PresetLike | None,
+    options: Mapping[str, Value | None],
+    fields: Mapping[str, Value],
+) -> list[_Entry]:
+    """The entries of a configuration file, then those of the keywords, then single fields: the command's order."""
+    entries = []
+    if config is not None:
+        for key, text, where in _config_entries(config):
+            if key.split(".")[0] in _SECTIONS:
+                entries.append((key, text, where))
+            elif key != "trace" and not key.startswith("policies."):
+                raise BadInput(f"{where}: unknown key '{key}'; known are trace, policies, hardware, model and options")
+    if hardware is not None:
+        entries += _preset_entries("hardware", hardware)
+    if model is not None:
+        entries += _preset_entries("model", model)
+    entries += [(f"options.{key}", text_of(value), key) for key, value in options.items() if value is not None]
+    entries += [(key, text_of(value), "Instance") for key, value in fields.items()]
+    return entries
+
+
+class Instance(_core.Instance):
+    """A machine, a model and a trace, resolved to the numbers that costs are computed from. Immutable.
+
+    The keywords are the flags of ``kvplace compare``; any other field is given by its key::
+
+        Instance(trace, hardware="h100-sxm-pcie5", near_blocks_per_layer=96, weight_bytes_per_step=0,
+                 **{"hardware.far.link_read": "55GB/s"})
+
+    :param trace: the trace; an instance is of one trace.
+    :param config: TOML file, as ``kvplace show-config`` prints it; keywords override it.
+    :param hardware: preset, TOML file or Hardware; default the machine of the paper, ``fang2025``.
+    :param model: preset, TOML file or Model; default what the trace names.
+    :param near_capacity: bytes left near for KV, as ``"16GiB"`` or a number of bytes. At most one of the three;
+        default: near memory less the model's weights.
+    :param near_blocks_per_layer: near capacity as blocks per layer.
+    :param near_fraction: near capacity as a share of all blocks at the end of the trace, 0 to 1.
+    :param mode: ``"inclusive"`` (far has a copy of all blocks; default) or ``"exclusive"``.
+    :param barrier: ``"layer"`` (default) or ``"token"``: where the two sides wait for each other.
+    :param overlap: ``"full"`` (max of both sides; default) or ``"none"`` (sum).
+    :param batch: the trace stands for one of so many like requests; default 1.
+    :param block_bytes: bytes of a KV page; default that of the model or the trace.
+    :param weight_bytes_per_step: weights read in each layer of each decode step, bytes; default the model's.
+    :param start: ``"recent"`` (default), ``"empty"`` or ``"free"``: what is near at the first decode step.
+    :param seed: of policies that draw random numbers; default 0.
+    :param fields: any field of ``hardware.``, ``model.`` or ``options.`` by its key.
+
+    Raises BadInput if a key is unknown, a value is out of range or lacks its unit, or fields contradict each other.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        hardware: PresetLike | None = None,
+        model: PresetLike | None = None,
+        near_capacity: str | int | None = None,
+        near_blocks_per_layer: int | None = None,
+        near_fraction: float | None = None,
+        mode: str | None = None,
+        barrier: str | None = None,
+        overlap: str | None = None,
+        batch: int | None = None,
+        block_bytes: str | int | None = None,
+        weight_bytes_per_step: str | int | None = None,
+        start: str | None = None,
+        seed: int | None = None,
+        **fields: Value,
+    ) -> None:
+        given = locals()
+        options = {key: given[key] for key in _KEYWORDS}
+        super().__init__(trace, entries_of(config, hardware, model, options, fields))
+        self.trace = trace
+
+    #: The trace it was made for.
+    trace: Trace
+
+    def to_dict(self) -> dict[str, Any]:
+        """The resolved fields and numbers; ``instance`` of the command's JSON."""
+        return json.loads(self.json())  # type: ignore[no-any-return]
+
+    def show_config(self, policies: Sequence[str] | None = None) -> str:
+        """TOML that makes the same comparison again, with ``kvplace compare --config FILE`` or here with ``config=``.
+
+        :param policies: as in ``compare``; default: those compared if none is named.
+        """
+        texts = [_core.policy(text) for text in policies] if policies else _core.policies(self)
+        return _config_text(self.to_toml(), texts, os.fspath(self.trace.path))
+
+    def __repr__(self) -> str:
+        return _core.describe(self.trace, self).rstrip("\n")
+
+
+def _config_text(toml: str, policies: Sequence[str], trace: str | None = None) -> str:
+    head = "# kvplace compare --config FILE runs this again\n"
+    if trace is not None:
+        head += f"trace = {_core.toml_string(trace)}\n"
+    if policies:
+        head += "policies = [" + ", ".join(f'"{text}"' for text in policies) + "]\n"
+    return head + toml
+
+
+def show_config(
+    trace: Trace | None = None, *, policies: Sequence[str] | None = None, config: str | os.PathLike[str] | None = None,
+    hardware: PresetLike | None = None, model: PresetLike | None = None, **keywords: Any,
+) -> str:
+    """The resolved configuration as TOML, ``kvplace show-config``. Keywords as those of Instance; the trace may be left
+    out."""
+    if trace is not None:
+        instance = Instance(trace, config=config, hardware=hardware, model=model, **keywords)
+        return instance.show_config(policies)
+    options = {key: keywords.pop(key) for key in _KEYWORDS if key in keywords}
+    toml = _core.resolved_toml(entries_of(config, hardware, model, options, keywords))
+    return _config_text(toml, [_core.policy(text) for text in policies or ()])

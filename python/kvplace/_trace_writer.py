@@ -1,0 +1,222 @@
+"""Writing traces: record by record, and from foreign files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from ._core import Interrupt
+from ._errors import BadInput
+from ._presets import text_of
+from ._run import ProgressLike, shown
+from ._trace import Trace, check_output
+
+_NOTHING: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
+
+
+def _ids(what: str, values: ArrayLike | None) -> NDArray[np.uint32]:
+    """One list of ids as the writer takes it; no copy of what is uint32 already."""
+    if values is None:
+        return _NOTHING
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise BadInput(f"{what}: one list of ids is needed, not an array of shape {array.shape}")
+    if array.size == 0:
+        return _NOTHING
+    if array.dtype.kind not in "iu":
+        raise BadInput(f"{what}: ids are whole numbers, not {array.dtype}")
+    if array.dtype != np.uint32 and (array.min() < 0 or array.max() > 0xFFFFFFFF):
+        raise BadInput(f"{what}: {array.min()} to {array.max()} are not all ids of 0 to 2^32 - 1")
+    return np.ascontiguousarray(array, dtype=np.uint32)
+
+
+class TraceWriter:
+    """Writes a trace (.kvt), decode step by decode step and in it layer by layer.
+
+    The file appears under its name when the trace is finished: at the end of the ``with`` block, or in ``finish()``. A
+    block that ends with an exception leaves no file.
+
+    >>> with kvplace.TraceWriter("t.kvt", layers=2, prompt_tokens=64, block_tokens=16) as writer:
+    ...     for step in range(10):
+    ...         for layer in range(2):
+    ...             writer.add([0, 3, (64 + step) // 16])
+
+    :param path: file to write.
+    :param layers: layers of every decode step.
+    :param prompt_tokens: tokens of each request before the first decode step.
+    :param block_tokens: tokens of a KV page.
+    :param requests: requests whose KV pages are in the trace. Block ids of a layer: experts first, then page p of
+        request q as ``experts + p * requests + q``.
+    :param experts: expert blocks per layer.
+    :param ranking: records hold the selector's ranking.
+    :param read_bytes: records hold the bytes of each read.
+    :param block_bytes: bytes of a KV page, if known.
+    :param model: name of a model preset, or ''.
+    :param selection: method and parameters of the selection, for people.
+    :param source: where the trace came from, for people.
+    :param measurements: what was measured on the way, as ``{"perplexity": 19.0}``; ``kvplace info`` shows it.
+    :param measurement_room: characters left free in the metadata for measurements that are known only at the end.
+    :param zstd_level: 1 to 19.
+
+    Raises BadInput if the numbers are out of range or the file cannot be created.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        layers: int,
+        prompt_tokens: int,
+        block_tokens: int = 1,
+        requests: int = 1,
+        experts: int = 0,
+        ranking: bool = False,
+        read_bytes: bool = False,
+        block_bytes: int | None = None,
+        model: str = "",
+        selection: str = "",
+        source: str = "",
+        measurements: Mapping[str, float] | None = None,
+        measurement_room: int = 0,
+        zstd_level: int = 3,
+    ) -> None:
+        for name, number in {"layers": layers, "prompt_tokens": prompt_tokens, "block_tokens": block_tokens,
+                             "requests": requests, "experts": experts}.items():
+            if not 0 <= number <= 0xFFFFFFFF:
+                raise BadInput(f"{os.fspath(path)}: {name} is {number}, not 0 to 2^32 - 1")
+        self._writer = _core.Writer(path, layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
+                                    block_bytes, model, selection, source, dict(measurements or {}),
+                                    measurement_room, zstd_level)
+        self._path = os.fspath(path)
+        self._layers = layers
+        self._pages = (prompt_tokens, block_tokens, requests, experts)
+        self._ranking = ranking
+        self._read_bytes = read_bytes
+        self._records = 0
+
+    @property
+    def step(self) -> int:
+        """Decode step of the next record."""
+        return self._records // self._layers
+
+    @property
+    def layer(self) -> int:
+        """Layer of the next record."""
+        return self._records % self._layers
+
+    def add(
+        self,
+        reads: ArrayLike,
+        *,
+        appended: ArrayLike | None = None,
+        ranking: ArrayLike | None = None,
+        read_bytes: ArrayLike | None = None,
+    ) -> None:
+        """The next record.
+
+        :param reads: ids of the blocks read, ascending.
+        :param appended: ids of the blocks written to, ascending; default: in each request the page of the token
+            ``prompt_tokens + step``.
+        :param ranking: ids of the selector's candidates, best first, as deep as they are known.
+        :param read_bytes: bytes of each read, 0 for the whole block; parallel to ``reads``.
+
+        Raises BadInput if ids are not ascending, or if a block is read or ranked that does not exist yet.
+        """
+        if ranking is not None and not self._ranking:
+            raise BadInput(f"{self._path}: a ranking is given; make the writer with ranking=True")
+        if read_bytes is not None and not self._read_bytes:
+            raise BadInput(f"{self._path}: bytes of reads are given; make the writer with read_bytes=True")
+        self._writer.add(self.step, self.layer, _ids("reads", reads),
+                         self._written() if appended is None else _ids("appended", appended),
+                         _ids("ranking", ranking), _ids("read_bytes", read_bytes))
+        self._records += 1
+
+    def add_step(self, reads: Sequence[ArrayLike], *, ranking: Sequence[ArrayLike] | None = None) -> None:
+        """A whole decode step: one list per layer, each as in ``add`` but padded with -1 and in any order."""
+        if self.layer != 0 or len(reads) != self._layers or (ranking is not None and len(ranking) != self._layers):
+            raise BadInput(f"{self._path}: decode step {self.step} needs one list for each of {self._layers} layers")
+        for layer, ids in enumerate(reads):
+            array = np.asarray(ids)
+            ranked = None if ranking is None else np.asarray(ranking[layer])
+            self.add(np.sort(array[array != -1]), ranking=None if ranked is None else ranked[ranked != -1])
+
+    def finish(self, measurements: Mapping[str, float] | None = None) -> Trace:
+        """Puts the file into place and opens it. ``measurements`` replace those given at the beginning.
+
+        Raises BadInput if a decode step is incomplete, or if the measurements need more than the room left for them.
+        """
+        if measurements is not None:
+            self._writer.set_measurements(dict(measurements))
+        self._writer.finish()
+        return Trace(self._path)
+
+    def keep_partial(self) -> tuple[str, int]:
+        """Instead of ``finish()``, after an error: leaves the whole chunks written so far as a truncated trace.
+
+        ``Trace(path, recover=True)`` and ``--recover`` read it. Returns its path, which has ".partial" behind it if a
+        file of the trace's name is there already, and the decode steps in it; ("", 0) if nothing could be kept.
+        """
+        path, steps = self._writer.keep_partial()
+        return str(path), int(steps)
+
+    def _written(self) -> NDArray[np.uint32]:
+        prompt_tokens, block_tokens, requests, experts = self._pages
+        first = experts + (prompt_tokens + self.step) // block_tokens * requests
+        return np.arange(first, first + requests, dtype=np.uint32)
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._writer.finish()
+        else:
+            self._writer.discard()
+
+
+def import_trace(
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    format: str,
+    *,
+    block_tokens: int = 1,
+    prompt_tokens: int | None = None,
+    read: int | None = None,
+    block_bytes: str | int | None = None,
+    model: str = "",
+    selection: str = "",
+    zstd_level: int = 3,
+    progress: ProgressLike = None,
+    interrupt: Interrupt | None = None,
+) -> Trace:
+    """Makes a trace of foreign files, ``kvplace import``, and opens it.
+
+    :param sources: files in order, plain, .zst or .gz.
+    :param out: trace to write.
+    :param format: name of a format (``list_formats()``).
+    :param block_tokens: tokens of a KV page.
+    :param prompt_tokens: tokens before the first decode step; default: the least that lets every block exist when it is
+        read.
+    :param read: ``topk-npy``: ids are a ranking, of which the first so many were read.
+    :param block_bytes: bytes of a KV page, kept in the metadata.
+    :param model: name of a model preset, kept in the metadata.
+    :param selection: how blocks were selected, kept in the metadata.
+
+    Raises BadInput, naming file and place, if a file is not of the format.
+    """
+    paths = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    for path in paths:
+        check_output(path, out)
+    with shown(progress) as sink:
+        _core.import_trace([os.fspath(path) for path in paths], out, format, block_tokens, prompt_tokens, read,
+                           None if block_bytes is None else text_of(block_bytes), model, selection, zstd_level, sink,
+                           interrupt)
+    return Trace(out)
