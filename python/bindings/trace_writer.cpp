@@ -142,9 +142,10 @@ void bind_trace_writer(nb::module_& module) {
              std::uint32_t block_tokens, std::uint32_t requests, std::uint32_t experts, bool ranking, bool read_bytes,
              std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
              const std::string& source, const std::map<std::string, double>& measurements, std::uint32_t measurement_room,
-             int zstd_level) {
+             int zstd_level, std::size_t chunk_bytes) {
             TraceWriterOptions options;
             options.zstd_level = zstd_level;
+            options.chunk_bytes = chunk_bytes;
             options.measurement_room = measurement_room;
             new (self) Writer(path.string(),
                               meta_of(layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
@@ -153,7 +154,7 @@ void bind_trace_writer(nb::module_& module) {
           },
           "path"_a, "layers"_a, "prompt_tokens"_a, "block_tokens"_a, "requests"_a, "experts"_a, "ranking"_a,
           "read_bytes"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a, "measurements"_a,
-          "measurement_room"_a, "zstd_level"_a)
+          "measurement_room"_a, "zstd_level"_a, "chunk_bytes"_a)
       .def("add", &Writer::add, "step"_a, "layer"_a, "reads"_a, "appended"_a, "ranking"_a, "read_bytes"_a)
       .def("set_measurements", &Writer::set_measurements, "measurements"_a)
       .def("keep_partial", &Writer::keep_partial)

@@ -73,6 +73,9 @@ def _capture(arguments: argparse.Namespace) -> None:
     if not _names_a_hub(arguments.model):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, which reads it once
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    shows = sys.stderr.isatty()
+    if not shows:
+        os.environ["TQDM_DISABLE"] = "1"  # loading a GGUF file draws a bar of its own
     import torch
     from transformers.utils import logging
 
@@ -80,7 +83,6 @@ def _capture(arguments: argparse.Namespace) -> None:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    shows = sys.stderr.isatty()
     if not shows:
         logging.disable_progress_bar()
     model, tokenizer = load_model(arguments.model, gguf_file=arguments.gguf_file)

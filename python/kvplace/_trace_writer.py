@@ -63,6 +63,7 @@ class TraceWriter:
     :param measurements: what was measured on the way, as ``{"perplexity": 19.0}``; ``kvplace info`` shows it.
     :param measurement_room: characters left free in the metadata for measurements that are known only at the end.
     :param zstd_level: 1 to 19.
+    :param chunk_bytes: a chunk ends once it holds this much before compression.
 
     Raises BadInput if the numbers are out of range or the file cannot be created.
     """
@@ -85,6 +86,7 @@ class TraceWriter:
         measurements: Mapping[str, float] | None = None,
         measurement_room: int = 0,
         zstd_level: int = 3,
+        chunk_bytes: int = 1 << 20,
     ) -> None:
         for name, number in {"layers": layers, "prompt_tokens": prompt_tokens, "block_tokens": block_tokens,
                              "requests": requests, "experts": experts}.items():
@@ -92,7 +94,7 @@ class TraceWriter:
                 raise BadInput(f"{os.fspath(path)}: {name} is {number}, not 0 to 2^32 - 1")
         self._writer = _core.Writer(path, layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
                                     block_bytes, model, selection, source, dict(measurements or {}),
-                                    measurement_room, zstd_level)
+                                    measurement_room, zstd_level, chunk_bytes)
         self._path = os.fspath(path)
         self._layers = layers
         self._pages = (prompt_tokens, block_tokens, requests, experts)

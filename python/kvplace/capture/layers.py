@@ -96,7 +96,7 @@ def layers_for(
 ) -> Layers:
     """The selectors that ``select`` names. With ``prompt_tokens`` the budget is checked against them at once."""
     if select.partition(":")[0] == "router":
-        return ExpertsAlone(decoder, select)
+        return ExpertsAlone(decoder, select, ranking_depth)
     layers = SelectingLayers(decoder, select, ranking_depth=ranking_depth, threads=threads)
     if prompt_tokens is not None:
         layers.check_budget(prompt_tokens)
@@ -108,13 +108,14 @@ class ExpertsAlone:
 
     block_tokens = 0
 
-    def __init__(self, decoder: Decoder, select: str) -> None:
+    def __init__(self, decoder: Decoder, select: str, ranking_depth: int) -> None:
         if not decoder.experts:
             raise BadInput(f"{select}: {decoder.kind} is a dense model; it has no experts that a router could choose")
         own = f"router:k={decoder.experts_per_token}"
         if ":" in select and Selector(select, query_heads=1, kv_heads=1, head_dim=1).method != own:
             raise BadInput(f"{select}: {decoder.kind} chooses {decoder.experts_per_token} experts per token: {own}")
         self.method = own
+        self._ranked = ranking_depth > 0
         self._tokens = [0] * len(decoder.layers)
 
     def take(self, call: AttentionCall, prompt_tokens: int | None) -> LayerSteps | None:
@@ -123,7 +124,10 @@ class ExpertsAlone:
         count, before = call.query.shape[2], self._tokens[call.layer]
         self._tokens[call.layer] += count
         first = count if prompt_tokens is None else min(count, max(0, prompt_tokens - before))
-        return LayerSteps([_NO_IDS] * (count - first), [_NO_IDS] * (count - first)) if first < count else None
+        if first == count:
+            return None
+        nothing = [_NO_IDS] * (count - first)
+        return LayerSteps(nothing, nothing if self._ranked else None)
 
     def end_prompt(self) -> None:
         pass

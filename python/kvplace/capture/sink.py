@@ -17,6 +17,8 @@ from .model import Decoder
 
 #: Characters of metadata for what quality.measurements returns.
 _MEASUREMENT_ROOM = 256
+#: Of a chunk before compression: what a full disk may cost at the end of what was captured.
+CHUNK_BYTES = 1 << 18
 
 _NO_IDS: Ids = np.zeros(0, np.uint32)
 
@@ -57,6 +59,7 @@ class TraceSink:
             selection=selection,
             source=source,
             measurement_room=_MEASUREMENT_ROOM,
+            chunk_bytes=CHUNK_BYTES,
         )
         self.steps = 0  #: decode steps written
 
