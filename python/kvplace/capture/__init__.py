@@ -21,6 +21,6 @@ except ImportError as _error:
 from .live import Capture, capture
 from .loading import load_model
 from .model import Decoder, DecoderLayer, examine
-from .text_pass import capture_text
+from .text_pass import Wanted, capture_selections, capture_text
 
-__all__ = ["Capture", "Decoder", "DecoderLayer", "capture", "capture_text", "examine", "load_model"]
+__all__ = ["Capture", "Decoder", "DecoderLayer", "Wanted", "capture", "capture_selections", "capture_text", "examine", "load_model"]

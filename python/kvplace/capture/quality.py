@@ -27,6 +27,13 @@ class Perplexity:
         self._sum = 0.0
         self._tokens = 0
 
+    @classmethod
+    def of(cls, likelihoods: torch.Tensor) -> Perplexity:
+        """From -ln p of each token."""
+        made = cls()
+        made._sum, made._tokens = float(likelihoods.double().sum()), likelihoods.numel()
+        return made
+
     def add(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
         self._sum += float(negative_log_likelihoods(logits, targets).double().sum())
         self._tokens += targets.numel()

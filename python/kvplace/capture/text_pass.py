@@ -8,25 +8,35 @@ layer's selector is fed as its queries and keys come, so memory holds the model,
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from transformers import DynamicCache
 
 from .._errors import BadInput, Error
-from .._run import ProgressLike, shown
+from .._run import Progress, ProgressLike, shown
 from .._trace import Trace
 from .experts import ExpertChoices
 from .hook import AttentionCall, attached
 from .layers import Layers, LayerSteps, layers_for
 from .model import Decoder, examine
 from .presets import preset_of
-from .quality import Perplexity, measurements
+from .quality import Perplexity, measurements, negative_log_likelihoods
 from .routers import watched_routers
 from .sink import TraceSink, step_of
 
 #: Tokens of a piece: large enough for matrix products, small enough that a piece's selections fit into memory.
 PIECE_TOKENS = 256
+
+
+class Wanted(NamedTuple):
+    """One of several traces of a pass; see capture_text."""
+
+    select: str
+    out: str | os.PathLike[str]
+    decode_tokens: int
+    ranking_depth: int = 0
 
 
 def capture_text(
@@ -58,38 +68,66 @@ def capture_text(
     selection that does not fit. Raises Failed if the disk is full; what was captured until then stays readable with
     ``Trace(out, recover=True)``. The same holds if the capture is interrupted.
     """
-    if prompt_tokens < 1 or decode_tokens < 1 or skip_tokens < 0 or ranking_depth < 0:
-        raise BadInput(
-            f"prompt_tokens ({prompt_tokens}) and decode_tokens ({decode_tokens}) must be at least 1, skip_tokens "
-            f"({skip_tokens}) and ranking_depth ({ranking_depth}) at least 0"
-        )
+    wanted = Wanted(select, out, decode_tokens, ranking_depth)
+    return capture_selections(
+        model, tokenizer, text, [wanted], prompt_tokens=prompt_tokens, skip_tokens=skip_tokens, source=source,
+        threads=threads, progress=progress,
+    )[0]
+
+
+def capture_selections(
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    wanted: Sequence[Wanted],
+    *,
+    prompt_tokens: int,
+    skip_tokens: int = 0,
+    source: str = "",
+    threads: int = 0,
+    progress: ProgressLike = None,
+) -> list[Trace]:
+    """As ``capture_text``, for several selections in one pass over the text."""
+    for one in wanted:
+        if prompt_tokens < 1 or one.decode_tokens < 1 or skip_tokens < 0 or one.ranking_depth < 0:
+            raise BadInput(
+                f"prompt_tokens ({prompt_tokens}) and decode_tokens ({one.decode_tokens}) must be at least 1, "
+                f"skip_tokens ({skip_tokens}) and ranking_depth ({one.ranking_depth}) at least 0"
+            )
+    decode_tokens = max(one.decode_tokens for one in wanted)
     decoder = examine(model)
     if decoder.context is not None and prompt_tokens + decode_tokens > decoder.context:
         raise BadInput(
             f"{prompt_tokens} prompt and {decode_tokens} decode tokens are more than the {decoder.context} tokens of "
             f"the context that {decoder.kind} was made for"
         )
-    layers = layers_for(decoder, select, prompt_tokens=prompt_tokens, ranking_depth=ranking_depth, threads=threads)
+    selectors = [
+        layers_for(decoder, one.select, prompt_tokens=prompt_tokens, ranking_depth=one.ranking_depth, threads=threads)
+        for one in wanted
+    ]
     tokens = _tokens(tokenizer, text, skip_tokens, prompt_tokens + decode_tokens)
-    sink = TraceSink(
-        out,
-        decoder,
-        block_tokens=layers.block_tokens,
-        prompt_tokens=prompt_tokens,
-        ranking_depth=ranking_depth,
-        model=preset_of(decoder),
-        selection=layers.method,
-        source=source or f"{decoder.kind} reading a text, teacher-forced",
-    )
+    targets: list[_Target] = []
     try:
+        for one, layers in zip(wanted, selectors, strict=True):
+            sink = TraceSink(
+                one.out,
+                decoder,
+                block_tokens=layers.block_tokens,
+                prompt_tokens=prompt_tokens,
+                ranking_depth=one.ranking_depth,
+                model=preset_of(decoder),
+                selection=layers.method,
+                source=source or f"{decoder.kind} reading a text, teacher-forced",
+            )
+            targets.append(_Target(layers, sink, prompt_tokens + one.decode_tokens, len(decoder.layers)))
         with shown(progress) as bar:
-            quality = _Pass(model, decoder, layers, sink, prompt_tokens, bar).run(tokens)
-        prompt, decoded = tokens[:prompt_tokens].tolist(), tokens[prompt_tokens:].tolist()
-        return sink.finish(measurements(prompt, decoded, *quality))
+            likelihoods = _Pass(model, decoder, targets, prompt_tokens, bar).run(tokens)
+        return [target.finish(tokens, likelihoods, prompt_tokens) for target in targets]
     except Error as error:
-        raise type(error)(f"{error}; {sink.abandon()}") from error
+        raise type(error)("; ".join([str(error), *(target.sink.abandon() for target in targets)])) from error
     except BaseException:
-        sink.abandon()
+        for target in targets:
+            target.sink.abandon()
         raise
 
 
@@ -105,25 +143,60 @@ def _tokens(tokenizer: Any, text: str, skip: int, count: int) -> torch.Tensor:
     return torch.tensor(ids[skip : skip + count], dtype=torch.long)
 
 
+class _Target:
+    """One of the traces that a pass feeds."""
+
+    def __init__(self, layers: Layers, sink: TraceSink, end: int, num_layers: int) -> None:
+        self.sink = sink
+        self._layers = layers
+        self._end = end  # the position behind its last decode step
+        self._chosen: list[LayerSteps | None] = [None] * num_layers
+
+    def receive(self, call: AttentionCall, begin: int, prompt_tokens: int) -> None:
+        if begin < self._end:
+            self._chosen[call.layer] = self._layers.take(call, prompt_tokens)
+
+    def write(self, begin: int, end: int, prompt_tokens: int, experts: ExpertChoices) -> None:
+        first = max(begin, prompt_tokens)
+        chosen = [layer for layer in self._chosen if layer is not None]
+        for position in range(first, min(end, self._end)):
+            pages = step_of(chosen, position - first)
+            self.sink.add_step(
+                [(*page, experts.step(layer, position - begin)) for layer, page in enumerate(pages)]
+            )
+        self._chosen = [None] * len(self._chosen)
+
+    def finish(self, tokens: torch.Tensor, likelihoods: torch.Tensor, prompt_tokens: int) -> Trace:
+        prompt, decoded = tokens[:prompt_tokens].tolist(), tokens[prompt_tokens : self._end].tolist()
+        return self.sink.finish(
+            measurements(
+                prompt,
+                decoded,
+                Perplexity.of(likelihoods[: prompt_tokens - 1]),
+                Perplexity.of(likelihoods[prompt_tokens - 1 : self._end - 1]),
+            )
+        )
+
+
 class _Pass:
     def __init__(
-        self, model: Any, decoder: Decoder, layers: Layers, sink: TraceSink, prompt_tokens: int, bar: Any
+        self, model: Any, decoder: Decoder, targets: Sequence[_Target], prompt_tokens: int, bar: Progress | None
     ) -> None:
         self._model = model
-        self._layers = layers
-        self._sink = sink
+        self._decoder = decoder
+        self._targets = targets
         self._prompt_tokens = prompt_tokens
         self._bar = bar
-        self._chosen: list[LayerSteps | None] = [None] * len(decoder.layers)
-        self._decoder = decoder
         self._experts = ExpertChoices(decoder)
+        self._begin = 0
 
     def _receive(self, call: AttentionCall) -> None:
-        self._chosen[call.layer] = self._layers.take(call, self._prompt_tokens)
+        for target in self._targets:
+            target.receive(call, self._begin, self._prompt_tokens)
 
-    def run(self, tokens: torch.Tensor) -> tuple[Perplexity, Perplexity]:
-        """Reads the tokens; returns the perplexity of the prompt and of the decode steps."""
-        prompt, decoded = Perplexity(), Perplexity()
+    def run(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Reads the tokens; returns -ln p of each but the first, [tokens - 1]."""
+        likelihoods = []
         cache = DynamicCache()
         if self._bar is not None:
             self._bar.start("capture", len(tokens), "tokens")
@@ -133,26 +206,15 @@ class _Pass:
             watched_routers(self._model, self._decoder.experts, self._experts.receive),
         ):
             for begin in range(0, len(tokens), PIECE_TOKENS):
-                end = min(begin + PIECE_TOKENS, len(tokens))
+                self._begin, end = begin, min(begin + PIECE_TOKENS, len(tokens))
                 piece = tokens[begin:end].unsqueeze(0).to(self._model.device)
                 logits = self._model(input_ids=piece, past_key_values=cache, use_cache=True).logits[0]
-                targets = tokens[begin + 1 : end + 1].to(logits.device)
-                logits = logits[: len(targets)]
-                cut = min(max(self._prompt_tokens - 1 - begin, 0), len(targets))
-                prompt.add(logits[:cut], targets[:cut])
-                decoded.add(logits[cut:], targets[cut:])
+                following = tokens[begin + 1 : end + 1].to(logits.device)
+                likelihoods.append(negative_log_likelihoods(logits[: len(following)], following).cpu())
                 del logits
-                self._write(begin, end)
+                for target in self._targets:
+                    target.write(begin, end, self._prompt_tokens, self._experts)
+                self._experts.clear()
                 if self._bar is not None:
                     self._bar.update(end)
-        return prompt, decoded
-
-    def _write(self, begin: int, end: int) -> None:
-        first = max(begin, self._prompt_tokens)
-        chosen = [layer for layer in self._chosen if layer is not None]
-        for position in range(first, end):
-            pages = step_of(chosen, position - first)
-            experts = [self._experts.step(layer, position - begin) for layer in range(len(pages))]
-            self._sink.add_step([(*page, expert) for page, expert in zip(pages, experts, strict=True)])
-        self._experts.clear()
-        self._chosen = [None] * len(self._chosen)
+        return torch.cat(likelihoods)
