@@ -15,7 +15,7 @@
 #include "tables.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -60,6 +60,10 @@ void bind_instance(nb::module_& module) {
           "weight_bytes_per_step", [](const Instance& i) { return i.weight_bytes_per_step().value(); },
           "Weights read in one layer of one decode step, bytes.")
       .def_prop_ro("notes", &Instance::notes, "What a reader of the results should know.")
+      .def_prop_ro(
+          "near_capacity_bytes", [](const Instance& i) { return i.capacity().value() * i.options().batch; },
+          "Near capacity for the KV of all requests of the batch, bytes.")
+      .def("json", [](const Instance& i) { return to_json(i); })
       .def(
           "to_toml", [](const Instance& i) { return to_toml(i.spec()); },
           "The resolved specification as TOML; Instance(trace, config=FILE) gives the same instance again.");

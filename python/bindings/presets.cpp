@@ -1,14 +1,19 @@
 // What there is: presets with their fields, and listings.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "bindings/errors.h"
@@ -19,7 +24,7 @@
 #include "kvplace/simulate/listing.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -60,26 +65,26 @@ Fields model(const std::string& name_or_file, const Changes& changes) {
 }
 
 /// A field's text as a number in bytes, bytes/s, seconds, FLOP or FLOP/s; None if it is none of these.
-nb::object number_of(const std::string& text) {
+std::optional<std::variant<std::int64_t, double>> number_of(const std::string& text) {
   if (const auto bytes = parse_bytes(text)) {
-    return nb::int_(bytes->value());
+    return bytes->value();
   }
   if (const auto number = parse_number(text)) {
-    return nb::float_(*number);
+    return *number;
   }
   if (const auto rate = parse_bandwidth(text)) {
-    return nb::float_(rate->value());
+    return rate->value();
   }
   if (const auto time = parse_seconds(text)) {
-    return nb::float_(time->value());
+    return time->value();
   }
   if (const auto rate = parse_flops_rate(text)) {
-    return nb::float_(rate->value());
+    return rate->value();
   }
   if (const auto work = parse_flops(text)) {
-    return nb::float_(work->value());
+    return work->value();
   }
-  return nb::none();
+  return std::nullopt;
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <memory>
+#include <tuple>
 
 #include "bindings/arrays.h"
 #include "bindings/errors.h"
@@ -16,7 +18,7 @@
 #include "tables.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -161,7 +163,7 @@ void bind_trace(nb::module_& module) {
         const TraceStatistics statistics = run({threads, progress, interrupt}, [&](const RunContext& context) {
           return compute_statistics(trace, context);
         });
-        return nb::make_tuple(to_json(statistics, trace), cli::table(statistics, trace));
+        return std::make_tuple(to_json(statistics, trace), cli::table(statistics, trace));
       },
       "trace"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(), "JSON and table of the statistics.");
 }

@@ -2,9 +2,11 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings/arrays.h"
@@ -13,7 +15,7 @@
 #include "kvplace/trace/reader.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -123,7 +125,7 @@ void bind_trace_arrays(nb::module_& module) {
         Lists lists = lists_of(trace, what, {first_step, end_step, first_layer, end_layer});
         const std::size_t rows = lists.begin.size();
         const std::size_t values = lists.values.size();
-        return nb::make_tuple(to_numpy(std::move(lists.begin), {rows}), to_numpy(std::move(lists.values), {values}));
+        return std::make_tuple(to_numpy(std::move(lists.begin), {rows}), to_numpy(std::move(lists.values), {values}));
       },
       "trace"_a, "what"_a, "first_step"_a, "end_step"_a, "first_layer"_a, "end_layer"_a,
       "Begins [records + 1], int64, and values, uint32, of one list per record.");

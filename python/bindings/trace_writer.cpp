@@ -18,7 +18,7 @@
 #include "kvplace/trace/writer.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {

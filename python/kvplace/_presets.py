@@ -47,7 +47,7 @@ class Preset(Mapping[str, str]):
         number = _core.number_of(self[key])
         if number is None:
             raise KeyError(f"{key} is no number: {self[key]!r}")
-        return number  # type: ignore[no-any-return]
+        return number
 
     def replace(self: _Self, changes: Mapping[str, Value]) -> _Self:
         """The same with other values, as ``replace({"far.link_read": "55GB/s"})``. Raises BadInput, naming the nearest

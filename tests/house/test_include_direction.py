@@ -22,6 +22,7 @@ MAY_INCLUDE["solve"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["policy"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["simulate"] = MAY_INCLUDE["bound"] | {"bound", "solve", "policy"}
 MAY_INCLUDE["runtime"] = MAY_INCLUDE["simulate"] | {"simulate"}
+SHARED_WITH_BINDINGS = {"tables.h"}  # of the command
 APPS_MAY_INCLUDE = set(MAY_INCLUDE)
 
 STANDARD_HEADERS = set(
@@ -139,6 +140,12 @@ class House(unittest.TestCase):
                 beside = [path.parent, *list(path.parents)[: len(path.relative_to(SOURCE).parts) - 2]]
                 if not any((folder / name).exists() for folder in beside):
                     self.report(path, number, f'an app includes "{name}", a private header of the library')
+
+    def test_bindings_use_public_headers_only(self):
+        for path in cpp_files("python"):
+            for number, is_system, name in includes(path):
+                if not is_system and not name.startswith(("kvplace/", "bindings/")) and name not in SHARED_WITH_BINDINGS:
+                    self.report(path, number, f'a binding includes "{name}", a private header of the library')
 
     def test_code_is_short_and_ascii(self):
         for name in filter(is_code, project_files()):

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import resource
 import unittest
 from pathlib import Path
 
@@ -190,6 +191,18 @@ class Writing(CliTest):
         gc.collect()
         self.assertEqual(self.names(), [])
 
+    def test_a_full_disk(self):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+        rng = np.random.default_rng(1)
+        writer = kvplace.TraceWriter(self.path("w.kvt"), layers=1, prompt_tokens=100_000)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        with self.assertRaisesRegex(kvplace.Failed, "w.kvt: cannot be written"):
+            with writer:
+                for _ in range(400):
+                    writer.add(np.sort(rng.choice(100_000, 4_000, replace=False)))
+        self.assertEqual(self.names(), [])
+
     def test_a_finished_writer_takes_nothing(self):
         writer = self.writer()
         writer.add_step([[0], [1]])
@@ -210,7 +223,7 @@ class Errors(CliTest):
 
     def test_files(self):
         self.write("no.kvt", "not a trace")
-        self.write("cut.kvt", Path(BUNDLED).read_bytes()[:1_500_000])
+        self.write("cut.kvt", Path(BUNDLED).read_bytes()[:1_200_000])
         for name in ("no.kvt", "cut.kvt", "missing.kvt"):
             self.same_sentence(lambda name=name: kvplace.Trace(self.path(name)), "info", name)
         recovered = kvplace.Trace(self.path("cut.kvt"), recover=True)
