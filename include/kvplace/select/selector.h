@@ -77,6 +77,7 @@ class Selector {
 
   /// Selects. Errors: wrong shapes, a step whose key has not been appended, a budget over the blocks that exist, scores
   /// that are not finite. Thread-safe against other calls of select, not against the other functions.
+  /// Reports no progress: a layer takes a second.
   [[nodiscard]] Result<Selection> select(const SelectInput& input, const RunContext& context) const;
 
   [[nodiscard]] const SelectSpec& spec() const;

@@ -4,12 +4,6 @@
 
 namespace kvplace {
 
-extern const Kernels kPortableKernels;
-#if defined(__x86_64__)
-extern const Kernels kAvx2Kernels;
-extern const Kernels kAvx512Kernels;
-#endif
-
 std::span<const Kernels* const> all_kernels() {
   static const std::vector<const Kernels*> kAll = [] {
     std::vector<const Kernels*> all;

@@ -33,6 +33,10 @@ struct Kernels {
   void (*add_relu)(float* sum, const float* row, std::size_t n, float factor);
 };
 
+extern const Kernels kPortableKernels;
+extern const Kernels kAvx2Kernels;    // x86 only
+extern const Kernels kAvx512Kernels;  // x86 only
+
 /// The best of this machine.
 [[nodiscard]] const Kernels& kernels();
 /// All that run on this machine, the best first.

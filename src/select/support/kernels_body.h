@@ -1,5 +1,5 @@
 // The loops of kernels.h for vectors of kWidth floats. Included by one source file per instruction set, which defines
-// KVPLACE_KERNEL_WIDTH and KVPLACE_KERNEL_NAME and is compiled with that set's flags. It includes nothing with inline
+// KVPLACE_KERNEL_WIDTH and is compiled with that set's flags. It includes nothing with inline
 // functions: such a function, compiled here, could be linked into code that runs on other machines.
 #include <cstddef>
 
@@ -127,8 +127,5 @@ void add_relu(float* sum, const float* row, std::size_t n, float factor) {
 }
 
 }  // namespace
-
-extern const Kernels KVPLACE_KERNEL_NAME;
-const Kernels KVPLACE_KERNEL_NAME = {KVPLACE_KERNEL_TITLE, dot, max, exp_sum, add_scaled, add_relu};
 
 }  // namespace kvplace

@@ -1,4 +1,6 @@
 #define KVPLACE_KERNEL_WIDTH 4
-#define KVPLACE_KERNEL_NAME kPortableKernels
-#define KVPLACE_KERNEL_TITLE "portable"
 #include "select/support/kernels_body.h"
+
+namespace kvplace {
+const Kernels kPortableKernels = {"portable", dot, max, exp_sum, add_scaled, add_relu};
+}
