@@ -60,7 +60,7 @@ class SmolLM2(unittest.TestCase):
 
     def test_weights_are_loaded_right(self):
         loss = torch.nn.functional.cross_entropy(self.logits[:-1], self.tokens[0, 1:])
-        self.assertLess(float(torch.exp(loss)), 12)
+        self.assertLess(float(torch.exp(loss)), 40)  # chance is 49152
 
     def test_selections_equal_their_definitions(self):
         for layer in (0, 7, 29):
