@@ -54,8 +54,8 @@ def _attention(
 ) -> tuple[torch.Tensor, None]:
     receiver = _receivers.get(id(module))
     if receiver is not None:
-        layer = int(module.layer_idx)  # type: ignore[arg-type]
-        output = receiver(AttentionCall(layer, query, key, value, attention_mask, options))
+        layer: Any = module.layer_idx
+        output = receiver(AttentionCall(int(layer), query, key, value, attention_mask, options))
         if output is not None:
             return output, None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)

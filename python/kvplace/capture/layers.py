@@ -78,7 +78,8 @@ def as_array(values: torch.Tensor) -> NDArray[Any]:
     if not values.is_floating_point():
         raise BadInput(f"queries and keys of type {values.dtype}; floating point is needed")
     values = values.detach().cpu()
-    return values.numpy() if values.dtype in (torch.float32, torch.float16) else values.float().numpy()
+    array: NDArray[Any] = (values if values.dtype in (torch.float32, torch.float16) else values.float()).numpy()
+    return array
 
 
 class Layers(Protocol):

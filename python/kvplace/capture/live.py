@@ -163,7 +163,7 @@ class Capture:
         return restricted_attention(call, chosen, self._layers.block_tokens)
 
     def _after(self, _model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        ids = kwargs.get("input_ids", args[0] if args else None)
+        ids: torch.Tensor = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
         logits = output.logits[0].detach()
         if len(logits) == ids.shape[1] > 1:
             self._perplexity[0].add(logits[:-1], ids[0, 1:].to(logits.device))
