@@ -21,7 +21,8 @@ function(kvplace_add_python_folder label folder)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "TIMEOUT" "")
   file(GLOB files CONFIGURE_DEPENDS "${folder}/test_*.py")
   set(environment "KVPLACE_SOURCE_DIR=${PROJECT_SOURCE_DIR}" "KVPLACE_BUILD_DIR=${PROJECT_BINARY_DIR}"
-                  "KVPLACE_LIBRARY=$<TARGET_FILE:kvplace>" "PYTHONDONTWRITEBYTECODE=1" "PYTHONPATH=${PROJECT_BINARY_DIR}/python")
+                  "KVPLACE_LIBRARY=$<TARGET_FILE:kvplace>" "PYTHONDONTWRITEBYTECODE=1"
+                  "PYTHONPATH=${PROJECT_BINARY_DIR}/python")
   if(TARGET kvplace_cli)
     list(APPEND environment "KVPLACE_BIN=$<TARGET_FILE:kvplace_cli>")
   endif()

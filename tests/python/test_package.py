@@ -53,7 +53,7 @@ class Wheel(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
         run(sys.executable, "-m", "pip", "wheel", SOURCE_DIR, "--no-deps", "--no-build-isolation", "--no-index", "-q",
-            "-w", cls.folder, "-C", f"build-dir={BUILD_DIR / 'wheel'}",
+            "-w", cls.folder, f"--config-settings=build-dir={BUILD_DIR / 'wheel'}",
             env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"})
         (cls.wheel,) = cls.folder.glob("kvplace-*.whl")
         # The environment sees numpy and pandas of this one.
