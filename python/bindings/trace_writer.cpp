@@ -141,8 +141,8 @@ void bind_trace_writer(nb::module_& module) {
           [](Writer* self, const std::filesystem::path& path, std::uint32_t layers, std::uint32_t prompt_tokens,
              std::uint32_t block_tokens, std::uint32_t requests, std::uint32_t experts, bool ranking, bool read_bytes,
              std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
-             const std::string& source, const std::map<std::string, double>& measurements, std::uint32_t measurement_room,
-             int zstd_level, std::size_t chunk_bytes) {
+             const std::string& source, const std::map<std::string, double>& measurements,
+             std::uint32_t measurement_room, int zstd_level, std::size_t chunk_bytes) {
             TraceWriterOptions options;
             options.zstd_level = zstd_level;
             options.chunk_bytes = chunk_bytes;

@@ -114,7 +114,8 @@ class Contents(CaptureTest):
         model = tiny_model("llama")
         tokens = token_ids(self.text)
         with torch.no_grad():
-            losses = torch.log_softmax(model(tokens).logits[0, :-1], 1)[torch.arange(tokens.shape[1] - 1), tokens[0, 1:]]
+            logits = torch.log_softmax(model(tokens).logits[0, :-1], 1)
+        losses = logits[torch.arange(tokens.shape[1] - 1), tokens[0, 1:]]
         found = self.pass_over(model, select="mass:k=10").measurements
         self.assertAlmostEqual(found["perplexity"], float(torch.exp(-losses[PROMPT - 1 :].mean())), places=2)
         self.assertAlmostEqual(found["prompt_perplexity"], float(torch.exp(-losses[: PROMPT - 1].mean())), places=2)

@@ -122,7 +122,8 @@ class Values(RefusalTest):
         key = torch.zeros(1, 2, 5, 16)
         self.refused("of type torch.int64; floating point", take, torch.zeros(1, 4, 5, 16), key.long())
         self.refused("layer 0, positions 0 to 4: .*", take, torch.zeros(1, 4, 5, 16), torch.zeros(1, 3, 5, 16))
-        self.refused("the cache returned 7 keys where 5 tokens", take, torch.zeros(1, 4, 5, 16), torch.zeros(1, 2, 7, 16))
+        self.refused("the cache returned 7 keys where 5 tokens", take, torch.zeros(1, 4, 5, 16),
+                     torch.zeros(1, 2, 7, 16))
         self.refused("a batch of 2", take, torch.zeros(2, 4, 5, 16), torch.zeros(2, 2, 5, 16))
 
 

@@ -1,4 +1,4 @@
-"""As a user begins: pip install in a fresh environment, a capture of 1,024 tokens with the command, and compare on it."""
+"""As a user begins: pip install in a fresh environment, a capture of 1,024 tokens by the command, compare on it."""
 
 import json
 import os
@@ -40,7 +40,8 @@ class FromInstallToComparison(unittest.TestCase):
     def capture(self, *options, **changed):
         flags = {"--model": "smollm2", "--text": SOURCE_DIR / "LICENSE", "--prompt-tokens": 768, "--decode-tokens": 256,
                  "-o": "x.kvt", **changed}
-        return self.run_command(self.bin / "kvplace-capture", *options, *(part for flag in flags.items() for part in flag))
+        named = (part for flag in flags.items() for part in flag)
+        return self.run_command(self.bin / "kvplace-capture", *options, *named)
 
     def test_capture_and_compare(self):
         done = self.capture("--select", "quest:page=16,pages=16", "--ranking-depth", 48)

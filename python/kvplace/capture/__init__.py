@@ -23,4 +23,7 @@ from .loading import load_model
 from .model import Decoder, DecoderLayer, examine
 from .text_pass import Wanted, capture_selections, capture_text
 
-__all__ = ["Capture", "Decoder", "DecoderLayer", "Wanted", "capture", "capture_selections", "capture_text", "examine", "load_model"]
+__all__ = [
+    "Capture", "Decoder", "DecoderLayer", "Wanted", "capture", "capture_selections", "capture_text", "examine",
+    "load_model",
+]

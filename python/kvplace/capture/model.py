@@ -62,7 +62,8 @@ def examine(model: Any) -> Decoder:
     kinds = set(getattr(text, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
     if kinds:
         raise BadInput(
-            f"{kind} has layers of kind {', '.join(sorted(kinds))}, whose KV cache is not read token by token; {_FITTING}"
+            f"{kind} has layers of kind {', '.join(sorted(kinds))}, whose KV cache is not read token by token; "
+            f"{_FITTING}"
         )
     calls, routers = _probe(model, expert_count(text))
     expected = int(text.num_hidden_layers)
@@ -108,7 +109,9 @@ def _layer(kind: str, call: AttentionCall) -> DecoderLayer:
     query_heads, head_dim = call.query.shape[1], call.query.shape[3]
     kv_heads = call.key.shape[1]
     if call.key.shape[3] != head_dim or query_heads % kv_heads:
-        raise BadInput(f"{kind}: layer {call.layer} has queries {tuple(call.query.shape)} and keys "
-                       f"{tuple(call.key.shape)}; a whole number of query heads per KV head and one head dim are needed")
+        raise BadInput(
+            f"{kind}: layer {call.layer} has queries {tuple(call.query.shape)} and keys {tuple(call.key.shape)}; a whole "
+            "number of query heads per KV head and one head dim are needed"
+        )
     window = call.options.get("sliding_window")
     return DecoderLayer(query_heads, kv_heads, head_dim, call.scale, int(window) if window else None)
