@@ -32,8 +32,8 @@ std::span<const BlockId> blocks_of(const Ids& ids) {
 /// A writer that is gone once the trace is finished or given up.
 class Writer {
  public:
-  Writer(const std::string& path, const TraceMeta& meta, int zstd_level)
-      : writer_(unwrap(TraceWriter::create(path, meta, {.zstd_level = zstd_level}))) {}
+  Writer(const std::string& path, const TraceMeta& meta, const TraceWriterOptions& options)
+      : writer_(unwrap(TraceWriter::create(path, meta, options))) {}
 
   void add(std::uint32_t step, std::uint32_t layer, const Ids& reads, const Ids& appended, const Ids& ranking,
            const Ids& read_bytes) {
@@ -47,6 +47,14 @@ class Writer {
     unwrap(open().add(record));
   }
 
+  void set_measurements(const std::map<std::string, double>& measurements) {
+    unwrap(open().set_measurements(measurements));
+  }
+  nb::tuple keep_partial() {
+    const PartialTrace kept = unwrap(open().keep_partial());
+    writer_.reset();
+    return nb::make_tuple(kept.path, kept.steps);
+  }
   void finish() {
     static_cast<void>(unwrap(open().finish()));
     writer_.reset();
@@ -133,16 +141,23 @@ void bind_trace_writer(nb::module_& module) {
           [](Writer* self, const std::filesystem::path& path, std::uint32_t layers, std::uint32_t prompt_tokens,
              std::uint32_t block_tokens, std::uint32_t requests, std::uint32_t experts, bool ranking, bool read_bytes,
              std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
-             const std::string& source, const std::map<std::string, double>& measurements, int zstd_level) {
+             const std::string& source, const std::map<std::string, double>& measurements,
+             std::uint32_t measurement_room, int zstd_level, std::size_t chunk_bytes) {
+            TraceWriterOptions options;
+            options.zstd_level = zstd_level;
+            options.chunk_bytes = chunk_bytes;
+            options.measurement_room = measurement_room;
             new (self) Writer(path.string(),
                               meta_of(layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
                                       block_bytes, model, selection, source, measurements),
-                              zstd_level);
+                              options);
           },
           "path"_a, "layers"_a, "prompt_tokens"_a, "block_tokens"_a, "requests"_a, "experts"_a, "ranking"_a,
           "read_bytes"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a, "measurements"_a,
-          "zstd_level"_a)
+          "measurement_room"_a, "zstd_level"_a, "chunk_bytes"_a)
       .def("add", &Writer::add, "step"_a, "layer"_a, "reads"_a, "appended"_a, "ranking"_a, "read_bytes"_a)
+      .def("set_measurements", &Writer::set_measurements, "measurements"_a)
+      .def("keep_partial", &Writer::keep_partial)
       .def("finish", &Writer::finish)
       .def("discard", &Writer::discard);
   bind_import_and_export(module);

@@ -61,7 +61,9 @@ class TraceWriter:
     :param selection: method and parameters of the selection, for people.
     :param source: where the trace came from, for people.
     :param measurements: what was measured on the way, as ``{"perplexity": 19.0}``; ``kvplace info`` shows it.
+    :param measurement_room: characters left free in the metadata for measurements that are known only at the end.
     :param zstd_level: 1 to 19.
+    :param chunk_bytes: a chunk ends once it holds this much before compression.
 
     Raises BadInput if the numbers are out of range or the file cannot be created.
     """
@@ -82,14 +84,17 @@ class TraceWriter:
         selection: str = "",
         source: str = "",
         measurements: Mapping[str, float] | None = None,
+        measurement_room: int = 0,
         zstd_level: int = 3,
+        chunk_bytes: int = 1 << 20,
     ) -> None:
         for name, number in {"layers": layers, "prompt_tokens": prompt_tokens, "block_tokens": block_tokens,
                              "requests": requests, "experts": experts}.items():
             if not 0 <= number <= 0xFFFFFFFF:
                 raise BadInput(f"{os.fspath(path)}: {name} is {number}, not 0 to 2^32 - 1")
         self._writer = _core.Writer(path, layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
-                                    block_bytes, model, selection, source, dict(measurements or {}), zstd_level)
+                                    block_bytes, model, selection, source, dict(measurements or {}),
+                                    measurement_room, zstd_level, chunk_bytes)
         self._path = os.fspath(path)
         self._layers = layers
         self._pages = (prompt_tokens, block_tokens, requests, experts)
@@ -143,10 +148,24 @@ class TraceWriter:
             ranked = None if ranking is None else np.asarray(ranking[layer])
             self.add(np.sort(array[array != -1]), ranking=None if ranked is None else ranked[ranked != -1])
 
-    def finish(self) -> Trace:
-        """Puts the file into place and opens it. Raises BadInput if a decode step is incomplete."""
+    def finish(self, measurements: Mapping[str, float] | None = None) -> Trace:
+        """Puts the file into place and opens it. ``measurements`` replace those given at the beginning.
+
+        Raises BadInput if a decode step is incomplete, or if the measurements need more than the room left for them.
+        """
+        if measurements is not None:
+            self._writer.set_measurements(dict(measurements))
         self._writer.finish()
         return Trace(self._path)
+
+    def keep_partial(self) -> tuple[str, int]:
+        """Instead of ``finish()``, after an error: leaves the whole chunks written so far as a truncated trace.
+
+        ``Trace(path, recover=True)`` and ``--recover`` read it. Returns its path, which has ".partial" behind it if a
+        file of the trace's name is there already, and the decode steps in it; ("", 0) if nothing could be kept.
+        """
+        path, steps = self._writer.keep_partial()
+        return str(path), int(steps)
 
     def _written(self) -> NDArray[np.uint32]:
         prompt_tokens, block_tokens, requests, experts = self._pages

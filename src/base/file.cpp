@@ -3,10 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 namespace kvplace {
 namespace {
@@ -118,9 +120,15 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
   return OutputFile(path, std::move(temporary), FileHandle(fdopen(descriptor, "w+b")));
 }
 
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      file_(std::move(other.file_)),
+      written_(other.written_) {}
+
 OutputFile::~OutputFile() {
-  if (file_ != nullptr) {
-    file_.reset();
+  file_.reset();
+  if (!temporary_.empty()) {
     unlink(temporary_.c_str());
   }
 }
@@ -133,15 +141,44 @@ Status OutputFile::write(std::span<const std::byte> data) {
 
 Status OutputFile::write(std::string_view text) { return write(std::as_bytes(std::span(text.data(), text.size()))); }
 
+Status OutputFile::rewrite(std::uint64_t offset, std::span<const std::byte> data) {
+  std::FILE* file = file_.get();
+  if (fseeko(file, static_cast<off_t>(offset), SEEK_SET) != 0) {
+    return failed(path_ + ": cannot be written: " + reason());
+  }
+  KVPLACE_TRY(write_all(file, data, path_));
+  if (fseeko(file, 0, SEEK_END) != 0) {
+    return failed(path_ + ": cannot be written: " + reason());
+  }
+  return {};
+}
+
+std::uint64_t OutputFile::end_partial() {
+  // What the stream still holds may not fit any more: that is no error here.
+  file_.reset();
+  std::error_code error;
+  const std::uint64_t there = std::filesystem::file_size(temporary_, error);
+  return error ? 0 : std::min<std::uint64_t>(there, written_);
+}
+
+Status OutputFile::commit_partial(std::uint64_t size, const std::string& path) {
+  std::error_code error;
+  std::filesystem::resize_file(temporary_, size, error);
+  if (error || std::rename(temporary_.c_str(), path.c_str()) != 0) {
+    return failed(path + ": cannot be written: " + (error ? error.message() : reason()));
+  }
+  temporary_.clear();
+  return {};
+}
+
 Status OutputFile::commit() {
   std::FILE* file = file_.release();
   const bool flushed = std::fflush(file) == 0;
   const bool closed = std::fclose(file) == 0;
   if (!flushed || !closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const std::string why = reason();
-    unlink(temporary_.c_str());
-    return failed(path_ + ": cannot be written: " + why);
+    return failed(path_ + ": cannot be written: " + reason());
   }
+  temporary_.clear();
   return {};
 }
 

@@ -34,18 +34,24 @@ using FileHandle = std::unique_ptr<std::FILE, FileCloser>;
 
 [[nodiscard]] Status write_all(std::FILE* file, std::span<const std::byte> data, const std::string& path);
 
-/// An output written under a temporary name beside its own and renamed into place by commit(). Without commit()
-/// nothing is left behind and an older file of that name stays as it was.
+/// An output written under a temporary name beside its own and renamed into place by commit(). Without it nothing is
+/// left behind and an older file of that name stays as it was.
 class OutputFile {
  public:
   [[nodiscard]] static Result<OutputFile> create(const std::string& path);
-  OutputFile(OutputFile&&) = default;
+  OutputFile(OutputFile&&) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
 
   [[nodiscard]] Status write(std::span<const std::byte> data);
   [[nodiscard]] Status write(std::string_view text);
+  /// Replaces bytes that have been written; `offset` + size must not pass written().
+  [[nodiscard]] Status rewrite(std::uint64_t offset, std::span<const std::byte> data);
   [[nodiscard]] Status commit();
+  /// For after a write has failed: ends writing and returns how much of what was written before is in the file.
+  [[nodiscard]] std::uint64_t end_partial();
+  /// After end_partial(): renames the file's first `size` bytes into place, under a name that did not exist before.
+  [[nodiscard]] Status commit_partial(std::uint64_t size, const std::string& path);
   [[nodiscard]] std::uint64_t written() const { return written_; }
   [[nodiscard]] const std::string& path() const { return path_; }
 

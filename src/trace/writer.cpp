@@ -3,6 +3,8 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cstring>
+#include <filesystem>
 
 #include "base/file.h"
 #include "kvplace/base/parse.h"
@@ -40,12 +42,29 @@ struct TraceWriter::State {
   std::uint32_t next_layer = 0;
   std::uint32_t chunk_first_step = 0;
   std::vector<kvt::ChunkPlace> chunks;
+  bool broken = false;             ///< a chunk could not be written; what it held is lost
+  std::uint64_t whole_bytes = 0;   ///< of the file, up to the end of its last whole chunk
+  std::size_t metadata_bytes = 0;  ///< of the head, its room for measurements included
 };
 
 namespace {
 
 std::string place(const StepView& record) {
   return "decode step " + std::to_string(record.step.value()) + ", layer " + std::to_string(record.layer.value());
+}
+
+/// The file's first bytes, up to the first chunk.
+std::vector<std::byte> head_of(const std::string& metadata) {
+  std::vector<std::byte> head(kvt::kPreambleBytes);
+  std::memcpy(head.data(), kvt::kMagic.data(), kvt::kMagic.size());
+  store_little_endian(head.data() + 8, kvt::kVersion);
+  store_little_endian(head.data() + 12, static_cast<std::uint32_t>(metadata.size()));
+  const auto text = std::as_bytes(std::span(metadata.data(), metadata.size()));
+  head.insert(head.end(), text.begin(), text.end());
+  const std::uint64_t sum = kvt::checksum(head);
+  head.resize(head.size() + sizeof sum);
+  store_little_endian(head.data() + head.size() - sizeof sum, sum);
+  return head;
 }
 
 bool strictly_ascending(std::span<const BlockId> ids) {
@@ -125,9 +144,13 @@ Status TraceWriter::State::flush_chunk() {
                      std::to_string(header.num_reads) + " reads, more than a chunk may hold");
   }
   header.checksum = kvt::chunk_checksum(header, stored);
-  chunks.push_back({file.written(), header.first_step, header.num_steps, header.num_reads});
+  const kvt::ChunkPlace chunk{file.written(), header.first_step, header.num_steps, header.num_reads};
+  broken = true;
   KVPLACE_TRY(file.write(header.encode()));
   KVPLACE_TRY(file.write(stored));
+  broken = false;
+  chunks.push_back(chunk);
+  whole_bytes = file.written();
   chunk_first_step = totals.steps;
   return {};
 }
@@ -148,18 +171,30 @@ Result<TraceWriter> TraceWriter::create(const std::string& path, const TraceMeta
     return bad_input(path + ": zstd level " + std::to_string(options.zstd_level) + " is not 1 to 19");
   }
   KVPLACE_ASSIGN(file, OutputFile::create(path));
-  const std::string metadata = kvt::meta_to_json(meta);
-  std::vector<std::byte> head(kvt::kPreambleBytes);
-  std::memcpy(head.data(), kvt::kMagic.data(), kvt::kMagic.size());
-  store_little_endian(head.data() + 8, kvt::kVersion);
-  store_little_endian(head.data() + 12, static_cast<std::uint32_t>(metadata.size()));
-  const auto text = std::as_bytes(std::span(metadata.data(), metadata.size()));
-  head.insert(head.end(), text.begin(), text.end());
-  const std::uint64_t sum = kvt::checksum(head);
-  head.resize(head.size() + sizeof sum);
-  store_little_endian(head.data() + head.size() - sizeof sum, sum);
-  KVPLACE_TRY(file.write(head));
-  return TraceWriter(std::make_unique<State>(std::move(file), meta, options));
+  // Blanks behind the JSON are the room for measurements.
+  const std::string metadata = kvt::meta_to_json(meta) + std::string(options.measurement_room, ' ');
+  KVPLACE_TRY(file.write(head_of(metadata)));
+  auto state = std::make_unique<State>(std::move(file), meta, options);
+  state->metadata_bytes = metadata.size();
+  return TraceWriter(std::move(state));
+}
+
+Status TraceWriter::set_measurements(const std::map<std::string, double>& measurements) {
+  State& s = *state_;
+  TraceMeta meta = s.meta;
+  meta.measurements = measurements;
+  if (Status status = kvt::check_meta(meta); !status) {
+    return bad_input(s.file.path() + ": " + status.error().message);
+  }
+  std::string metadata = kvt::meta_to_json(meta);
+  if (metadata.size() > s.metadata_bytes) {
+    return bad_input(s.file.path() + ": the measurements need " + std::to_string(metadata.size() - s.metadata_bytes) +
+                     " characters more than the metadata has room for");
+  }
+  metadata.resize(s.metadata_bytes, ' ');
+  KVPLACE_TRY(s.file.rewrite(0, head_of(metadata)));
+  s.meta = std::move(meta);
+  return {};
 }
 
 Status TraceWriter::add(const StepView& record) {
@@ -228,6 +263,30 @@ Result<TraceTotals> TraceWriter::finish() {
   KVPLACE_TRY(s.file.write(footer));
   KVPLACE_TRY(s.file.commit());
   return s.totals;
+}
+
+Result<PartialTrace> TraceWriter::keep_partial() {
+  State& s = *state_;
+  if (s.next_layer == 0 && !s.broken) {
+    // Whole steps that are in no chunk yet; on a full disk they are lost.
+    [[maybe_unused]] const Status flushed = s.flush_chunk();
+  }
+  const std::uint64_t size = s.file.end_partial();
+  PartialTrace kept;
+  for (std::size_t i = 0; i < s.chunks.size(); ++i) {
+    const std::uint64_t end = i + 1 < s.chunks.size() ? s.chunks[i + 1].offset : s.whole_bytes;
+    if (end > size) {
+      break;
+    }
+    kept.steps = s.chunks[i].first_step + s.chunks[i].num_steps;
+  }
+  if (kept.steps == 0) {
+    return kept;
+  }
+  std::error_code error;
+  kept.path = s.file.path() + (std::filesystem::exists(s.file.path(), error) ? ".partial" : "");
+  KVPLACE_TRY(s.file.commit_partial(std::min(size, s.whole_bytes), kept.path));
+  return kept;
 }
 
 }  // namespace kvplace

@@ -1,6 +1,8 @@
 /// Streaming writer of .kvt traces.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -13,6 +15,14 @@ namespace kvplace {
 struct TraceWriterOptions {
   int zstd_level = 3;                              ///< 1 to 19
   std::size_t chunk_bytes = std::size_t{1} << 20;  ///< a chunk is closed once it holds this much before compression
+  /// Characters left free in the metadata for measurements that are known only at the end.
+  std::uint32_t measurement_room = 0;
+};
+
+/// What is left of a trace that was not finished.
+struct PartialTrace {
+  std::string path;         ///< empty if there is no file
+  std::uint32_t steps = 0;  ///< decode steps in it
 };
 
 /// Writes steps in order, t-major then by layer. The file appears under its name only in finish().
@@ -28,8 +38,16 @@ class TraceWriter {
   /// yet (neither in the prompt nor appended so far).
   [[nodiscard]] Status add(const StepView& record);
 
+  /// Replaces the metadata's measurements. Errors if they need more than the room that was left for them.
+  [[nodiscard]] Status set_measurements(const std::map<std::string, double>& measurements);
+
   /// Writes the index and the totals, and renames the file into place. Errors if a decode step is incomplete.
   [[nodiscard]] Result<TraceTotals> finish();
+
+  /// Instead of finish(), for after an error or an interrupt: leaves the chunks that could be written as a truncated
+  /// trace, whose whole chunks a reader recovers; under the trace's name, or with ".partial" behind it if a file of
+  /// that name is there already. Nothing is left if there is no whole chunk. The writer must not be used afterwards.
+  [[nodiscard]] Result<PartialTrace> keep_partial();
 
   [[nodiscard]] const TraceMeta& meta() const;
 

