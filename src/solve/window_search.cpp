@@ -8,9 +8,9 @@ namespace {
 
 constexpr double kFreeMiss = 1e-6;     // of the dearest miss: rounding
 constexpr double kWorthTrying = 0.25;  // of the dearest miss
-/// Windows begin and end anywhere if they are not longer than this many decode steps ...
-constexpr std::uint32_t kFineSteps = 64;
-/// ... and with a decode step up to as many as keep a table of bytes by decode step and age below this size.
+/// Windows begin and end anywhere if they are not longer than keeps a table of bytes by step and age below so many entries ...
+constexpr std::size_t kFineTable = std::size_t{16} << 20;
+/// ... and with a decode step if that holds for a table by decode step.
 constexpr std::size_t kCoarseTable = std::size_t{48} << 20;
 
 constexpr std::size_t kNoWindow = SIZE_MAX;
@@ -66,6 +66,7 @@ class WindowPath {
         free_start_(free_start),
         form_(kind.form),
         price_(kind.row_price),
+        at_any_step_(kind.at_any_step && dual.groups().steps_per_group == 1),
         per_token_(dual.groups().steps_per_group > 1),
         layers_(dual.groups().layers),
         num_places_(dual.groups().num_groups()) {
@@ -76,9 +77,11 @@ class WindowPath {
     best_.assign(num_places_ + 1, 0);
     from_.assign(num_places_ + 1, kNoWindow);
     const std::uint32_t steps = classes_.steps;
-    const BytesByAge fine(classes_, per_token_, per_token_ ? 1 : std::min(steps, kFineSteps));
-    const auto oldest = static_cast<std::uint32_t>(std::min<std::size_t>(steps, kCoarseTable / steps));
-    const BytesByAge coarse(classes_, true, std::max(1U, oldest));
+    const auto oldest_in = [steps](std::size_t table, std::size_t places) {
+      return static_cast<std::uint32_t>(std::clamp<std::size_t>(table / places, 1, steps));
+    };
+    const BytesByAge fine(classes_, per_token_, at_any_step_ ? oldest_in(kFineTable, num_places_) : 1);
+    const BytesByAge coarse(classes_, true, oldest_in(kCoarseTable, steps));
     std::vector<double> far_at_start(num_places_);
     for (std::size_t place = 0; place < num_places_; ++place) {
       if (per_token_) {
@@ -102,7 +105,7 @@ class WindowPath {
         from_[begin] = kNoWindow;
       }
       if (begin > 0 || free_start_) {
-        if (!per_token_) {
+        if (at_any_step_) {
           extend_fine(begin, fine);
         }
         if (per_token_ || begin % layers_ == 0) {
@@ -232,6 +235,7 @@ class WindowPath {
   bool free_start_;
   std::size_t form_;
   double price_;  // of a byte of a row
+  bool at_any_step_;
   bool per_token_;
   std::size_t layers_;
   std::size_t num_places_;  // groups: where windows may begin and end

@@ -18,6 +18,7 @@ namespace kvplace {
 struct WindowKind {
   std::size_t form = 0;  ///< of the steps inside
   double row_price = 0;  ///< of being near at the window's start; the form's miss, where leaving near is free
+  bool at_any_step = true;  ///< false: windows begin and end between decode steps only
 };
 
 struct WindowPrices {
