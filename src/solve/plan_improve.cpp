@@ -192,10 +192,8 @@ class Improver {
     if (gap.missed()) {
       const std::uint32_t latest = last_step_with_room(gap.to);
       if (latest != StepSet::kNone && latest >= gap.from && latest + 1 >= first) {
-        const double by_prefetch = delta(gap, latest + 1);
-        if (by_prefetch < least) {
+        if (delta(gap, latest + 1) < least) {
           best = latest + 1;
-          least = by_prefetch;
         }
       }
     }
