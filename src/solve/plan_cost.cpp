@@ -80,9 +80,7 @@ double PlanCost::time(std::uint32_t cell, const CellCounts& counts) const {
   return step_time.time_of(times, steps_per_cell_).value();
 }
 
-double PlanCost::far_read_time() const {
-  return (Bytes(block_) / instance_->step_time().far_read_bandwidth()).value();
-}
+double PlanCost::far_read_time() const { return (Bytes(block_) / instance_->step_time().far_read_bandwidth()).value(); }
 
 std::uint32_t PlanCost::find_allowance(std::uint32_t cell) const {
   // The time is convex in the misses.

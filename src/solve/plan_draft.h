@@ -32,11 +32,11 @@ struct Gap {
 struct PlanDraft {
   explicit PlanDraft(ChunkSpool spool) : held_spool(std::move(spool)) {}
 
-  std::vector<CellCounts> counts;         ///< by cell
-  std::vector<Gap> gaps;                  ///< not held when the draft was made, in order of `to`, up to a limit
-  std::vector<std::int32_t> occupancy;    ///< blocks near at each boundary, those near to no purpose left out
-  ChunkSpool held_spool;                  ///< per chunk and read: 1 if the gap that ends there is held
-  std::uint64_t held = 0;                 ///< gaps
+  std::vector<CellCounts> counts;       ///< by cell
+  std::vector<Gap> gaps;                ///< not held when the draft was made, in order of `to`, up to a limit
+  std::vector<std::int32_t> occupancy;  ///< blocks near at each boundary, those near to no purpose left out
+  ChunkSpool held_spool;                ///< per chunk and read: 1 if the gap that ends there is held
+  std::uint64_t held = 0;               ///< gaps
   std::uint64_t missed = 0;
   std::uint64_t prefetched = 0;
 };

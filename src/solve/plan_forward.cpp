@@ -30,8 +30,8 @@ class Forward {
 
   void start(std::span<const std::uint32_t> first_reads) {
     const bool free_start = instance_.options().start == Start::kFree;
-    std::vector<BlockIndex> near = instance_.options().start == Start::kFree ? std::vector<BlockIndex>()
-                                                                              : instance_.initial_near();
+    std::vector<BlockIndex> near =
+        instance_.options().start == Start::kFree ? std::vector<BlockIndex>() : instance_.initial_near();
     std::vector<bool> is_near(instance_.num_blocks(), false);
     for (const BlockIndex block : near) {
       is_near[block.value()] = true;
@@ -82,8 +82,8 @@ class Forward {
 
  private:
   struct Block {
-    std::uint32_t from = 0;        ///< of the gap at hand
-    std::uint32_t arrive = 0;      ///< boundary since which it is near, in this gap
+    std::uint32_t from = 0;          ///< of the gap at hand
+    std::uint32_t arrive = 0;        ///< boundary since which it is near, in this gap
     std::uint32_t last_gap = kNone;  ///< the latest of its gaps on the list
     bool near = false;
     bool began_with_miss = false;

@@ -14,8 +14,13 @@ constexpr double kTie = 1e-6;
 class Improver {
  public:
   Improver(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft)
-      : cost_(cost), draft_(draft), gaps_(draft.gaps), counts_(draft.counts), rows_(draft.occupancy, capacity),
-        times_(cost.num_cells()), room_(cost.num_cells()) {
+      : cost_(cost),
+        draft_(draft),
+        gaps_(draft.gaps),
+        counts_(draft.counts),
+        rows_(draft.occupancy, capacity),
+        times_(cost.num_cells()),
+        room_(cost.num_cells()) {
     for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
       times_[cell] = cost_.time(cell, counts_[cell]);
       total_ += times_[cell];
@@ -187,10 +192,8 @@ class Improver {
     if (gap.missed()) {
       const std::uint32_t latest = last_step_with_room(gap.to);
       if (latest != StepSet::kNone && latest >= gap.from && latest + 1 >= first) {
-        const double by_prefetch = delta(gap, latest + 1);
-        if (by_prefetch < least) {
+        if (delta(gap, latest + 1) < least) {
           best = latest + 1;
-          least = by_prefetch;
         }
       }
     }

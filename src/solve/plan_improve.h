@@ -1,4 +1,5 @@
-/// Makes a draft cheaper: its gaps are held, fetched at other times or missed instead, where that truly takes less time.
+/// Makes a draft cheaper: its gaps are held, fetched at other times or missed instead, where that truly takes less
+/// time.
 #pragma once
 
 #include <functional>

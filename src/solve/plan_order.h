@@ -70,8 +70,7 @@ class StepSet {
   /// The largest member, or kNone.
   [[nodiscard]] std::uint32_t last() const {
     const std::uint64_t root = levels_.back().empty() ? 0 : levels_.back()[0];
-    return root == 0 ? kNone
-                     : descend(levels_.size() - 1, 63 - static_cast<std::size_t>(std::countl_zero(root)), true);
+    return root == 0 ? kNone : descend(levels_.size() - 1, 63 - static_cast<std::size_t>(std::countl_zero(root)), true);
   }
 
  private:

@@ -20,9 +20,7 @@ constexpr std::array<ForwardOptions, 4> kDrafts{{
 
 }  // namespace
 
-bool can_plan(const Instance& instance) {
-  return instance.uniform() && instance.options().mode == Mode::kInclusive;
-}
+bool can_plan(const Instance& instance) { return instance.uniform() && instance.options().mode == Mode::kInclusive; }
 
 Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& instance, const PlanOptions& options,
                                   const std::string& path, const RunContext& context) {

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
-#include <map>
+#include <random>
 
 #include "kvplace/simulate/schedules.h"
 #include "kvplace/solve/plan.h"
@@ -146,8 +148,8 @@ double least_total(const Segment& segment, const Instance& instance) {
         loads += instance.weight_loads();
         const Bytes movable = size * std::popcount(reads & from & ~appended) * std::int64_t{instance.options().batch};
         const bool split = instance.options().mirrored_reads == MirroredReads::kSplit;
-        const Seconds time = split ? best_split(instance.step_time(), loads, {movable, Bytes(0)}).time
-                                   : instance.step_time()(loads);
+        const Seconds time =
+            split ? best_split(instance.step_time(), loads, {movable, Bytes(0)}).time : instance.step_time()(loads);
         next[to] = std::min(next[to], least[from] + time.value());
       }
     }
@@ -156,27 +158,49 @@ double least_total(const Segment& segment, const Instance& instance) {
   return *std::min_element(least.begin(), least.end());
 }
 
-RC_GTEST_PROP(Plan, IsCloseToTheOptimum, ()) {
-  testing::RandomTraceShape shape;
-  shape.seed = *rc::gen::arbitrary<std::uint64_t>();
-  shape.layers = 1;
-  shape.block_tokens = *rc::gen::element(1u, 4u);
-  shape.prompt_tokens = *rc::gen::inRange(1u, 4u) * shape.block_tokens;
-  shape.steps = shape.block_tokens == 1 ? *rc::gen::inRange(2u, 5u) : *rc::gen::inRange(4u, 16u);
-  shape.reads = *rc::gen::inRange(1u, 5u);
-  shape.keep = 0.4;
-  const testing::TempDir folder;
-  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-  InstanceSpec spec = random_spec();
-  spec.options.barrier = Barrier::kLayer;
-  spec.options.near_blocks_per_layer = *rc::gen::inRange(0u, 6u);
-  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
-  RC_PRE(instance.num_blocks() <= 7u);
-  const double planned = plan_schedule(trace, instance, {}, folder.path("plan.kvs"), {}).value().predicted.value();
-  const double optimum = least_total(testing::random_segment(shape), instance);
-  static std::map<int, int> histogram; histogram[static_cast<int>((planned/optimum-1)*50+0.999999-1e-6)]++; if (getenv("HIST")) { static int n=0; if(++n%50==0) for(auto&[k,v]:histogram) fprintf(stderr,"%d:%d ",k*2,v); }
-  RC_ASSERT(planned >= optimum * (1 - 1e-9));
-  RC_ASSERT(planned <= optimum * 1.5);
+TEST(Plan, IsMostlyTheOptimum) {
+  // Always the same instances, so that the share cannot fail by chance.
+  std::mt19937_64 random(7);
+  const auto one_of = [&random](auto... choices) {
+    const std::common_type_t<decltype(choices)...> all[] = {choices...};
+    return all[random() % sizeof...(choices)];
+  };
+  int tried = 0;
+  int optimal = 0;
+  while (tried < 300) {
+    testing::RandomTraceShape shape;
+    shape.seed = random();
+    shape.layers = 1;
+    shape.block_tokens = one_of(1u, 4u);
+    shape.prompt_tokens = one_of(1u, 2u, 3u) * shape.block_tokens;
+    shape.steps = shape.block_tokens == 1 ? one_of(2u, 3u, 4u) : one_of(4u, 8u, 12u, 15u);
+    shape.reads = one_of(1u, 2u, 3u, 4u);
+    shape.keep = 0.4;
+    InstanceSpec spec;
+    spec.hardware = testing::paper_machine();
+    spec.hardware.near.bandwidth.spec = BytesPerSecond(one_of(500e9, 2000e9, 4900e9));
+    spec.hardware.interference = one_of(0.0, 0.0, 0.2);
+    spec.options.near_blocks_per_layer = one_of(0u, 1u, 2u, 3u, 4u, 5u);
+    spec.options.start = one_of(Start::kRecent, Start::kEmpty, Start::kFree);
+    spec.options.overlap = one_of(Overlap::kFull, Overlap::kNone);
+    spec.options.mirrored_reads = one_of(MirroredReads::kNear, MirroredReads::kSplit);
+    spec.options.weight_bytes_per_step = Bytes(one_of(0, 5000, 40000));
+    spec.options.batch = one_of(1u, 3u);
+    const testing::TempDir folder;
+    const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
+    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+    if (instance.num_blocks() > 7) {
+      continue;
+    }
+    ++tried;
+    const double planned = plan_schedule(trace, instance, {}, folder.path("plan.kvs"), {}).value().predicted.value();
+    const double optimum = least_total(testing::random_segment(shape), instance);
+    EXPECT_GE(planned, optimum * (1 - 1e-9));
+    EXPECT_LE(planned, optimum * 1.5);
+    optimal += planned <= optimum * (1 + 1e-6) ? 1 : 0;
+  }
+  std::printf("%d of %d planned at the optimum\n", optimal, tried);
+  EXPECT_GE(optimal, tried * 9 / 10);
 }
 
 }  // namespace

@@ -45,9 +45,9 @@ class TraceVisitor {
 
 /// One policy, or one stored schedule, on one instance.
 struct ReplayJob {
-  const Instance* instance = nullptr;    ///< of the trace that is replayed; not owned
-  PolicySpec policy;                     ///< one that is searched for or planned runs afterwards, with passes of its own
-  DecisionSource* schedule = nullptr;    ///< if set, `policy` is only a label; not owned
+  const Instance* instance = nullptr;  ///< of the trace that is replayed; not owned
+  PolicySpec policy;                   ///< one that is searched for or planned runs afterwards, with passes of its own
+  DecisionSource* schedule = nullptr;  ///< if set, `policy` is only a label; not owned
   DecisionObserver* observer = nullptr;  ///< not owned; may be null
 };
 

@@ -29,8 +29,8 @@ struct PlanSummary {
 /// True if plan_schedule() models the instance: inclusive mode, blocks of one size, whole reads.
 [[nodiscard]] bool can_plan(const Instance& instance);
 
-/// Writes the schedule of `instance`, which is one of `trace`, to `path` (.kvs). Reads the trace about six times, each
-/// time once through; memory O(blocks + steps * layers) + 32 bytes per gap that is not held, of at most 2^25 such gaps.
+/// Writes the schedule of `instance`, which is one of `trace`, to `path` (.kvs). Reads the trace eight times, each time
+/// once through; memory O(blocks + steps * layers) + 32 bytes per gap that is not held, of at most 2^25 such gaps.
 /// Deterministic for any number of threads unless the time limit or an interrupt ends it. An interrupt before a first
 /// plan exists is an error; after that the best plan so far is written.
 ///
