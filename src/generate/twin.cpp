@@ -11,16 +11,7 @@
 #include "generate/process_fit.h"
 #include "trace/kvt_format.h"
 
-namespace kvplace {
-
-using namespace generate;  // the parts this file puts together
-
-struct Twin::State {
-  TracePlan plan;  ///< of the original's shape
-  std::string original;
-  TwinReport report;
-};
-
+namespace kvplace::generate {
 namespace {
 
 /// Reads by layer, of one kind of block.
@@ -277,6 +268,15 @@ void scale_to_prompt(ProcessModel& model, std::uint32_t pages_before, std::uint3
 }
 
 }  // namespace
+}  // namespace kvplace::generate
+
+namespace kvplace {
+
+struct Twin::State {
+  generate::TracePlan plan;  ///< of the original's shape
+  std::string original;
+  TwinReport report;
+};
 
 Twin::Twin(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Twin::Twin(Twin&&) noexcept = default;
@@ -286,27 +286,27 @@ Twin::~Twin() = default;
 const TwinReport& Twin::report() const { return state_->report; }
 
 Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std::uint64_t most_reads) {
-  KVPLACE_ASSIGN(original, load(trace, most_reads, context));
+  KVPLACE_ASSIGN(original, generate::load(trace, most_reads, context));
   auto state = std::make_unique<State>();
-  TracePlan& plan = state->plan;
+  generate::TracePlan& plan = state->plan;
   plan.meta = trace.meta();
   plan.steps = trace.totals().steps;
   plan.ranking_depth = original.ranking_depth;
   plan.layers.resize(plan.meta.layers);
-  plan.has_pages = mean_reads(original.pages) > 0;
+  plan.has_pages = generate::mean_reads(original.pages) > 0;
   state->original = std::filesystem::path(trace.path()).filename().string();
   if (plan.has_pages) {
-    KVPLACE_ASSIGN(models, fit_layers(original.pages, context));
-    KVPLACE_ASSIGN(report, report_on(original.pages, models, 0, context));
+    KVPLACE_ASSIGN(models, generate::fit_layers(original.pages, context));
+    KVPLACE_ASSIGN(report, generate::report_on(original.pages, models, 0, context));
     state->report = std::move(report);
     for (std::size_t layer = 0; layer < models.size(); ++layer) {
       plan.layers[layer].pages = std::move(models[layer]);
     }
   }
   if (plan.meta.layout.experts > 0) {
-    KVPLACE_ASSIGN(models, fit_layers(original.experts, context));
+    KVPLACE_ASSIGN(models, generate::fit_layers(original.experts, context));
     if (!plan.has_pages) {
-      KVPLACE_ASSIGN(report, report_on(original.experts, models, 0, context));
+      KVPLACE_ASSIGN(report, generate::report_on(original.experts, models, 0, context));
       state->report = std::move(report);
     }
     for (std::size_t layer = 0; layer < models.size(); ++layer) {
@@ -321,7 +321,7 @@ Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std:
 
 Result<TraceTotals> Twin::write(const TwinShape& shape, const std::string& out, const TraceWriterOptions& options,
                                 const RunContext& context) const {
-  TracePlan plan = state_->plan;
+  generate::TracePlan plan = state_->plan;
   const BlockLayout before = plan.meta.layout;
   const std::size_t layers_before = plan.layers.size();
   plan.seed = shape.seed;
@@ -336,13 +336,13 @@ Result<TraceTotals> Twin::write(const TwinShape& shape, const std::string& out, 
   if (plan.steps == 0 || plan.meta.layers == 0) {
     return bad_input(out + ": a twin needs at least one decode step and one layer");
   }
-  std::vector<LayerPlan> layers(plan.meta.layers);
+  std::vector<generate::LayerPlan> layers(plan.meta.layers);
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     layers[layer] = plan.layers[layer * layers_before / layers.size()];
-    scale_to_prompt(layers[layer].pages, before.prompt_pages(), plan.meta.layout.prompt_pages());
+    generate::scale_to_prompt(layers[layer].pages, before.prompt_pages(), plan.meta.layout.prompt_pages());
   }
   plan.layers = std::move(layers);
-  return write_plan(plan, out, options, context);
+  return generate::write_plan(plan, out, options, context);
 }
 
 }  // namespace kvplace

@@ -7,7 +7,7 @@ import unittest
 
 import cli
 
-SMALL = ("--layers", 2, "--steps", 30, "--prompt-tokens", 2000)
+SMALL = ("--layers", 2, "--steps", 30, "--prompt-tokens", 4000)
 MINE = """
 layers = 2
 steps = 20
@@ -39,12 +39,13 @@ class Generate(cli.CliTest):
         self.assertEqual(self.read("a.kvt"), self.read("b.kvt"))
         self.assertNotEqual(first, digest("c.kvt", "--seed", 6))
         info = self.json("info", "a.kvt")
-        self.assertEqual((info["prompt_tokens"], info["block_tokens"], info["reads_per_step"]), (2000, 16, 126.0))
+        self.assertEqual((info["prompt_tokens"], info["block_tokens"], info["reads_per_step"]), (4000, 16, 128.0))
 
     def test_overlap_is_what_was_asked_for(self) -> None:
         for overlap in (0.3, 0.7, 0.95):
             self.ok("generate", "quest-64k", "-o", "t.kvt", "--layers", 4, "--steps", 200, "--set",
-                    f"churn.overlap={overlap}", "--set", "churn.phase_steps=0", "--set", "churn.layer_spread=0")
+                    f"churn.overlap={overlap}", "--set", "churn.phase_steps=0", "--set", "churn.layer_spread=0",
+                    "--set", "churn.step_spread=0")
             self.assertAlmostEqual(self.json("info", "t.kvt")["overlap"], overlap, delta=0.02)
 
     def test_shown_settings_make_the_same_trace(self) -> None:
