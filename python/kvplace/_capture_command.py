@@ -107,7 +107,7 @@ def _capture(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, as docs/verbs/capture.md states them."""
+    """Runs the command; returns its exit code, as docs/capture.md states them."""
     parsed = _parser().parse_args(arguments)
     try:
         _capture(parsed)
