@@ -352,12 +352,11 @@ void BlockProcess::step() {
   append_new_blocks();
   cohorts_[step_ % kNumCohorts].clear();
   grow_older();
-  if (!started_) {
-    const std::uint32_t block_tokens = std::max(range_.block_tokens, 1u);
-    const std::uint32_t sinks = (model_.pinned.sink_tokens + block_tokens - 1) / block_tokens;
-    for (std::uint32_t b = 0; b < std::min<std::size_t>(sinks, blocks_.size()); ++b) {
-      pin(b);
-    }
+  // With a short prompt some sinks are yet to be born.
+  const std::uint32_t block_tokens = std::max(range_.block_tokens, 1u);
+  const std::uint32_t sinks = (model_.pinned.sink_tokens + block_tokens - 1) / block_tokens;
+  for (; num_sinks_ < std::min<std::size_t>(sinks, blocks_.size()); ++num_sinks_) {
+    pin(num_sinks_);
   }
   move_window();
   move_slash_lines();

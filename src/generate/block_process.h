@@ -92,6 +92,7 @@ class BlockProcess {
   Apportionment apportionment_;
 
   std::uint32_t step_ = 0;  ///< the step at hand
+  std::uint32_t num_sinks_ = 0;  // pinned so far
   bool started_ = false;
   std::size_t cells_per_side_;
   BlockCells cells_;  ///< members by class and age, outside blocks likewise, cold blocks by class
