@@ -152,7 +152,11 @@ Result<Bytes> parse_bytes(std::string_view text) {
 }
 
 Result<BytesPerSecond> parse_bandwidth(std::string_view text) {
-  return parse_measure(text, kBandwidthUnits, "450GB/s").map([](double v) { return BytesPerSecond(v); });
+  KVPLACE_ASSIGN(rate, parse_measure(text, kBandwidthUnits, "450GB/s"));
+  if (rate <= 0) {
+    return bad_input(in_quotes(text) + " moves nothing: a bandwidth is above 0, like 450GB/s");
+  }
+  return BytesPerSecond(rate);
 }
 
 Result<Seconds> parse_seconds(std::string_view text) {
