@@ -36,6 +36,14 @@ Result<Certificate> known_certificate(const std::string& path, const Instance& i
   return known;
 }
 
+Status unless_interrupted(const Error& error, Proof& proof) {
+  if (error.kind != ErrorKind::kInterrupted) {
+    return tl::unexpected(error);
+  }
+  proof.bound.status = SearchStatus::kInterrupted;
+  return {};
+}
+
 }  // namespace
 
 std::optional<double> Proof::gap() const {
@@ -68,18 +76,21 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     KVPLACE_ASSIGN(solution, solve_exact(trace, instance, exact, context));
     proof.exact = std::move(solution);
   }
+  // What an interrupt keeps from being made is left out; the bound stands.
   if (!options.values_path.empty()) {
-    KVPLACE_TRY(write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context));
+    const Status written =
+        write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context);
+    if (!written) {
+      KVPLACE_TRY(unless_interrupted(written.error(), proof));
+    }
   }
-  if (!options.schedule_path.empty() && !context.stop_requested()) {
+  if (!options.schedule_path.empty()) {
     KVPLACE_ASSIGN(planned, PolicyRegistry::instance().parse("planned"));
     Result<ReplayResult> replayed = record_schedule(trace, instance, planned, options.schedule_path, context);
     if (replayed) {
       proof.schedule = std::move(*replayed);
-    } else if (replayed.error().kind != ErrorKind::kInterrupted) {
-      return tl::unexpected(std::move(replayed).error());
     } else {
-      proof.bound.status = SearchStatus::kInterrupted;
+      KVPLACE_TRY(unless_interrupted(replayed.error(), proof));
     }
   }
   proof.seconds = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
