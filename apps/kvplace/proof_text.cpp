@@ -23,7 +23,8 @@ std::string table(const Proof& proof, const Instance& instance) {
     line("linear relaxation", proof.exact->lp, fmt::format("exact, {} variables", proof.exact->variables));
   }
   if (proof.exact && proof.exact->milp) {
-    line("best schedule", *proof.exact->milp, proof.exact->milp_optimal ? "of all, exact" : "found within the time limit");
+    line("best schedule", *proof.exact->milp,
+         proof.exact->milp_optimal ? "of all, exact" : "found within the time limit");
   }
   if (proof.schedule) {
     line("planned schedule", proof.schedule->total,

@@ -152,11 +152,7 @@ Result<Bytes> parse_bytes(std::string_view text) {
 }
 
 Result<BytesPerSecond> parse_bandwidth(std::string_view text) {
-  KVPLACE_ASSIGN(rate, parse_measure(text, kBandwidthUnits, "450GB/s"));
-  if (rate <= 0) {
-    return bad_input(in_quotes(text) + " moves nothing: a bandwidth is above 0, like 450GB/s");
-  }
-  return BytesPerSecond(rate);
+  return parse_measure(text, kBandwidthUnits, "450GB/s").map([](double v) { return BytesPerSecond(v); });
 }
 
 Result<Seconds> parse_seconds(std::string_view text) {

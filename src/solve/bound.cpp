@@ -17,8 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 class BoundSearch {
  public:
-  BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options, const RunContext& context,
-              BoundNumbers numbers)
+  BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
+              const RunContext& context, BoundNumbers numbers)
       : trace_(trace),
         instance_(instance),
         options_(options),
@@ -75,7 +75,8 @@ class BoundSearch {
       }
       names += std::string(names.empty() ? "" : ", ") + kernel.name;
     }
-    return bad_input("instruction set " + in_quotes(options_.instruction_set) + " is not one this processor has: " + names);
+    return bad_input("instruction set " + in_quotes(options_.instruction_set) +
+                     " is not one this processor has: " + names);
   }
 
   /// The same prices in every step: the dearest at which a read costs the same on both sides.

@@ -31,8 +31,8 @@ struct Proof {
   [[nodiscard]] std::optional<double> gap() const;
 };
 
-/// Errors: bad input if two outputs have one name, or if the certificate to resume from speaks about another instance or
-/// trace.
+/// Errors: bad input if two outputs have one name, or if the certificate to resume from speaks about another instance
+/// or trace.
 [[nodiscard]] Result<Proof> prove(const TraceReader& trace, const Instance& instance, const ProveOptions& options,
                                   const RunContext& context);
 
