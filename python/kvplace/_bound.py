@@ -132,11 +132,12 @@ def bound(
         raise BadInput(f"time_limit: {time_limit!r} is no number of seconds of at least 0")
     if resume and certificate is None:
         raise BadInput("resume starts from a certificate: name it with certificate=")
-    names = ["" if name is None else os.fspath(name) for name in (certificate, schedule, values)]
-    for name in names:
+    certificate, schedule, values = ("" if name is None else os.fspath(name) for name in (certificate, schedule, values))
+    for name in (certificate, schedule, values):
         check_output(trace.path, name)
     with shown(progress) as sink:
-        raw = _core.prove(trace, instance, *names, exact, time_limit, resume, instruction_set, threads, sink, interrupt)
+        raw = _core.prove(trace, instance, certificate, schedule, values, exact, time_limit, resume, instruction_set,
+                          threads, sink, interrupt)
     return ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
 
 
