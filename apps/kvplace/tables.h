@@ -14,6 +14,8 @@ namespace kvplace::cli {
 [[nodiscard]] std::string table(const Comparison& comparison, const Instance& instance, int width);
 [[nodiscard]] std::string table(const ScheduleReplay& replay, const Instance& instance, int width);
 [[nodiscard]] std::string table(const Proof& proof, const Instance& instance);
+/// What is proven and about what, so that nobody takes it for another machine's.
+[[nodiscard]] std::string table(const TraceReader& trace, const Certificate& certificate, const VerifiedBound& bound);
 [[nodiscard]] std::string table(const TraceStatistics& statistics, const TraceReader& trace);
 
 }  // namespace kvplace::cli

@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "bindings/check_same.h"
 #include "bindings/errors.h"
 #include "bindings/run.h"
 #include "kvplace/simulate/report.h"
@@ -29,7 +30,8 @@ std::vector<PolicySpec> policies_of(const std::vector<std::string>& texts) {
   return policies;
 }
 
-/// Refuses an instance that was made for another trace: its arrays would have the wrong sizes.
+}  // namespace
+
 void check_same(const TraceReader& trace, const Instance& instance) {
   const BlockLayout& a = trace.meta().layout;
   const BlockLayout& b = instance.layout();
@@ -40,8 +42,6 @@ void check_same(const TraceReader& trace, const Instance& instance) {
                                                                "with Instance(trace, ...)"});
   }
 }
-
-}  // namespace
 
 void bind_compare(nb::module_& module) {
   nb::class_<Comparison>(module, "Comparison")
@@ -78,14 +78,20 @@ void bind_compare(nb::module_& module) {
       "A policy's text with all its parameters.");
   module.def(
       "compare",
-      [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, unsigned threads,
-         const nb::object& progress, const Interrupt* interrupt) {
+      [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, bool bound,
+         unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
         check_same(trace, instance);
         const std::vector<PolicySpec> specs = policies.empty() ? default_policies(instance) : policies_of(policies);
-        return run({threads, progress, interrupt},
-                   [&](const RunContext& context) { return kvplace::compare(trace, instance, specs, context); });
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Comparison> {
+          KVPLACE_ASSIGN(comparison, kvplace::compare(trace, instance, specs, context));
+          if (bound && comparison.complete) {
+            KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
+            comparison.proven = std::move(proven);
+          }
+          return comparison;
+        });
       },
-      "trace"_a, "instance"_a, "policies"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
+      "trace"_a, "instance"_a, "policies"_a, "bound"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
   module.def(
       "record_schedule",
       [](const TraceReader& trace, const Instance& instance, const std::string& policy,

@@ -9,12 +9,14 @@ Everything the command ``kvplace`` does is here too, with the same words. See do
 """
 
 from . import _core, select
+from ._bound import ProvenBound, VerifiedBound, bound, verify
 from ._compare import Bounds, Comparison, Replay, Result, compare, record_schedule, replay
 from ._core import Interrupt, Record
 from ._demo import bundled_trace, demo
 from ._errors import BadInput, Error, Failed, Interrupted, Rejected
+from ._generate import generate, generate_like
 from ._instance import Instance, show_config
-from ._presets import Hardware, Model, Preset, list_formats, list_hardware, list_models, list_policies
+from ._presets import Hardware, Model, Preset, list_formats, list_generators, list_hardware, list_models, list_policies
 from ._run import Progress
 from ._trace import Trace, TraceInfo
 from ._trace_writer import TraceWriter, import_trace
@@ -23,7 +25,7 @@ __version__: str = _core.version()
 
 __all__ = [
     "BadInput", "Bounds", "Comparison", "Error", "Failed", "Hardware", "Instance", "Interrupt", "Interrupted", "Model",
-    "Preset", "Progress", "Record", "Rejected", "Replay", "Result", "Trace", "TraceInfo", "TraceWriter",
-    "bundled_trace", "compare", "demo", "import_trace", "list_formats", "list_hardware", "list_models", "list_policies",
-    "record_schedule", "replay", "select", "show_config",
+    "Preset", "Progress", "ProvenBound", "Record", "Rejected", "Replay", "Result", "Trace", "TraceInfo", "TraceWriter",
+    "VerifiedBound", "bound", "bundled_trace", "compare", "demo", "generate", "generate_like", "import_trace",
+    "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "record_schedule", "replay", "select", "show_config", "verify",
 ]

@@ -150,6 +150,7 @@ def compare(
     instance: Instance,
     policies: str | Sequence[str] | None = None,
     *,
+    bound: bool = False,
     schedule_out: str | os.PathLike[str] | None = None,
     threads: int = 0,
     progress: ProgressLike = None,
@@ -159,6 +160,7 @@ def compare(
 
     :param policies: ``"NAME"`` or ``"NAME:key=value,..."`` each (``list_policies()``); default: all but those found by
         search.
+    :param bound: also prove a lower bound, and how far each policy is above it.
     :param schedule_out: also store the decisions of the one policy as a schedule (.kvs).
     :param threads: worker threads; 0 for one per core. Results do not depend on it.
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
@@ -173,7 +175,7 @@ def compare(
             if len(texts) != 1:
                 raise BadInput("schedule_out stores one policy's schedule: name one policy")
             _core.record_schedule(trace, instance, texts[0], schedule_out, threads, sink, interrupt)
-        raw = _core.compare(trace, instance, texts, threads, sink, interrupt)
+        raw = _core.compare(trace, instance, texts, bound, threads, sink, interrupt)
     return Comparison(json.loads(raw.json(instance)), _core.describe(trace, instance),
                       raw.table(instance, _TABLE_WIDTH))
 

@@ -24,4 +24,4 @@ def demo(*, threads: int = 0, progress: ProgressLike = None) -> Comparison:
     """All policies on the bundled trace and a machine at which placement matters, ``kvplace demo``."""
     trace = bundled_trace()
     instance = Instance(trace, hardware="h100-sxm-pcie5", near_blocks_per_layer=96, weight_bytes_per_step=0)
-    return compare(trace, instance, threads=threads, progress=progress)
+    return compare(trace, instance, bound=True, threads=threads, progress=progress)

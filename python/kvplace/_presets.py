@@ -111,3 +111,8 @@ def list_models() -> list[dict[str, Any]]:
 def list_formats() -> list[dict[str, Any]]:
     """The foreign trace formats: name, doc, and whether each can be imported and exported."""
     return _listing("formats")
+
+
+def list_generators() -> list[dict[str, Any]]:
+    """The presets of synthetic traces: name, description and shape."""
+    return _listing("generators")

@@ -24,7 +24,16 @@ struct TextFormOf {
 template <>
 struct TextForm<Bytes> : TextFormOf<Bytes, parse_bytes, format_bytes, true> {};
 template <>
-struct TextForm<BytesPerSecond> : TextFormOf<BytesPerSecond, parse_bandwidth, format_bandwidth, true> {};
+struct TextForm<BytesPerSecond> : TextFormOf<BytesPerSecond, parse_bandwidth, format_bandwidth, true> {
+  /// Not 0, which stands for a field that is not set: another figure would silently take its place.
+  static Result<BytesPerSecond> parse(std::string_view text) {
+    KVPLACE_ASSIGN(rate, parse_bandwidth(text));
+    if (!is_set(rate)) {
+      return bad_input(in_quotes(text) + " moves nothing: a bandwidth is above 0, like 450GB/s");
+    }
+    return rate;
+  }
+};
 template <>
 struct TextForm<Seconds> : TextFormOf<Seconds, parse_seconds, format_seconds, true> {};
 template <>

@@ -288,6 +288,23 @@ std::string to_json(const Certificate& certificate) {
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
+std::string differences(const BoundNumbers& there, const BoundNumbers& here) {
+  const auto head = [](const BoundNumbers& numbers) {
+    Certificate certificate;
+    certificate.numbers = numbers;
+    return Json::parse(to_json(certificate));
+  };
+  const Json theirs = head(there);
+  const Json ours = head(here);
+  std::string text;
+  for (const auto& [key, value] : theirs.items()) {
+    if (value != ours[key]) {
+      text += (text.empty() ? "" : ", ") + key + " (" + value.dump() + " there, " + ours[key].dump() + " here)";
+    }
+  }
+  return text;
+}
+
 Status write_certificate(const std::string& path, const Certificate& certificate) {
   const BoundNumbers& numbers = certificate.numbers;
   if (certificate.channel_prices.size() != num_groups(numbers) ||

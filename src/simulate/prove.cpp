@@ -1,5 +1,6 @@
 #include "kvplace/simulate/prove.h"
 
+#include <array>
 #include <chrono>
 
 #include "kvplace/simulate/compare.h"
@@ -7,6 +8,43 @@
 #include "kvplace/solve/residency_value.h"
 
 namespace kvplace {
+namespace {
+
+/// What would else be found out after the search.
+Status check(const ProveOptions& options, const Instance& instance) {
+  if (!options.values_path.empty() && instance.options().mode != Mode::kInclusive) {
+    return bad_input("the worth of residency is defined for --mode inclusive");
+  }
+  const std::array outputs{&options.certificate_path, &options.schedule_path, &options.values_path};
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!outputs[i]->empty() && *outputs[i] == *outputs[j]) {
+        return bad_input(*outputs[i] + ": is the name of two outputs; give each a name of its own");
+      }
+    }
+  }
+  return {};
+}
+
+Result<Certificate> known_certificate(const std::string& path, const Instance& instance, const TraceReader& trace) {
+  KVPLACE_ASSIGN(known, read_certificate(path));
+  KVPLACE_ASSIGN(here, bound_numbers(instance, trace));
+  if (const std::string other = differences(known.numbers, here); !other.empty()) {
+    const std::string what = known.numbers.trace_digest == here.trace_digest ? "instance" : "trace";
+    return bad_input(path + ": speaks about another " + what + ", so there is nothing to resume: " + other);
+  }
+  return known;
+}
+
+Status unless_interrupted(const Error& error, Proof& proof) {
+  if (error.kind != ErrorKind::kInterrupted) {
+    return tl::unexpected(error);
+  }
+  proof.bound.status = SearchStatus::kInterrupted;
+  return {};
+}
+
+}  // namespace
 
 std::optional<double> Proof::gap() const {
   const double bound_s = bound.verified.bound.value();
@@ -18,9 +56,19 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   const auto begin = std::chrono::steady_clock::now();
   Proof proof;
   proof.manifest = make_manifest(trace);
-  KVPLACE_ASSIGN(bound, solve_bound(trace, instance, options.search, context));
+  KVPLACE_TRY(check(options, instance));
+  BoundOptions search = options.search;
+  std::optional<Certificate> known;
+  if (options.resume) {
+    KVPLACE_ASSIGN(read, known_certificate(options.certificate_path, instance, trace));
+    known = std::move(read);
+    search.known = &*known;
+  }
+  KVPLACE_ASSIGN(bound, solve_bound(trace, instance, search, context));
   proof.bound = std::move(bound);
-  KVPLACE_TRY(write_certificate(options.certificate_path, proof.bound.certificate));
+  if (!options.certificate_path.empty()) {
+    KVPLACE_TRY(write_certificate(options.certificate_path, proof.bound.certificate));
+  }
   if (options.exact) {
     ExactOptions exact;
     exact.milp = true;
@@ -28,18 +76,21 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     KVPLACE_ASSIGN(solution, solve_exact(trace, instance, exact, context));
     proof.exact = std::move(solution);
   }
+  // What an interrupt keeps from being made is left out; the bound stands.
   if (!options.values_path.empty()) {
-    KVPLACE_TRY(write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context));
+    const Status written =
+        write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context);
+    if (!written) {
+      KVPLACE_TRY(unless_interrupted(written.error(), proof));
+    }
   }
-  if (!options.schedule_path.empty() && !context.stop_requested()) {
+  if (!options.schedule_path.empty()) {
     KVPLACE_ASSIGN(planned, PolicyRegistry::instance().parse("planned"));
     Result<ReplayResult> replayed = record_schedule(trace, instance, planned, options.schedule_path, context);
     if (replayed) {
       proof.schedule = std::move(*replayed);
-    } else if (replayed.error().kind != ErrorKind::kInterrupted) {
-      return tl::unexpected(std::move(replayed).error());
     } else {
-      proof.bound.status = SearchStatus::kInterrupted;
+      KVPLACE_TRY(unless_interrupted(replayed.error(), proof));
     }
   }
   proof.seconds = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

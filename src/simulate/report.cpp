@@ -163,6 +163,17 @@ std::string to_json(const Proof& proof, const Instance& instance) {
   return text_of(json);
 }
 
+std::string to_json(const Certificate* certificate, const VerifiedBound* bound, const std::string& reason) {
+  Json json;
+  json["valid"] = bound != nullptr;
+  json["bound_s"] = bound != nullptr ? Json(bound->bound.value()) : Json(nullptr);
+  json["bound_decimal"] = bound != nullptr ? Json(bound->bound_decimal) : Json(nullptr);
+  json["bound_exact"] = bound != nullptr ? Json(bound->bound_exact) : Json(nullptr);
+  json["reason"] = reason;
+  json["certificate"] = certificate != nullptr ? Json::parse(to_json(*certificate)) : Json(nullptr);
+  return text_of(json);
+}
+
 std::string to_json(const Instance& instance) { return text_of(json_of(instance)); }
 
 std::string to_json(const TraceStatistics& statistics, const TraceReader& trace) {

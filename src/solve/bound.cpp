@@ -17,8 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 class BoundSearch {
  public:
-  BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options, const RunContext& context,
-              BoundNumbers numbers)
+  BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
+              const RunContext& context, BoundNumbers numbers)
       : trace_(trace),
         instance_(instance),
         options_(options),
@@ -29,8 +29,13 @@ class BoundSearch {
 
   Result<ProvenBound> run() {
     KVPLACE_ASSIGN(kernel, find_kernel());
+    if (options_.known != nullptr) {
+      if (const std::string other = differences(options_.known->numbers, numbers_); !other.empty()) {
+        return bad_input("the certificate to start from speaks about another instance: " + other);
+      }
+    }
     KVPLACE_TRY(consider(perfect_split()));
-    if (options_.known != nullptr && options_.known->numbers == numbers_) {
+    if (options_.known != nullptr) {
       KVPLACE_TRY(consider_certificate(*options_.known));
     }
     if (instance_.steps() > 0) {
@@ -70,16 +75,19 @@ class BoundSearch {
       }
       names += std::string(names.empty() ? "" : ", ") + kernel.name;
     }
-    return bad_input("instruction set " + in_quotes(options_.instruction_set) + " is not one this processor has: " + names);
+    return bad_input("instruction set " + in_quotes(options_.instruction_set) +
+                     " is not one this processor has: " + names);
   }
 
-  /// The same prices in every step: those at which a read costs the same on both sides, or the far side's.
+  /// The same prices in every step: the dearest at which a read costs the same on both sides.
   [[nodiscard]] DualPrices perfect_split() const {
+    constexpr double kRounding = 1e-9;
     std::size_t chosen = 0;
+    double dearest = -1;
     for (std::size_t f = 0; f < forms_.size(); ++f) {
-      if (std::abs(forms_[f].miss) < std::abs(forms_[chosen].miss) ||
-          (forms_[f].miss == forms_[chosen].miss && forms_[f].near_read > forms_[chosen].near_read)) {
+      if (std::abs(forms_[f].miss) <= kRounding * forms_[f].near_read && forms_[f].near_read > dearest) {
         chosen = f;
+        dearest = forms_[f].near_read;
       }
     }
     const PriceGroups groups(instance_);

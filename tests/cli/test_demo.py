@@ -17,9 +17,9 @@ class Demo(cli.CliTest):
         self.assertEqual((ran.code, ran.err), (cli.DONE, ""), ran)
         listed = [p["name"] for p in json.loads(self.ok("list", "policies", "--json"))]
         first_words = {line.split()[0].split(":")[0] for line in ran.out.splitlines() if line}
-        # `sa` searches, replay by replay: it runs only where it is asked for.
-        self.assertLessEqual(set(listed) - {"sa"}, first_words, ran)
-        for bound in ("(all near)", "(perfect split)"):
+        # `sa` searches, replay by replay, and `planned` plans: they run only where they are asked for.
+        self.assertLessEqual(set(listed) - {"sa", "planned"}, first_words, ran)
+        for bound in ("(all near)", "(certified)", "(perfect split)"):
             self.assertIn(bound, ran.out)
         self.assertLess(seconds, 60)
         self.assertEqual(self.names(), [])

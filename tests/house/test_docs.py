@@ -175,6 +175,11 @@ class Commands(unittest.TestCase):
         info = json.loads(kvplace("info", trace, "--json", cwd=self.folder))
         keys = {*compared, *compared["results"][0], *compared["manifest"], *compared["instance"], *info}
         keys |= {f"bounds.{key}" for key in compared["bounds"]}
+        (self.folder / "t.csv").write_text('n,l,read_kv\n0,0,"[0, 1, 3]"\n1,0,"[1, 2, 4]"\n')
+        kvplace("import", "t.csv", "-o", "t.kvt", "--format", "fang-csv", "--prompt-tokens", 3, cwd=self.folder)
+        proven = json.loads(kvplace("bound", "t.kvt", "--block-bytes", "1MB", "--near-capacity", "3MB", "-o", "t.cert",
+                                    "--exact", "--json", cwd=self.folder))
+        keys |= {*proven, *proven["exact"], *json.loads(kvplace("verify", "t.kvt", "t.cert", "--json", cwd=self.folder))}
         self.assertEqual([key for key in sorted(keys - {"bounds"}) if not has_code(text, key)], [])
 
 

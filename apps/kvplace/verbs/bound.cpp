@@ -1,5 +1,4 @@
 #include <memory>
-#include <optional>
 
 #include "app.h"
 #include "instance_flags.h"
@@ -15,7 +14,6 @@ struct BoundFlags {
   InstanceFlags instance;
   ProveOptions options;
   std::string time_limit;
-  bool resume = false;
   bool json = false;
 };
 
@@ -30,14 +28,9 @@ VerbResult run(BoundFlags& flags) {
     KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
     options.search.time_limit = time_limit;
   }
-  std::optional<Certificate> known;
-  if (flags.resume) {
-    KVPLACE_ASSIGN(certificate, read_certificate(options.certificate_path));
-    known = std::move(certificate);
-    options.search.known = &*known;
-  }
   KVPLACE_ASSIGN(proof, prove(trace, instance, options, run_context(flags.instance.threads())));
-  KVPLACE_TRY(print(flags.json ? to_json(proof, instance) + "\n" : describe(trace, instance) + "\n" + table(proof, instance)));
+  KVPLACE_TRY(
+      print(flags.json ? to_json(proof, instance) + "\n" : describe(trace, instance) + "\n" + table(proof, instance)));
   return proof.bound.status == SearchStatus::kConverged ? kDone : kLimitReached;
 }
 
@@ -51,12 +44,14 @@ void add_bound(App& app) {
   flags->instance.add_to(*verb);
   ProveOptions& options = flags->options;
   verb->add_option("-o,--output", options.certificate_path, "the certificate (.cert)")->required();
-  verb->add_option("--schedule", options.schedule_path, "also plan a schedule (.kvs), replay it and say how near it comes");
+  verb->add_option("--schedule", options.schedule_path,
+                   "also plan a schedule (.kvs), replay it and say how near it comes");
   verb->add_option("--values", options.values_path,
                    "also write what residency is worth after each read, as float32 seconds (.npy)");
-  verb->add_flag("--exact", options.exact, "also the linear relaxation and the best of all schedules; small instances only");
+  verb->add_flag("--exact", options.exact,
+                 "also the linear relaxation and the best of all schedules; small instances only");
   verb->add_option("--time-limit", flags->time_limit, "of the search, like 60s (default: 120s)");
-  verb->add_flag("--resume", flags->resume, "start from what the certificate of that name proves already");
+  verb->add_flag("--resume", options.resume, "start from what the certificate of that name proves already");
   verb->add_option("--instruction-set", options.search.instruction_set,
                    "avx512, avx2 or portable (default: the fastest there is); the result is the same");
   verb->add_flag("--json", flags->json, "one JSON object instead of text");

@@ -39,7 +39,8 @@ VerbResult run(const CompareFlags& flags) {
   }
   KVPLACE_TRY(print(flags.json ? to_json(comparison, instance) + "\n"
                                : describe(trace, instance) + "\n" + table(comparison, instance, terminal_width())));
-  return comparison.complete ? kDone : kLimitReached;
+  const bool proof_complete = !comparison.proven || comparison.proven->status == SearchStatus::kConverged;
+  return comparison.complete && proof_complete ? kDone : kLimitReached;
 }
 
 }  // namespace

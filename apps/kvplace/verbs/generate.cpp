@@ -95,41 +95,6 @@ VerbResult run_workload(const GenerateFlags& flags) {
   return kDone;
 }
 
-Json figures_json(const LocalityFigures& figures, const std::vector<double>& multiples) {
-  Json lru = Json::object();
-  for (std::size_t i = 0; i < multiples.size(); ++i) {
-    lru[fmt::format("{:g}", multiples[i])] = figures.lru[i];
-  }
-  return {{"overlap", figures.overlap},
-          {"lru_miss_by_k", lru},
-          {"belady_miss_at_2k", figures.belady},
-          {"reuse_distance_share", figures.reuse}};
-}
-
-Json fit_json(const TwinReport& report) {
-  const auto side = [&](const LocalityFigures& all, const std::vector<LocalityFigures>& layers,
-                        const std::vector<double>& pooled) {
-    Json json = figures_json(all, report.lru_multiples);
-    Json by_multiple = Json::object();
-    for (std::size_t i = 0; i < pooled.size(); ++i) {
-      by_multiple[fmt::format("{:g}", report.lru_multiples[i])] = pooled[i];
-    }
-    json["pooled_lru_miss_by_k"] = by_multiple;
-    json["by_layer"] = Json::array();
-    for (const LocalityFigures& layer : layers) {
-      json["by_layer"].push_back(figures_json(layer, report.lru_multiples));
-    }
-    return json;
-  };
-  Json json{{"steps", report.steps},
-            {"k", report.k},
-            {"original", side(report.original, report.original_by_layer, report.original_pooled)},
-            {"twin", side(report.twin, report.twin_by_layer, report.twin_pooled)}};
-  json["original"]["overlap_across_layers"] = report.original_across_layers;
-  json["twin"]["overlap_across_layers"] = report.twin_across_layers;
-  return json;
-}
-
 double deviation(double original, double twin) { return original > 0 ? twin / original - 1 : 0; }
 
 /// One line of the fit: pooled figures, and how far the layers are off: the median and the most.
@@ -217,7 +182,7 @@ VerbResult run_twin(const GenerateFlags& flags) {
   }
   KVPLACE_ASSIGN(trace, TraceReader::open(flags.like));
   KVPLACE_ASSIGN(twin, Twin::fit(trace, run_context(flags.threads)));
-  Json json = fit_json(twin.report());
+  Json json = Json::parse(to_json(twin.report()));
   std::string text = fit_table(twin.report());
   if (!flags.out.empty()) {
     KVPLACE_ASSIGN(totals, twin.write(shape, flags.out, flags.writer, run_context(flags.threads)));

@@ -62,6 +62,9 @@ struct Certificate {
   return numbers.barrier == Barrier::kToken ? numbers.steps : std::uint64_t{numbers.steps} * numbers.layers;
 }
 
+/// The keys in which two instances differ, with their values: "capacity_bytes (5 there, 6 here)"; empty if none does.
+[[nodiscard]] std::string differences(const BoundNumbers& there, const BoundNumbers& here);
+
 /// What a certificate speaks about, as a JSON object: the head of its file.
 [[nodiscard]] std::string to_json(const Certificate& certificate);
 

@@ -38,6 +38,9 @@ struct TwinReport {
   std::vector<double> twin_pooled;
 };
 
+/// With the keys of docs/json.md.
+[[nodiscard]] std::string to_json(const TwinReport& report);
+
 /// What of a twin may differ from its original; what is not set is as there.
 struct TwinShape {
   std::optional<std::uint32_t> prompt_tokens;

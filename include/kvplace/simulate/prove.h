@@ -13,7 +13,8 @@ namespace kvplace {
 
 struct ProveOptions {
   BoundOptions search;
-  std::string certificate_path;  ///< where the certificate goes; it is written as soon as the bound is known
+  std::string certificate_path;  ///< where the certificate goes, as soon as the bound is known; empty: nowhere
+  bool resume = false;           ///< start from what the certificate there proves already
   std::string schedule_path;     ///< where the schedule goes; empty: none is looked for
   bool exact = false;            ///< also solve the linear relaxation and search all schedules: small instances only
   std::string values_path;       ///< where the worth of residency goes (see residency_value.h); empty: nowhere
@@ -30,6 +31,8 @@ struct Proof {
   [[nodiscard]] std::optional<double> gap() const;
 };
 
+/// Errors: bad input if two outputs have one name, or if the certificate to resume from speaks about another instance
+/// or trace.
 [[nodiscard]] Result<Proof> prove(const TraceReader& trace, const Instance& instance, const ProveOptions& options,
                                   const RunContext& context);
 

@@ -16,6 +16,10 @@ namespace kvplace {
                                   const Instance& instance);
 /// A proven bound, with the schedule near it.
 [[nodiscard]] std::string to_json(const Proof& proof, const Instance& instance);
+/// What a certificate proves. Without a `bound` it was rejected, for `reason`; null `certificate`: it could not be
+/// read.
+[[nodiscard]] std::string to_json(const Certificate* certificate, const VerifiedBound* bound,
+                                  const std::string& reason);
 /// The "instance" of both.
 [[nodiscard]] std::string to_json(const Instance& instance);
 [[nodiscard]] std::string to_json(const TraceStatistics& statistics, const TraceReader& trace);

@@ -17,7 +17,7 @@ struct BoundOptions {
   std::uint64_t most_exact_cells = 20'000;
   /// "avx512", "avx2" or "portable"; empty: the fastest that the processor has. The result is the same.
   std::string instruction_set;
-  const Certificate* known = nullptr;  ///< a certificate of the same instance to start from; not owned, may be null
+  const Certificate* known = nullptr;  ///< a certificate to start from; not owned, may be null
 };
 
 enum class SearchStatus : std::uint8_t { kConverged, kTimeLimit, kInterrupted };
@@ -30,12 +30,13 @@ struct ProvenBound {
   double search_value_s = 0;      ///< the search's own figure, in floating point; 0 if it has none (exclusive mode)
   std::uint64_t evaluations = 0;  ///< prices that were evaluated
   SearchStatus status = SearchStatus::kConverged;
-  Seconds seconds;                        ///< of the search, with its verification
+  Seconds seconds;                       ///< of the search, with its verification
   double capacity_price_s_per_byte = 0;  ///< what one more byte of near capacity, for one request, lowers the bound by
 };
 
-/// Always returns a certificate, if only that of the perfect split. Memory: inclusive mode O(steps * layers + classes of gaps);
-/// exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads or the
+/// Always returns a certificate, if only that of the perfect split. Errors: bad input if the known certificate speaks
+/// about another instance or trace, rejected if it is not valid. Memory: inclusive mode O(steps * layers + classes of
+/// gaps); exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads or the
 /// instruction set unless the time limit was reached.
 [[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
                                               const BoundOptions& options, const RunContext& context);

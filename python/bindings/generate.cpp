@@ -1,0 +1,67 @@
+// Synthetic traces: of settings, and like a real one.
+#include "kvplace/generate/generate.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/errors.h"
+#include "bindings/run.h"
+#include "kvplace/generate/twin.h"
+
+namespace nb = nanobind;
+using nb::literals::operator""_a;
+
+namespace kvplace::python {
+
+void bind_generate(nb::module_& module) {
+  module.def(
+      "generate",
+      [](const std::string& workload, const std::vector<std::pair<std::string, std::string>>& settings,
+         const std::filesystem::path& out, int zstd_level, unsigned threads, const nb::object& progress,
+         const Interrupt* interrupt) {
+        GeneratorConfig config = unwrap(load_generator(workload));
+        for (const auto& [key, text] : settings) {
+          unwrap(apply_generator_entry({key, text, "generate"}, config));
+        }
+        unwrap(validate(config, workload));
+        TraceWriterOptions writer;
+        writer.zstd_level = zstd_level;
+        static_cast<void>(run({threads, progress, interrupt}, [&](const RunContext& context) {
+          return generate_trace(config, out.string(), writer, context);
+        }));
+      },
+      "workload"_a, "settings"_a, "out"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
+  module.def(
+      "generate_like",
+      [](const TraceReader& trace, std::optional<std::filesystem::path> out, std::optional<std::uint32_t> prompt_tokens,
+         std::optional<std::uint32_t> layers, std::optional<std::uint32_t> steps,
+         std::optional<std::uint32_t> ranking_depth, std::uint32_t seed, int zstd_level, unsigned threads,
+         const nb::object& progress, const Interrupt* interrupt) {
+        const TwinShape shape{prompt_tokens, layers, steps, ranking_depth, seed};
+        TraceWriterOptions writer;
+        writer.zstd_level = zstd_level;
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<std::string> {
+          KVPLACE_ASSIGN(twin, Twin::fit(trace, context));
+          if (out) {
+            KVPLACE_ASSIGN(totals, twin.write(shape, out->string(), writer, context));
+            static_cast<void>(totals);
+          }
+          return to_json(twin.report());
+        });
+      },
+      "trace"_a, "out"_a.none(), "prompt_tokens"_a.none(), "layers"_a.none(), "steps"_a.none(),
+      "ranking_depth"_a.none(), "seed"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
+      "JSON of the fit.");
+}
+
+}  // namespace kvplace::python
