@@ -1,4 +1,5 @@
-// What each part of the search for a bound gives and takes, on the bundled trace or on TRACE with options as KEY=VALUE, like
+// What each part of the search for a bound gives and takes, on the bundled trace or on TRACE with options as KEY=VALUE,
+// like
 //   bench_bound T.kvt hardware=h100-sxm-pcie5 options.near_blocks_per_layer=96
 #include <chrono>
 #include <cmath>
@@ -15,9 +16,7 @@ namespace {
 
 using namespace kvplace;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// The same prices in every step: the far form at weight w beside the split form, and one price for all rows.
 double best_uniform(GapDual& dual, std::size_t split, std::size_t far) {
@@ -113,8 +112,8 @@ int run(int argc, char** argv) {
   const bool free_start = instance.options().start == Start::kFree;
   for (const bool at_any_step : {false, true}) {
     for (const std::size_t form : far) {
-      const std::string name = std::string(at_any_step ? "windows at any step" : "windows at decode steps") + ", far form " +
-                               std::to_string(form);
+      const std::string name = std::string(at_any_step ? "windows at any step" : "windows at decode steps") +
+                               ", far form " + std::to_string(form);
       row(name.c_str(), [&] {
         return dual(best_windows(dual, classes, free_start, {form, dual.forms()[form].miss, at_any_step}).prices);
       });
@@ -122,11 +121,13 @@ int run(int argc, char** argv) {
   }
   begin = now();
   const ProvenBound proven = checked(solve_bound(trace, instance, {}, {}));
-  std::printf("%-44s %14.9f %10.3f\n", "all of it, certified and verified", proven.verified.bound.value(), now() - begin);
+  std::printf("%-44s %14.9f %10.3f\n", "all of it, certified and verified", proven.verified.bound.value(),
+              now() - begin);
 
   std::printf("\n%-44s %14s\n", "one evaluation, one thread", "seconds");
   double fastest = INFINITY;
-  const DualPrices prices = best_windows(dual, classes, free_start, {far.front(), dual.forms()[far.front()].miss}).prices;
+  const DualPrices prices =
+      best_windows(dual, classes, free_start, {far.front(), dual.forms()[far.front()].miss}).prices;
   const double expected = dual(prices);
   for (const GapKernel& kernel : gap_kernels()) {
     GapDual alone(instance, classes, kernel, 1);

@@ -84,8 +84,7 @@ std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, doubl
                                 "time/token", yardstick.name, "hit %", "util %", "bottleneck", bottleneck_width);
   for (const Row& row : rows) {
     const double share = full_bar > 0 ? row.total.value() / full_bar : 0;
-    const std::string ratio =
-        yardstick.time.value() > 0 ? fmt::format("{:.3f}", row.total / yardstick.time) : "-";
+    const std::string ratio = yardstick.time.value() > 0 ? fmt::format("{:.3f}", row.total / yardstick.time) : "-";
     out += fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}  {}\n", row.name, name_width, row.knows,
                        short_time(tokens > 0 ? row.total.value() / tokens : 0), ratio, row.hits, row.utilization,
                        row.bottleneck, bottleneck_width,
@@ -170,7 +169,8 @@ std::string table(const ScheduleReplay& replay, const Instance& instance, int wi
   for (Row& row : bound_rows(replay.bounds)) {
     rows.push_back(std::move(row));
   }
-  return draw(rows, {"x split", replay.bounds.perfect_split}, static_cast<double>(replay.result.steps) * instance.options().batch, width);
+  return draw(rows, {"x split", replay.bounds.perfect_split},
+              static_cast<double>(replay.result.steps) * instance.options().batch, width);
 }
 
 std::string table(const TraceStatistics& statistics, const TraceReader& trace) {

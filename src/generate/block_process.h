@@ -91,7 +91,7 @@ class BlockProcess {
   Random random_;
   Apportionment apportionment_;
 
-  std::uint32_t step_ = 0;  ///< the step at hand
+  std::uint32_t step_ = 0;       ///< the step at hand
   std::uint32_t num_sinks_ = 0;  // pinned so far
   bool started_ = false;
   std::size_t cells_per_side_;

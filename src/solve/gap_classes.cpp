@@ -62,7 +62,7 @@ class LayerBuilder {
       const std::uint32_t begin = last_[id.value()];
       last_[id.value()] = step;
       if (begin == kFromStart) {
-        std::vector<float>& start = free_start                     ? gaps_.start_free
+        std::vector<float>& start = free_start                        ? gaps_.start_free
                                     : near_at_start_[id.value()] != 0 ? gaps_.start_near
                                                                       : gaps_.start_far;
         start[step] += bytes;

@@ -1,9 +1,9 @@
 /// A trace as classes of gaps: all that the inclusive mode's bound needs to know of it.
 ///
-/// A *gap* is a block's time between two reads that near or far may serve. Where far holds a copy of every block, gaps are
-/// independent of each other but for the near-side cost of a passive promotion, and two gaps of one layer with the same
-/// first and last decode step are alike. Real traces have 18 times fewer classes than reads, and reads of dense synthetic
-/// ones are compressed more.
+/// A *gap* is a block's time between two reads that near or far may serve. Where far holds a copy of every block, gaps
+/// are independent of each other but for the near-side cost of a passive promotion, and two gaps of one layer with the
+/// same first and last decode step are alike. Real traces have 18 times fewer classes than reads, and reads of dense
+/// synthetic ones are compressed more.
 #pragma once
 
 #include <array>
@@ -39,8 +39,8 @@ struct LayerGaps {
   std::vector<SparseGaps> sparse;
   std::vector<std::uint32_t> begin;  ///< decode step in which a sparse gap begins
   std::vector<float> bytes;          ///< parallel
-  /// Gaps from the initial placement to the first read, by its decode step: of blocks that are near at the start, far, or
-  /// either as the schedule likes. Padded.
+  /// Gaps from the initial placement to the first read, by its decode step: of blocks that are near at the start, far,
+  /// or either as the schedule likes. Padded.
   std::vector<float> start_near;
   std::vector<float> start_far;
   std::vector<float> start_free;
@@ -49,7 +49,8 @@ struct LayerGaps {
 /// What is read and moved in each step whatever the placement; [steps * layers], t-major.
 struct StepFacts {
   std::vector<double> read_bytes;  ///< of reads that either side may serve, of one request
-  /// Bytes on each channel that no decision changes, of the whole batch: weights, reads by rule near, new KV (as in inclusive mode).
+  /// Bytes on each channel that no decision changes, of the whole batch: weights, reads by rule near, new KV (as in
+  /// inclusive mode).
   std::vector<std::array<double, kNumChannels>> fixed_bytes;
 };
 
@@ -61,8 +62,8 @@ struct GapClasses {
   std::uint64_t num_classes = 0;
 };
 
-/// One pass over the trace; an error of kind kInterrupted if `stop` (polled between chunks) says so. Memory: 4 bytes per
-/// class and block, and a chunk.
+/// One pass over the trace; an error of kind kInterrupted if `stop` (polled between chunks) says so. Memory: 4 bytes
+/// per class and block, and a chunk.
 [[nodiscard]] Result<GapClasses> build_gap_classes(const TraceReader& trace, const Instance& instance,
                                                    const std::function<bool()>& stop, const RunContext& context);
 

@@ -129,7 +129,8 @@ double GapValue::of_sparse(const LayerGaps& gaps, const Scratch& scratch) const 
   const auto flush = [&] {
     std::copy_n(gaps.bytes.data() + first, filled, bytes.data());
     std::fill_n(bytes.data() + filled, kGapPadding, 0.0F);
-    value += kernel_.value({filled, bytes.data(), begin.data(), end.data(), miss.data(), fetch_a.data(), fetch_b.data()});
+    value +=
+        kernel_.value({filled, bytes.data(), begin.data(), end.data(), miss.data(), fetch_a.data(), fetch_b.data()});
     first += filled;
     filled = 0;
   };

@@ -25,8 +25,8 @@ struct PriceForm {
 /// Near, far-read and far-write prices follow from the shares: fills in all costs of `form`.
 [[nodiscard]] PriceForm priced(const Instance& instance, const std::array<double, kNumChannels>& share, double floor);
 
-/// The pieces of the instance's step time, and the mixtures of two at which a read costs the same on both sides. Overhead
-/// is not in them.
+/// The pieces of the instance's step time, and the mixtures of two at which a read costs the same on both sides.
+/// Overhead is not in them.
 [[nodiscard]] std::vector<PriceForm> price_forms(const Instance& instance);
 
 }  // namespace kvplace

@@ -77,9 +77,9 @@ Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const Sha
   for (const double row : table.rows) {
     dearest += row * unit;
   }
-  const double largest_block =
-      static_cast<double>(std::max(numbers.kv_block_bytes, numbers.expert_block_bytes)) / unit;
-  const double rate = std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate, kMostScale / scale});
+  const double largest_block = static_cast<double>(std::max(numbers.kv_block_bytes, numbers.expert_block_bytes)) / unit;
+  const double rate =
+      std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate, kMostScale / scale});
   certificate.ticks_per_second = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate));
 
   const auto ticks = static_cast<double>(certificate.ticks_per_second);

@@ -18,8 +18,8 @@ struct ShareTable {
 
 [[nodiscard]] ShareTable shares_of(const DualPrices& prices, const std::vector<PriceForm>& forms);
 
-/// Rounds all prices down, in the finest ticks whose sums fit 62 bits: what the certificate proves is less than the prices' worth by
-/// about 2^-40 of it.
+/// Rounds all prices down, in the finest ticks whose sums fit 62 bits: what the certificate proves is less than the
+/// prices' worth by about 2^-40 of it.
 [[nodiscard]] Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const ShareTable& table);
 
 }  // namespace kvplace

@@ -84,7 +84,9 @@ class BackwardValues {
       const auto size = static_cast<double>(instance_.block_bytes(id).value());
       double value = -INFINITY;
       if (next.step != kNoRead) {
-        value = std::min(next.spared, size * prices_.fetched(k, next.step)) - size * prices_.held(k, next.step);
+        // Without it, it could come back in a later step, or be missed.
+        const double fetched = next.step > k + 1 ? size * prices_.fetched(k + 1, next.step) : INFINITY;
+        value = std::min(next.spared, fetched) - size * prices_.held(k, next.step);
       }
       values[i] = static_cast<float>(value);
       while (appended != record.appended.end() && *appended < id) {

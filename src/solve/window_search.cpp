@@ -8,7 +8,8 @@ namespace {
 
 constexpr double kFreeMiss = 1e-6;     // of the dearest miss: rounding
 constexpr double kWorthTrying = 0.25;  // of the dearest miss
-/// Windows begin and end anywhere if they are not longer than keeps a table of bytes by step and age below so many entries ...
+/// Windows begin and end anywhere if they are not longer than keeps a table of bytes by step and age below so many
+/// entries ...
 constexpr std::size_t kFineTable = std::size_t{16} << 20;
 /// ... and with a decode step if that holds for a table by decode step.
 constexpr std::size_t kCoarseTable = std::size_t{48} << 20;
@@ -117,8 +118,8 @@ class WindowPath {
   }
 
  private:
-  /// The form outside windows: the slowest in which misses are free or even save near time (then all are taken to miss),
-  /// in each group; and what a window takes from it.
+  /// The form outside windows: the slowest in which misses are free or even save near time (then all are taken to
+  /// miss), in each group; and what a window takes from it.
   void find_outside() {
     outside_.assign(num_places_, form_);
     allowance_.assign(num_places_, 0);

@@ -1,11 +1,14 @@
-/// Finds the best prices of a special kind, which are optimal but for the cost of promotions (docs/bound.md, "Windows").
+/// Finds the best prices of a special kind, which are optimal but for the cost of promotions (docs/bound.md,
+/// "Windows").
 ///
-/// Take disjoint windows of time. Outside them a step is priced by a form in which a miss costs nothing beside a near read
-/// (the perfect split); inside by one in which it does (the link). One row just before each window has the price of a miss.
-/// What a window adds to the bound is then
-///     miss price * (bytes of distinct blocks read in it that are older than it - capacity) - sum of its steps' allowances,
-/// the allowance of a step being the time by which its near side is slower than its far side: what cannot be near at the
-/// window's start, and does not fit beside the near side's work, takes time. A longest path over time finds the best windows.
+/// Take disjoint windows of time. Outside them a step is priced by a form in which a miss costs nothing beside a near
+/// read (the perfect split); inside by one in which it does (the link). One row just before each window has the price
+/// of a miss. What a window adds to the bound is then
+///     miss price * (bytes of distinct blocks read in it that are older than it - capacity) - sum of its steps'
+///     allowances,
+/// the allowance of a step being the time by which its near side is slower than its far side: what cannot be near at
+/// the window's start, and does not fit beside the near side's work, takes time. A longest path over time finds the
+/// best windows.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +19,8 @@ namespace kvplace {
 
 /// What windows are priced with.
 struct WindowKind {
-  std::size_t form = 0;  ///< of the steps inside
-  double row_price = 0;  ///< of being near at the window's start; the form's miss, where leaving near is free
+  std::size_t form = 0;     ///< of the steps inside
+  double row_price = 0;     ///< of being near at the window's start; the form's miss, where leaving near is free
   bool at_any_step = true;  ///< false: windows begin and end between decode steps only
 };
 

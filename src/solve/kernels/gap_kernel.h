@@ -8,8 +8,8 @@
 
 namespace kvplace {
 
-/// Classes side by side. Costs are per byte. All arrays have `count` elements and go on for kGapPadding more, which have no
-/// bytes.
+/// Classes side by side. Costs are per byte. All arrays have `count` elements and go on for kGapPadding more, which
+/// have no bytes.
 struct GapBatch {
   std::size_t count = 0;
   const float* bytes = nullptr;
