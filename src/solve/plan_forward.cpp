@@ -8,7 +8,7 @@
 namespace kvplace {
 namespace {
 
-constexpr std::uint32_t kNone = StepSet::kNone;
+constexpr std::uint32_t kNone = IndexSet::kNone;
 
 class Forward {
  public:
@@ -295,7 +295,7 @@ class Forward {
   NextReadLists near_;
   NextReadLists far_;
   std::vector<std::uint32_t> due_;  // by cell: far blocks read there next
-  StepSet overloaded_;              // cells where more are due than near traffic hides
+  IndexSet overloaded_;             // cells where more are due than near traffic hides
   std::vector<bool> born_;
   std::vector<Candidate> candidates_;
   std::vector<std::byte> ends_held_;

@@ -168,7 +168,7 @@ class Improver {
       return;
     }
     const std::uint32_t latest = last_step_with_room(gap.to);
-    if (latest != StepSet::kNone && latest + 1 > gap.arrive && delta(gap, latest + 1) < tie_) {
+    if (latest != IndexSet::kNone && latest + 1 > gap.arrive && delta(gap, latest + 1) < tie_) {
       move(gap, latest + 1);
     }
   }
@@ -191,7 +191,7 @@ class Improver {
     }
     if (gap.missed()) {
       const std::uint32_t latest = last_step_with_room(gap.to);
-      if (latest != StepSet::kNone && latest >= gap.from && latest + 1 >= first) {
+      if (latest != IndexSet::kNone && latest >= gap.from && latest + 1 >= first) {
         if (delta(gap, latest + 1) < least) {
           best = latest + 1;
         }
@@ -205,7 +205,7 @@ class Improver {
   /// The last step before `step` whose cell has room for one more prefetch.
   [[nodiscard]] std::uint32_t last_step_with_room(std::uint32_t step) const {
     const std::uint32_t cell = room_.below(cost_.cell_of(step));
-    return cell == StepSet::kNone ? cell : cost_.last_step_of(cell);
+    return cell == IndexSet::kNone ? cell : cost_.last_step_of(cell);
   }
 
   const PlanCost& cost_;
@@ -214,7 +214,7 @@ class Improver {
   std::vector<CellCounts>& counts_;
   PlanRows rows_;
   std::vector<double> times_;
-  StepSet room_;  // cells
+  IndexSet room_;  // cells
   double total_ = 0;
   double tie_ = 0;
 };
