@@ -19,6 +19,14 @@ const PolicyRegistry& PolicyRegistry::instance() {
   return kRegistry;
 }
 
+void PolicyRegistry::add(PolicyInfo info) {
+  if (info.information == Information::kLookahead) {
+    info.parameters.push_back(
+        {"accuracy", "chance of each told read to be right; wrong ones follow --seed", "share", 1, 0, 1, false});
+  }
+  policies_.push_back(std::move(info));
+}
+
 Result<const PolicyInfo*> PolicyRegistry::find(std::string_view name) const {
   std::vector<std::string> names;
   for (const PolicyInfo& info : policies_) {
@@ -44,6 +52,8 @@ std::string to_text(Information information) {
   switch (information) {
     case Information::kCausal:
       return "causal";
+    case Information::kRanked:
+      return "ranked";
     case Information::kLookahead:
       return "lookahead";
     case Information::kOracle:

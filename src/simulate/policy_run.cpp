@@ -4,26 +4,6 @@
 #include <cmath>
 
 namespace kvplace {
-namespace {
-
-/// Gives a policy the reads within its horizon and no others.
-class WindowLookahead final : public Lookahead {
- public:
-  WindowLookahead(const SegmentWindow& window, std::uint32_t now, std::uint32_t horizon)
-      : window_(window), now_(now), horizon_(horizon) {}
-
-  [[nodiscard]] std::span<const BlockId> reads(StepIndex step, LayerIndex layer) const override {
-    const bool within = step.value() > now_ && step.value() - now_ <= horizon_;
-    return within ? window_.reads(step.value(), layer.value()) : std::span<const BlockId>();
-  }
-
- private:
-  const SegmentWindow& window_;
-  std::uint32_t now_;
-  std::uint32_t horizon_;
-};
-
-}  // namespace
 
 PolicyRun::PolicyRun(const ReplayJob& job) : instance_(*job.instance), job_(job) {
   result_.policy = job.policy;
@@ -55,6 +35,9 @@ Status PolicyRun::prepare() {
     KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job_.policy.name));
     result_.information = info->information;
     policy_ = info->make(job_.policy.parameters);
+    if (info->information == Information::kLookahead) {
+      told_.emplace(horizon(), job_.policy.parameters.at("accuracy"), instance_.options().seed, instance_.layers());
+    }
   }
   return {};
 }
@@ -247,15 +230,18 @@ Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, co
   input.misses = std::span(misses_).first(num_misses_);
   input.written = written_;
   input.written_is_new = written_is_new_;
-  input.ranking = record.ranking;
   input.loads = loads;
   add_new_kv(record, false, input.loads);
   input.loads = input.loads * std::int64_t{instance_.options().batch};
   input.loads += instance_.weight_loads();
   if (auto* causal = std::get_if<std::unique_ptr<CausalPolicy>>(&policy_)) {
     (*causal)->step(input, decision_);
+  } else if (auto* ranked = std::get_if<std::unique_ptr<RankedPolicy>>(&policy_)) {
+    const std::size_t depth = std::min((*ranked)->depth(record.reads.size()), record.ranking.size());
+    (*ranked)->step(input, record.ranking.first(depth), decision_);
   } else if (auto* lookahead = std::get_if<std::unique_ptr<LookaheadPolicy>>(&policy_)) {
-    (*lookahead)->step(input, WindowLookahead(window, record.step.value(), (*lookahead)->horizon()), decision_);
+    told_->move_to(window, record.step.value());
+    (*lookahead)->step(input, *told_, decision_);
   } else if (auto* oracle = std::get_if<std::unique_ptr<OraclePolicy>>(&policy_)) {
     const NextReadsView next{std::span(next_of_hits_).first(num_hits_), std::span(next_of_misses_).first(num_misses_),
                              next_of_written_};

@@ -1,10 +1,12 @@
 /// One policy's run over one instance: feeds it steps, checks and costs what it decides.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "kvplace/simulate/replay.h"
 #include "simulate/segment_window.h"
+#include "simulate/told_reads.h"
 
 namespace kvplace {
 
@@ -54,6 +56,7 @@ class PolicyRun {
   const Instance& instance_;
   ReplayJob job_;
   AnyPolicy policy_;
+  std::optional<ToldReads> told_;             // of a look-ahead policy
   std::vector<std::uint8_t> state_;          // by BlockIndex
   std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, valid with kMissedMark; only if not uniform
   std::vector<BlockIndex> initial_near_;

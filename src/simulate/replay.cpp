@@ -160,6 +160,10 @@ Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<con
       KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
       infos.back() = info;
     }
+    if (infos.back() != nullptr && infos.back()->requires_ranking && !trace.meta().has_ranking) {
+      return bad_input(trace.path() + " has no rankings, which policy " + job.policy.name +
+                       " decides by: take one that was captured with a ranking depth, or another policy");
+    }
     if (infos.back() == nullptr || infos.back()->runs_in_common_pass()) {
       one_pass.push_back(job);
     }

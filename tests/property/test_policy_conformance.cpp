@@ -70,20 +70,38 @@ InstanceSpec random_spec() {
   return spec;
 }
 
-std::vector<PolicySpec> all_policies() {
+/// All that run on such a trace; a look-ahead policy also told wrongly.
+std::vector<PolicySpec> all_policies(const testing::RandomTraceShape& shape) {
   std::vector<PolicySpec> policies;
+  const auto add = [&policies](const std::string& text) {
+    policies.push_back(PolicyRegistry::instance().parse(text).value());
+  };
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
-    policies.push_back(
-        PolicyRegistry::instance().parse(info.search != nullptr ? info.name + ":iterations=3" : info.name).value());
+    if (info.requires_ranking && !shape.ranking) {
+      continue;
+    }
+    const bool searches = info.search != nullptr;
+    add(searches ? info.name + ":iterations=3" : info.name);
+    if (info.information == Information::kLookahead) {
+      add(info.name + (searches ? ":iterations=3,accuracy=0.5" : ":accuracy=0.5"));
+    }
   }
   return policies;
 }
 
+/// Decode steps ahead that a policy is told.
+std::uint32_t horizon_of(const PolicyInfo& info, const PolicySpec& policy) {
+  return info.information == Information::kLookahead
+             ? std::get<std::unique_ptr<LookaheadPolicy>>(info.make(policy.parameters))->horizon()
+             : 0;
+}
+
 RC_GTEST_PROP(PolicyConformance, RunsAnywhereAndCountsAddUp, ()) {
   const testing::TempDir folder;
-  const std::string path = testing::write_random_trace(folder.path("t.kvt"), random_shape());
+  const testing::RandomTraceShape shape = random_shape();
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
   const InstanceSpec spec = random_spec();
-  for (const PolicySpec& policy : all_policies()) {
+  for (const PolicySpec& policy : all_policies(shape)) {
     RC_LOG() << policy.text();
     const ReplayResult r = run(path, spec, policy).result;
     RC_ASSERT(r.near_reads + r.far_reads == r.reads);
@@ -102,9 +120,10 @@ RC_GTEST_PROP(PolicyConformance, RunsAnywhereAndCountsAddUp, ()) {
 
 RC_GTEST_PROP(PolicyConformance, IsDeterministicForAnyNumberOfThreads, ()) {
   const testing::TempDir folder;
-  const std::string path = testing::write_random_trace(folder.path("t.kvt"), random_shape());
+  const testing::RandomTraceShape shape = random_shape();
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
   const InstanceSpec spec = random_spec();
-  for (const PolicySpec& policy : all_policies()) {
+  for (const PolicySpec& policy : all_policies(shape)) {
     RC_LOG() << policy.text();
     const Run one = run(path, spec, policy, 1);
     const Run four = run(path, spec, policy, 4);
@@ -150,18 +169,17 @@ RC_GTEST_PROP(PolicyConformance, APrefixOfTheTraceGivesAPrefixOfTheDecisions, ()
   spec.options.near_blocks_per_layer.reset();
   const std::uint32_t whole_blocks = TraceReader::open(whole).value().totals().blocks_per_layer;
   const std::uint32_t prefix_blocks = TraceReader::open(prefix).value().totals().blocks_per_layer;
-  for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
+  for (const PolicySpec& policy : all_policies(shape)) {
+    const PolicyInfo& info = *PolicyRegistry::instance().find(policy.name).value();
     const bool knows_the_future = info.information == Information::kOracle || info.information == Information::kIdeal;
-    if (knows_the_future) {
+    if (knows_the_future || info.search != nullptr) {
       continue;
     }
-    RC_LOG() << info.name;
-    const PolicySpec policy = PolicyRegistry::instance().parse(info.name).value();
+    RC_LOG() << policy.text();
     const Run long_run = run(whole, spec, policy);
     const Run short_run = run(prefix, spec, policy);
     // A policy that looks k steps ahead may decide otherwise in the last k steps of the prefix.
-    const std::uint32_t horizon = info.name == "page" ? 1 : (info.name == "sa-guided" ? 5 : 0);
-    RC_ASSERT(info.information == Information::kLookahead || horizon == 0u);
+    const std::uint32_t horizon = horizon_of(info, policy);
     for (std::size_t i = 0; i + std::size_t{horizon} * shape.layers < short_run.decisions.steps.size(); ++i) {
       RC_ASSERT(named(long_run.decisions.steps[i].promote, whole_blocks) ==
                 named(short_run.decisions.steps[i].promote, prefix_blocks));
@@ -179,7 +197,7 @@ RC_GTEST_PROP(PolicyConformance, WithRoomForEverythingNothingIsEvicted, ()) {
   spec.options.near_capacity = Bytes(std::int64_t{1} << 40);
   spec.options.near_blocks_per_layer.reset();
   spec.options.start = Start::kRecent;
-  for (const PolicySpec& policy : all_policies()) {
+  for (const PolicySpec& policy : all_policies(shape)) {
     RC_LOG() << policy.text();
     if (policy.name == "planned") {
       continue;  // it lets blocks go whose far reads hide behind near traffic

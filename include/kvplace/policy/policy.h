@@ -1,6 +1,7 @@
 /// What a placement policy sees and decides: one virtual call per step (decode step, layer), never per read.
 ///
-/// A policy's base class is its information (formulation, section 5): a causal one has no handle to the future at all.
+/// A policy's base class is its information (formulation, section 5): a causal one has no handle to the future at all,
+/// and only a ranked one sees what the selector thought of blocks that were not read.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,7 @@ struct StepInput {
   std::span<const BlockIndex> misses;   ///< read from far
   std::span<const BlockIndex> written;  ///< appended to in this step, and not near
   std::span<const std::uint8_t>
-      written_is_new;                ///< parallel: 1 if the block exists since this step, so that it enters free
-  std::span<const BlockId> ranking;  ///< the selector's candidates of this layer, best first; empty if not in the trace
+      written_is_new;  ///< parallel: 1 if the block exists since this step, so that it enters free
   Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
 };
 
@@ -52,12 +52,25 @@ class CausalPolicy {
   virtual void step(const StepInput& input, Decision& decision) = 0;
 };
 
-/// The reads of the next decode steps.
+/// Causal, and told the selector's ranking of the step at hand.
+class RankedPolicy {
+ public:
+  virtual ~RankedPolicy() = default;
+  /// How many of the best candidates it is told in a step that reads `reads` blocks.
+  [[nodiscard]] virtual std::size_t depth(std::size_t reads) const = 0;
+  virtual void start(const PolicyContext& context) = 0;
+  /// `ranking`: candidates of the layer, best first, at most depth() of them; empty if the trace has no rankings.
+  virtual void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) = 0;
+};
+
+/// What is told of the reads of the next decode steps. Each told read is right with the probability that the policy's
+/// parameter `accuracy` gives; a wrong one names another block of the layer, or none. What is told of a decode step
+/// stays the same until it has run.
 class Lookahead {
  public:
   virtual ~Lookahead() = default;
-  /// Reads of `layer` in decode step `step`; empty behind the trace's end.
-  /// REQUIRES: the step at hand < step <= the step at hand + the policy's horizon.
+  /// Reads of `layer` in decode step `step` as told, ascending; empty behind the trace's end.
+  /// REQUIRES: the step at hand <= step <= the step at hand + the policy's horizon.
   [[nodiscard]] virtual std::span<const BlockId> reads(StepIndex step, LayerIndex layer) const = 0;
 };
 
@@ -96,7 +109,8 @@ class IdealPolicy {
   [[nodiscard]] virtual double near_share(Bytes total) const = 0;
 };
 
-using AnyPolicy = std::variant<std::unique_ptr<CausalPolicy>, std::unique_ptr<LookaheadPolicy>,
-                               std::unique_ptr<OraclePolicy>, std::unique_ptr<IdealPolicy>>;
+using AnyPolicy = std::variant<std::unique_ptr<CausalPolicy>, std::unique_ptr<RankedPolicy>,
+                               std::unique_ptr<LookaheadPolicy>, std::unique_ptr<OraclePolicy>,
+                               std::unique_ptr<IdealPolicy>>;
 
 }  // namespace kvplace

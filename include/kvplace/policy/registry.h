@@ -15,7 +15,7 @@
 
 namespace kvplace {
 
-enum class Information : std::uint8_t { kCausal, kLookahead, kOracle, kIdeal };
+enum class Information : std::uint8_t { kCausal, kRanked, kLookahead, kOracle, kIdeal };
 
 /// A policy as a user names it: "sa-guided:w=5,r=0.5". The name with its parameters is a versioned identity: a change
 /// of behaviour changes the name.
@@ -42,6 +42,8 @@ struct PolicyInfo {
   Result<PolicySpec> (*search)(const Parameters& parameters, std::uint64_t seed, const Evaluate& evaluate) = nullptr;
   /// True: neither made nor searched for; the replay asks the planner (kvplace/solve/plan.h) for a whole schedule.
   bool planned = false;
+  /// True: of no use on a trace without rankings, so the replay refuses one.
+  bool requires_ranking = false;
 
   /// Runs in the one pass over the trace that serves all such policies.
   [[nodiscard]] bool runs_in_common_pass() const { return make != nullptr; }
@@ -52,7 +54,8 @@ class PolicyRegistry {
   /// All policies of the library, sorted by name.
   [[nodiscard]] static const PolicyRegistry& instance();
 
-  void add(PolicyInfo info) { policies_.push_back(std::move(info)); }
+  /// A look-ahead policy gets the parameter `accuracy`.
+  void add(PolicyInfo info);
   [[nodiscard]] std::span<const PolicyInfo> policies() const { return policies_; }
   /// Errors with the nearest name.
   [[nodiscard]] Result<const PolicyInfo*> find(std::string_view name) const;
@@ -63,7 +66,7 @@ class PolicyRegistry {
   std::vector<PolicyInfo> policies_;
 };
 
-/// "causal", "lookahead", "oracle", "ideal".
+/// "causal", "ranked", "lookahead", "oracle", "ideal".
 [[nodiscard]] std::string to_text(Information information);
 
 }  // namespace kvplace

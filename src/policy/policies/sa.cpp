@@ -15,13 +15,16 @@ constexpr double kLongestWindow = 127;
 /// of 100 without its unit; here the cost is a trial's time in percent of the first trial's.
 Result<PolicySpec> anneal(const Parameters& p, std::uint64_t seed, const Evaluate& evaluate) {
   RandomNumber random(seed);
+  const auto member = [&p](double window, double ratio) {
+    return PolicySpec{"sa-guided", {{"w", window}, {"r", ratio}, {"accuracy", p.at("accuracy")}}};
+  };
   std::map<std::pair<double, double>, double> known;
   const auto cost_of = [&](double window, double ratio) -> Result<double> {
     const auto found = known.find({window, ratio});
     if (found != known.end()) {
       return found->second;
     }
-    KVPLACE_ASSIGN(time, evaluate({"sa-guided", {{"w", window}, {"r", ratio}}}));
+    KVPLACE_ASSIGN(time, evaluate(member(window, ratio)));
     return known[{window, ratio}] = time.value();
   };
   double window = 5;
@@ -29,7 +32,7 @@ Result<PolicySpec> anneal(const Parameters& p, std::uint64_t seed, const Evaluat
   double temperature = p.at("temperature");
   KVPLACE_ASSIGN(start_cost, cost_of(window, ratio));
   double cost = start_cost;
-  PolicySpec best{"sa-guided", {{"w", window}, {"r", ratio}}};
+  PolicySpec best = member(window, ratio);
   double best_cost = cost;
   for (int i = 0; i < static_cast<int>(p.at("iterations")); ++i) {
     const double new_window = std::clamp(window + random.below(7) - 3, 1.0, kLongestWindow);
@@ -43,7 +46,7 @@ Result<PolicySpec> anneal(const Parameters& p, std::uint64_t seed, const Evaluat
     }
     if (cost < best_cost) {
       best_cost = cost;
-      best.parameters = {{"w", window}, {"r", ratio}};
+      best = member(window, ratio);
     }
     temperature *= p.at("cooling");
   }

@@ -63,21 +63,25 @@ class SaGuidedPolicy final : public LookaheadPolicy {
         }
       }
     }
-    for (const BlockIndex block : input.hits) {
+    for (const BlockId id : lookahead.reads(input.step, input.layer)) {
+      const BlockIndex block = instance_->index(input.layer, id);
       ahead_[block.value()].clear(now);
+      if (is_near_[block.value()] && !ahead_[block.value()].any()) {
+        evictable_.touch(block);
+      }
+    }
+    for (const BlockIndex block : input.hits) {
       if (!ahead_[block.value()].any()) {
         evictable_.touch(block);
       }
     }
     candidates_.clear();
     for (const BlockIndex block : input.misses) {
-      ahead_[block.value()].clear(now);
       if (ahead_[block.value()].any()) {
         candidates_.push_back({ahead_[block.value()].score(now), block});
       }
     }
     for (const BlockIndex block : input.written) {
-      ahead_[block.value()].clear(now);
       if (ahead_[block.value()].any() && make_room(block, decision)) {
         enter(block);
         decision.promote.push_back(block);
