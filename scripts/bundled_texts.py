@@ -36,12 +36,6 @@ def holmes(cache: Path) -> str:
     return package_files("golang-github-pierrec-lz4-dev", [path], cache)[path].decode("utf-8-sig").replace("\r\n", "\n")
 
 
-def holmes_alone(cache: Path) -> str:
-    """Narrative: the same without what Project Gutenberg put before and behind it."""
-    body = holmes(cache).split("*** START", 1)[1].split("*** END", 1)[0]
-    return body.split("\n", 1)[1]
-
-
 def austen(cache: Path) -> str:
     """Dialogue: Pride and Prejudice."""
     path = "usr/lib/R/site-library/janeaustenr/data/Rdata.rdb"
