@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "app.h"
+#include "kvplace/instance/layer_budgets.h"
 #include "kvplace/instance/resolve.h"
 
 namespace kvplace::cli {
@@ -48,6 +49,9 @@ void InstanceFlags::add_to(CLI::App& verb) {
             flag.doc)
         ->group("Instance");
   }
+  verb.add_option("--layer-budgets", layer_budgets_,
+                  "FILE.json or .toml of kvplace budgets: how buffers per layer divide the near capacity")
+      ->group("Instance");
   verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.* as KEY=VALUE; repeatable")
       ->group("Instance")
       ->allow_extra_args(false);
@@ -84,6 +88,10 @@ Result<InstanceSpec> InstanceFlags::spec(const TraceMeta& meta) const {
   KVPLACE_ASSIGN(entries, config());
   std::erase_if(entries, [](const ConfigEntry& entry) { return !belongs_to_instance(entry); });
   entries.insert(entries.end(), flags_.begin(), flags_.end());
+  if (!layer_budgets_.empty()) {
+    KVPLACE_ASSIGN(budgets, read_layer_budgets(layer_budgets_));
+    entries.push_back({"options.layer_shares", format_layer_shares(budgets), layer_budgets_});
+  }
   for (const std::string& assignment : assignments_) {
     KVPLACE_ASSIGN(entry, parse_assignment(assignment));
     entries.push_back(std::move(entry));

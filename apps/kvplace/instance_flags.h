@@ -19,6 +19,10 @@ class InstanceFlags {
   /// Hardware, model and options from the --config file, then the flags, then --set, for a trace of `meta`.
   [[nodiscard]] Result<InstanceSpec> spec(const TraceMeta& meta) const;
   [[nodiscard]] Result<Instance> instance(const TraceReader& trace) const;
+  /// As a flag of the verb's own would: `key` as in a configuration file.
+  void set(const std::string& key, const std::string& text, const std::string& flag) {
+    flags_.push_back({key, text, flag});
+  }
   [[nodiscard]] unsigned threads() const { return threads_; }
 
   /// Values of the --config file outside the instance's sections ("trace", "policies.0", ...).
@@ -30,6 +34,7 @@ class InstanceFlags {
   std::string config_file_;
   std::vector<ConfigEntry> flags_;
   std::vector<std::string> assignments_;
+  std::string layer_budgets_;
   unsigned threads_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "bindings/errors.h"
+#include "kvplace/instance/layer_budgets.h"
 #include "kvplace/instance/resolve.h"
 #include "kvplace/simulate/report.h"
 #include "kvplace/trace/reader.h"
@@ -63,6 +64,16 @@ void bind_instance(nb::module_& module) {
       .def_prop_ro(
           "near_capacity_bytes", [](const Instance& i) { return i.capacity().value() * i.options().batch; },
           "Near capacity for the KV of all requests of the batch, bytes.")
+      .def_prop_ro(
+          "layer_capacity_bytes_per_request",
+          [](const Instance& i) {
+            std::vector<std::int64_t> bytes;
+            for (std::uint32_t layer = 0; layer < i.layers(); ++layer) {
+              bytes.push_back(i.layer_capacity(LayerIndex(layer)).value());
+            }
+            return bytes;
+          },
+          "What a policy with a buffer per layer may use of it in each layer, bytes.")
       .def("json", [](const Instance& i) { return to_json(i); })
       .def(
           "to_toml", [](const Instance& i) { return to_toml(i.spec()); },
@@ -88,6 +99,9 @@ void bind_instance(nb::module_& module) {
         return to_toml(spec);
       },
       "entries"_a, "The specification these entries give without a trace, as TOML.");
+  module.def(
+      "read_layer_budgets", [](const std::string& path) { return unwrap(read_layer_budgets(path)); }, "path"_a,
+      "The budgets per layer of a .json or .toml file.");
   module.def("toml_string", [](const std::string& text) { return toml_string(text); }, "text"_a);
   module.def(
       "describe", [](const TraceReader& trace, const Instance& instance) { return cli::describe(trace, instance); },

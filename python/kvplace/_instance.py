@@ -18,7 +18,7 @@ _Entry = tuple[str, str, str]
 
 # Keyword -> key of the configuration, as the command's flags.
 _KEYWORDS = ("near_capacity", "near_blocks_per_layer", "near_fraction", "mode", "barrier", "overlap", "batch",
-             "block_bytes", "weight_bytes_per_step", "start", "seed")
+             "block_bytes", "weight_bytes_per_step", "start", "seed", "layer_shares")
 _SECTIONS = ("hardware", "model", "options")
 
 
@@ -85,6 +85,9 @@ class Instance(_core.Instance):
     :param weight_bytes_per_step: weights read in each layer of each decode step, bytes; default the model's.
     :param start: ``"recent"`` (default), ``"empty"`` or ``"free"``: what is near at the first decode step.
     :param seed: of policies that draw random numbers; default 0.
+    :param layer_shares: how policies with a buffer per layer divide the near capacity, a number per layer, relative to
+        their sum; default: equally. As ``kvplace.budgets`` finds them: ``layer_shares=budgets.blocks``.
+    :param layer_budgets: the same from a .json or .toml file that ``kvplace budgets`` wrote.
     :param fields: any field of ``hardware.``, ``model.`` or ``options.`` by its key.
 
     Raises BadInput if a key is unknown, a value is out of range or lacks its unit, or fields contradict each other.
@@ -108,8 +111,14 @@ class Instance(_core.Instance):
         weight_bytes_per_step: str | int | None = None,
         start: str | None = None,
         seed: int | None = None,
+        layer_shares: Sequence[float] | None = None,
+        layer_budgets: str | os.PathLike[str] | None = None,
         **fields: Value,
     ) -> None:
+        if layer_budgets is not None:
+            if layer_shares is not None:
+                raise BadInput("give layer_shares or layer_budgets, not both")
+            layer_shares = _core.read_layer_budgets(os.fspath(layer_budgets))
         given = locals()
         options = {key: given[key] for key in _KEYWORDS}
         super().__init__(trace, entries_of(config, hardware, model, options, fields))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, Union
 
 from . import _core
 
-#: A field's value as one may write it: a text with its unit ("55GB/s"), or a plain number or bool.
-Value = Union[str, int, float, bool]
+#: A field's value as one may write it: a text with its unit ("55GB/s"), a plain number or bool, or a list of numbers.
+Value = Union[str, int, float, bool, Sequence[float]]
 _Self = TypeVar("_Self", bound="Preset")
 
 
@@ -20,7 +20,11 @@ def text_of(value: Value | os.PathLike[str]) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, str):
+        return value
+    return "[" + ", ".join(map(text_of, value)) + "]" if isinstance(value, Iterable) else str(value)
 
 
 class Preset(Mapping[str, str]):

@@ -35,7 +35,9 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.mode = options.mode;
   numbers.barrier = options.barrier;
   numbers.overlap = options.overlap;
-  numbers.start = options.start;
+  // A certificate does not know how layers divide the capacity at the start: the free start is no worse than any.
+  const bool divided_start = options.start == Start::kRecent && !options.layer_shares.empty();
+  numbers.start = divided_start ? Start::kFree : options.start;
   numbers.mirrored_reads = options.mirrored_reads;
   numbers.batch = options.batch;
   numbers.kv_block_bytes = instance.kv_block_bytes().value();

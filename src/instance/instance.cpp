@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "instance/apportion.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/instance/layer_budgets.h"
 
 namespace kvplace {
 namespace {
@@ -37,6 +39,7 @@ Result<Instance> Instance::make(const InstanceSpec& spec, const TraceMeta& meta,
   instance.blocks_per_layer_ = totals.blocks_per_layer;
   KVPLACE_TRY(instance.set_sizes(meta));
   KVPLACE_TRY(instance.set_capacity());
+  KVPLACE_TRY(instance.divide_capacity());
   instance.note_what_does_not_fit();
   return instance;
 }
@@ -131,6 +134,30 @@ Status Instance::set_capacity() {
   return {};
 }
 
+Status Instance::divide_capacity() {
+  const std::vector<double>& shares = spec_.options.layer_shares;
+  if (shares.empty()) {
+    layer_capacity_.assign(layers_, Bytes(capacity_.value() / layers_));
+    return {};
+  }
+  KVPLACE_TRY(check_layer_shares(shares));
+  if (shares.size() != layers_) {
+    return bad_input("the trace has " + std::to_string(layers_) + " layers, but " + std::to_string(shares.size()) +
+                     " layer budgets are given: give one for each layer");
+  }
+  const std::vector<std::int64_t> blocks = apportion(shares, capacity_.value() / kv_block_.value());
+  for (const std::int64_t in_layer : blocks) {
+    layer_capacity_.push_back(kv_block_ * in_layer);
+  }
+  return {};
+}
+
+Instance Instance::with_start(Start start) const {
+  Instance changed = *this;
+  changed.spec_.options.start = start;
+  return changed;
+}
+
 void Instance::note_what_does_not_fit() {
   const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
   const Bytes far = spec_.hardware.far.capacity;
@@ -176,13 +203,18 @@ std::vector<BlockIndex> Instance::initial_near() const {
     return near;
   }
   const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
-  const std::int64_t places = capacity_.value() / (kv_block_.value() * layers_);
-  const auto per_layer = static_cast<std::uint32_t>(std::min<std::int64_t>(places, prompt_blocks));
+  std::vector<std::uint32_t> places;  // by layer
+  for (const Bytes room : layer_capacity_) {
+    places.push_back(
+        static_cast<std::uint32_t>(std::min<std::int64_t>(room.value() / kv_block_.value(), prompt_blocks)));
+  }
+  const std::uint32_t most = places.empty() ? 0 : *std::max_element(places.begin(), places.end());
   const std::uint32_t end = layout_.initial_blocks();
-  near.reserve(std::size_t{per_layer} * layers_);
-  for (std::uint32_t id = end - per_layer; id < end; ++id) {
+  for (std::uint32_t id = end - most; id < end; ++id) {
     for (std::uint32_t layer = 0; layer < layers_; ++layer) {
-      near.push_back(index(LayerIndex(layer), BlockId(id)));
+      if (end - id <= places[layer]) {
+        near.push_back(index(LayerIndex(layer), BlockId(id)));
+      }
     }
   }
   return near;

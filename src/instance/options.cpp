@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/fields.h"
+#include "kvplace/instance/layer_budgets.h"
 
 namespace kvplace {
 namespace {
@@ -94,6 +95,18 @@ std::vector<Field<InstanceOptions>> make_fields() {
       &InstanceOptions::near_blocks_per_layer, TextForm<std::uint32_t>::parse, TextForm<std::uint32_t>::format, false));
   fields.push_back(optional_field<double>("near_fraction", "near capacity as a share of all blocks at the trace's end",
                                           &InstanceOptions::near_fraction, parse_share, format_number, false));
+  Field<InstanceOptions> layer_shares;
+  layer_shares.key = "layer_shares";
+  layer_shares.doc =
+      "how policies with a buffer per layer divide the near capacity: a number per layer; default: equally";
+  layer_shares.set = [](InstanceOptions& options, std::string_view text) -> Status {
+    KVPLACE_ASSIGN(shares, parse_layer_shares(text));
+    options.layer_shares = std::move(shares);
+    return {};
+  };
+  layer_shares.get = [](const InstanceOptions& options) { return format_layer_shares(options.layer_shares); };
+  layer_shares.is_text = false;
+  fields.push_back(std::move(layer_shares));
   fields.push_back(choice_field("mode", "inclusive: far holds a copy of every block; exclusive: one copy",
                                 &InstanceOptions::mode, kModes));
   fields.push_back(choice_field("barrier", "where the two sides wait for each other: layer or token",

@@ -28,6 +28,24 @@ bool given_in_full(std::span<const ConfigEntry> entries, const std::string& sect
   return has(section + ".name") && !has(section);
 }
 
+/// A list in a file comes as an entry per element ("options.layer_shares.0", ...); its field takes it whole.
+std::vector<ConfigEntry> with_whole_lists(std::span<const ConfigEntry> entries) {
+  constexpr std::string_view kList = "options.layer_shares";
+  std::vector<ConfigEntry> whole;
+  for (const ConfigEntry& entry : entries) {
+    if (!is_section(entry, std::string(kList))) {
+      whole.push_back(entry);
+    } else if (entry.key == std::string(kList) + ".0") {
+      whole.push_back({std::string(kList), entry.text, entry.where});
+    } else if (!whole.empty() && whole.back().key == kList) {
+      whole.back().text += ", " + entry.text;
+    } else {
+      whole.push_back(entry);  // unknown, which is said later
+    }
+  }
+  return whole;
+}
+
 Error unknown_key(const ConfigEntry& entry) {
   std::vector<std::string> known{"hardware", "model"};
   const auto add = [&known](const std::string& section, const auto& fields) {
@@ -55,7 +73,7 @@ Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const Tr
     KVPLACE_ASSIGN(model, load_model(meta.model));
     spec.model = std::move(model);
   }
-  for (const ConfigEntry& entry : entries) {
+  for (const ConfigEntry& entry : with_whole_lists(entries)) {
     if (entry.key == "hardware") {
       KVPLACE_ASSIGN(hardware, load_hardware(entry.text));
       spec.hardware = std::move(hardware);

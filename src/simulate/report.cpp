@@ -174,6 +174,8 @@ std::string to_json(const Certificate* certificate, const VerifiedBound* bound, 
   return text_of(json);
 }
 
+std::string to_json(const Manifest& manifest) { return text_of(json_of(manifest)); }
+
 std::string to_json(const Instance& instance) { return text_of(json_of(instance)); }
 
 std::string to_json(const TraceStatistics& statistics, const TraceReader& trace) {

@@ -209,6 +209,10 @@ std::string to_text(SearchStatus status) {
 Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
                                 const RunContext& context) {
   KVPLACE_ASSIGN(numbers, bound_numbers(instance, trace));
+  if (numbers.start != instance.options().start) {
+    const Instance relaxed = instance.with_start(numbers.start);
+    return BoundSearch(trace, relaxed, options, context, std::move(numbers)).run();
+  }
   return BoundSearch(trace, instance, options, context, std::move(numbers)).run();
 }
 

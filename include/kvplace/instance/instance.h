@@ -63,6 +63,10 @@ class Instance {
   [[nodiscard]] Bytes new_kv_bytes() const { return new_kv_; }
   /// C_near, one request's share.
   [[nodiscard]] Bytes capacity() const { return capacity_; }
+  /// What a policy with a buffer per layer may use of it in one layer. Equal parts of the bytes unless
+  /// options().layer_shares are given; then whole KV blocks in proportion to them (largest remainders; of equal ones
+  /// the lower layer's). Together never more than capacity().
+  [[nodiscard]] Bytes layer_capacity(LayerIndex layer) const { return layer_capacity_[layer.value()]; }
   /// Weight traffic of a step, shared by the batch.
   [[nodiscard]] const Loads& weight_loads() const { return weight_loads_; }
   [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
@@ -73,8 +77,12 @@ class Instance {
   /// The traffic of one record of the trace.
   [[nodiscard]] StepTraffic traffic(const StepView& record) const;
 
-  /// What is near at the first decode step if the start is not free: in order of entry, oldest first.
+  /// What is near at the first decode step if the start is not free: in order of entry, oldest first. With
+  /// layer_shares, as many of the newest blocks of each layer as its capacity holds.
   [[nodiscard]] std::vector<BlockIndex> initial_near() const;
+
+  /// The same with another start.
+  [[nodiscard]] Instance with_start(Start start) const;
 
   /// Facts a reader of the results should know ("the trace has 30 layers, the model 32").
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
@@ -84,6 +92,7 @@ class Instance {
 
   Status set_sizes(const TraceMeta& meta);
   Status set_capacity();
+  Status divide_capacity();
   void note_what_does_not_fit();
 
   InstanceSpec spec_;
@@ -97,6 +106,7 @@ class Instance {
   Bytes expert_block_;
   Bytes new_kv_;
   Bytes capacity_;
+  std::vector<Bytes> layer_capacity_;
   Bytes weight_bytes_per_step_;
   Loads weight_loads_;
   std::vector<std::string> notes_;

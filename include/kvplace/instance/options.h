@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kvplace/base/config.h"
 #include "kvplace/base/units.h"
@@ -27,6 +28,10 @@ struct InstanceOptions {
   std::optional<Bytes> near_capacity;                  ///< of the machine, for the KV of all requests
   std::optional<std::uint32_t> near_blocks_per_layer;  ///< of the trace's request
   std::optional<double> near_fraction;                 ///< share of all blocks at the end of the trace, 0 to 1
+
+  /// How policies with a buffer per layer divide the near capacity, one number per layer, relative to their sum; empty:
+  /// equally.
+  std::vector<double> layer_shares;
 
   Mode mode = Mode::kInclusive;
   Barrier barrier = Barrier::kLayer;

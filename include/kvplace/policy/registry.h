@@ -42,6 +42,8 @@ struct PolicyInfo {
   Result<PolicySpec> (*search)(const Parameters& parameters, std::uint64_t seed, const Evaluate& evaluate) = nullptr;
   /// True: neither made nor searched for; the replay asks the planner (kvplace/solve/plan.h) for a whole schedule.
   bool planned = false;
+  /// True: has a buffer per layer of Instance::layer_capacity(), so that options.layer_shares change what it does.
+  bool buffer_per_layer = false;
   /// True: of no use on a trace without rankings, so the replay refuses one.
   bool requires_ranking = false;
 

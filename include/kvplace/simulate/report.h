@@ -20,6 +20,8 @@ namespace kvplace {
 /// read.
 [[nodiscard]] std::string to_json(const Certificate* certificate, const VerifiedBound* bound,
                                   const std::string& reason);
+/// The "manifest" of all.
+[[nodiscard]] std::string to_json(const Manifest& manifest);
 /// The "instance" of both.
 [[nodiscard]] std::string to_json(const Instance& instance);
 [[nodiscard]] std::string to_json(const TraceStatistics& statistics, const TraceReader& trace);

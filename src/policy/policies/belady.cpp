@@ -9,6 +9,7 @@ void register_policy_belady(PolicyRegistry& registry) {
   info.doc = "next reads known, per layer; the resident read farthest in the future leaves";
   info.source = "Belady 1966, with bypass";
   info.information = Information::kOracle;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<OraclePolicy>(std::make_unique<BeladyPolicy>(Pooling::kPerLayer, Balance::kIgnore));
   };

@@ -48,6 +48,7 @@ void register_policy_clock(PolicyRegistry& registry) {
   info.doc = "a hot buffer per layer, second chance for blocks read since the hand passed";
   info.source = "classic; SGLang's multi-step kernel";
   info.information = Information::kCausal;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(
         std::make_unique<BufferPolicy<ClockOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));

@@ -10,6 +10,7 @@ void register_policy_fifo(PolicyRegistry& registry) {
   info.doc = "a hot buffer per layer, first in, first out";
   info.source = "classic";
   info.information = Information::kCausal;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(
         std::make_unique<BufferPolicy<FifoOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));

@@ -10,6 +10,7 @@ void register_policy_lru(PolicyRegistry& registry) {
   info.doc = "a hot buffer per layer, least recently used out; what engines ship today";
   info.source = "HiSparse in SGLang and vLLM (arXiv 2608.07009)";
   info.information = Information::kCausal;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(
         std::make_unique<BufferPolicy<LruOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));

@@ -35,6 +35,7 @@ void register_policy_random(PolicyRegistry& registry) {
   info.doc = "a hot buffer per layer, a random block out (seed: --seed)";
   info.source = "classic";
   info.information = Information::kCausal;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(
         std::make_unique<BufferPolicy<RandomOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));

@@ -22,7 +22,12 @@ std::vector<BlockIndex> BeladyPolicy::start(const PolicyContext& context, std::s
   const std::size_t num_buffers = pooling_ == Pooling::kPerLayer ? instance_->layers() : 1;
   const std::size_t num_moments =
       std::size_t{instance_->steps()} * (pooling_ == Pooling::kPerLayer ? 1 : instance_->layers());
-  budget_ = Bytes(instance_->capacity().value() / static_cast<std::int64_t>(num_buffers));
+  budgets_.clear();
+  for (std::size_t i = 0; i < num_buffers; ++i) {
+    budgets_.push_back(pooling_ == Pooling::kPerLayer
+                           ? instance_->layer_capacity(LayerIndex(static_cast<std::uint32_t>(i)))
+                           : instance_->capacity());
+  }
   used_.assign(num_buffers, Bytes(0));
   links_.assign(instance_->num_blocks(), 0);
   orders_.assign(num_buffers, NextUseOrder(num_moments, links_));
@@ -48,7 +53,7 @@ std::vector<BlockIndex> BeladyPolicy::choose_start(std::span<const std::uint32_t
     return moment_of(first_reads[a.value()], instance_->layer_of(a)) <
            moment_of(first_reads[b.value()], instance_->layer_of(b));
   });
-  std::vector<Bytes> left(used_.size(), budget_);
+  std::vector<Bytes> left = budgets_;
   std::vector<BlockIndex> chosen;
   for (const BlockIndex block : by_first_read) {
     Bytes& room = left[buffer_of(instance_->layer_of(block))];
@@ -105,7 +110,7 @@ void BeladyPolicy::add_candidate(const StepInput& input, BlockIndex block, std::
 bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Decision& decision) {
   NextUseOrder& order = orders_[buffer];
   const Bytes size = instance_->block_bytes(candidate.block);
-  Bytes room = budget_ - used_[buffer];
+  Bytes room = budgets_[buffer] - used_[buffer];
   victims_.clear();
   victim_moments_.clear();
   while (room < size && !order.empty() && order.farthest() > candidate.moment) {
@@ -119,7 +124,7 @@ bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Dec
     }
     return false;
   }
-  used_[buffer] = budget_ - room;
+  used_[buffer] = budgets_[buffer] - room;
   decision.evict.insert(decision.evict.end(), victims_.begin(), victims_.end());
   return true;
 }

@@ -45,8 +45,8 @@ class BeladyPolicy final : public OraclePolicy {
   Pooling pooling_;
   Balance balance_;
   const Instance* instance_ = nullptr;
-  Bytes budget_;
-  std::vector<Bytes> used_;  // by buffer
+  std::vector<Bytes> budgets_;  // by buffer
+  std::vector<Bytes> used_;     // by buffer
   NextUseLinks links_;
   std::vector<NextUseOrder> orders_;  // by buffer
   std::vector<Candidate> candidates_;

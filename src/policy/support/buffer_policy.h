@@ -1,5 +1,6 @@
-/// What hot buffers have in common: a byte budget per layer or one for all layers; blocks appended to and blocks read
-/// from far enter in ascending order, each pushing out what the buffer's order names (formulation, section 5).
+/// What hot buffers have in common: a byte budget per layer (Instance::layer_capacity) or one for all layers; blocks
+/// appended to and blocks read from far enter in ascending order, each pushing out what the buffer's order names
+/// (formulation, section 5).
 #pragma once
 
 #include <algorithm>
@@ -35,7 +36,12 @@ class BufferPolicy final : public CausalPolicy {
   void start(const PolicyContext& context) override {
     instance_ = context.instance;
     const std::size_t num_buffers = pooling_ == Pooling::kPerLayer ? instance_->layers() : 1;
-    budget_ = Bytes(instance_->capacity().value() / static_cast<std::int64_t>(num_buffers));
+    budgets_.clear();
+    for (std::size_t i = 0; i < num_buffers; ++i) {
+      budgets_.push_back(pooling_ == Pooling::kPerLayer
+                             ? instance_->layer_capacity(LayerIndex(static_cast<std::uint32_t>(i)))
+                             : instance_->capacity());
+    }
     used_.assign(num_buffers, Bytes(0));
     is_entering_.assign(instance_->num_blocks(), false);
     order_.start(context, num_buffers);
@@ -75,10 +81,11 @@ class BufferPolicy final : public CausalPolicy {
 
   void enter(std::size_t buffer, BlockIndex block, Decision& decision) {
     const Bytes size = instance_->block_bytes(block);
-    if (size > budget_) {
+    const Bytes budget = budgets_[buffer];
+    if (size > budget) {
       return;
     }
-    while (used_[buffer] + size > budget_) {
+    while (used_[buffer] + size > budget) {
       const BlockIndex victim = order_.take_victim(buffer);
       used_[buffer] -= instance_->block_bytes(victim);
       if (is_entering_[victim.value()]) {
@@ -96,8 +103,8 @@ class BufferPolicy final : public CausalPolicy {
   Entering entering_rule_;
   Order order_;
   const Instance* instance_ = nullptr;
-  Bytes budget_;
-  std::vector<Bytes> used_;  // by buffer
+  std::vector<Bytes> budgets_;  // by buffer
+  std::vector<Bytes> used_;     // by buffer
   std::vector<bool> is_entering_;
   std::vector<BlockIndex> candidates_;
 };
