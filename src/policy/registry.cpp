@@ -46,7 +46,11 @@ Result<PolicySpec> PolicyRegistry::parse(std::string_view text) const {
   return PolicySpec{info->name, std::move(parameters)};
 }
 
-std::string PolicySpec::text() const { return format_parameters(name, {}, parameters); }
+std::string PolicySpec::text() const {
+  const Result<const PolicyInfo*> info = PolicyRegistry::instance().find(name);
+  return format_parameters(name, info ? std::span<const ParameterInfo>((*info)->parameters) : std::span<const ParameterInfo>(),
+                           parameters);
+}
 
 std::string to_text(Information information) {
   switch (information) {

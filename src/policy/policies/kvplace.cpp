@@ -1,0 +1,44 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/value_policy.h"
+
+namespace kvplace {
+namespace {
+
+class Kvplace final : public RankedPolicy {
+ public:
+  Kvplace(const ValueOptions& options, double depth) : engine_(options), depth_(depth) {}
+
+  [[nodiscard]] std::size_t depth(std::size_t reads) const override {
+    return static_cast<std::size_t>(depth_ * static_cast<double>(reads));
+  }
+  void start(const PolicyContext& context) override { engine_.start(context); }
+  void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) override {
+    engine_.step(input, ranking, decision);
+  }
+
+ private:
+  ValueEngine engine_;
+  double depth_;
+};
+
+}  // namespace
+
+void register_policy_kvplace(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "kvplace";
+  info.doc = "keeps the blocks most likely to be read within the time that keeping them costs, by the selector's ranks";
+  info.source = "kvplace: docs/flagship.md";
+  info.information = Information::kRanked;
+  info.requires_ranking = true;
+  info.parameters = {{"depth", "candidates it is told, as a multiple of what is read", "factor", 4, 1, 64, false}};
+  for (ParameterInfo& part : value_option_parameters()) {
+    info.parameters.push_back(std::move(part));
+  }
+  info.make = [](const Parameters& p) -> AnyPolicy {
+    return std::unique_ptr<RankedPolicy>(
+        std::make_unique<Kvplace>(value_options_of(ScoredBy::kRanks, p), p.at("depth")));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

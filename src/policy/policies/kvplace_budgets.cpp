@@ -1,0 +1,22 @@
+#include "kvplace/policy/registry.h"
+#include "policy/support/value_policy.h"
+
+namespace kvplace {
+
+void register_policy_kvplace_budgets(PolicyRegistry& registry) {
+  PolicyInfo info;
+  info.name = "kvplace-budgets";
+  info.doc = "kvplace-reads with a fixed buffer per layer (--layer-budgets), as engines have them today";
+  info.source = "kvplace: docs/flagship.md";
+  info.information = Information::kCausal;
+  info.make = [](const Parameters&) -> AnyPolicy {
+    ValueOptions options;
+    options.scored_by = ScoredBy::kReads;
+    options.shared = false;
+    options.balance = false;
+    return std::unique_ptr<CausalPolicy>(std::make_unique<CausalValuePolicy>(options));
+  };
+  registry.add(std::move(info));
+}
+
+}  // namespace kvplace

@@ -1,0 +1,42 @@
+/// What a far read costs in each layer's steps, learned from which side its recent steps waited for.
+///
+/// Where far is the slower side a hit saves a block's time on the far side; where near is, the hit costs its time on
+/// near memory (formulation, sections 3 and 4: balance).
+#pragma once
+
+#include <vector>
+
+#include "kvplace/policy/policy.h"
+
+namespace kvplace {
+
+class FarCost {
+ public:
+  void start(const Instance& instance);
+  /// Takes in the step at hand, before promotions.
+  void observe(const StepInput& input);
+
+  /// ln of what a hit in `layer` is worth, 0 where every step waits for the far side.
+  [[nodiscard]] float log_worth(LayerIndex layer) const { return log_worth_[group_of(layer)]; }
+  /// True if near memory is what the step at hand waits for and a promotion would cost more there than it can save.
+  [[nodiscard]] bool hold_back(LayerIndex layer) const {
+    return near_waits_ && worth_[group_of(layer)] * kHitsPerPromotion < near_to_far_;
+  }
+
+ private:
+  static constexpr double kHitsPerPromotion = 4;
+
+  /// With a barrier per token all layers wait together.
+  [[nodiscard]] std::size_t group_of(LayerIndex layer) const { return log_worth_.size() == 1 ? 0 : layer.value(); }
+  void learn(std::size_t group, const Loads& loads);
+
+  const Instance* instance_ = nullptr;
+  double near_to_far_ = 0;          // time of a block on near memory, as a share of its time on the far side
+  std::vector<double> far_share_;   // of the recent steps: those that waited for the far side
+  std::vector<double> worth_;
+  std::vector<float> log_worth_;
+  Loads open_loads_;  // since the last barrier
+  bool near_waits_ = false;
+};
+
+}  // namespace kvplace

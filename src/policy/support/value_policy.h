@@ -1,0 +1,103 @@
+/// The flagship: what is near is what is most likely to be read within the time that keeping it costs, weighed by what
+/// a far read costs in its layer. The policies `kvplace`, `kvplace-reads` and `kvplace-budgets` are its variants.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kvplace/base/parameters.h"
+#include "kvplace/policy/policy.h"
+#include "policy/support/far_cost.h"
+#include "policy/support/read_chance.h"
+#include "policy/support/value_slots.h"
+#include "policy/support/value_threshold.h"
+
+namespace kvplace {
+
+struct ValueOptions {
+  ScoredBy scored_by = ScoredBy::kRanks;
+  bool shared = true;     ///< one threshold over all layers; else each layer keeps to its own capacity
+  bool frequency = true;  ///< scores take in how often a block was read
+  bool admission = true;  ///< a block read from far enters only if its value is worth a place
+  bool balance = true;    ///< blocks count for what far reads cost in their layer; nothing is promoted that near waits for
+};
+
+/// Work per step: one pass over the layer's blocks that are near, so O(1) per read as long as near capacity is a fixed
+/// multiple of what is read. Memory: 28 bytes per block, 36 more per block that is near.
+class ValueEngine {
+ public:
+  explicit ValueEngine(const ValueOptions& options) : options_(options) {}
+
+  void start(const PolicyContext& context);
+  void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision);
+
+ private:
+  static constexpr std::uint32_t kFar = 0xffffffff;
+
+  struct Left {
+    BlockHistory history;
+    std::uint32_t step = kNever;
+  };
+  static constexpr std::uint32_t kNever = 0xffffffff;
+
+  struct Layer {
+    explicit Layer(const ValueOptions& options) : slots(options.scored_by, options.frequency) {}
+    ValueSlots slots;
+    ReadChance chance;
+    Bytes used;
+    float threshold = 0;  // ln of the value below which blocks leave; if not shared, of the last that left
+  };
+
+  void note_reads(const StepInput& input);
+  void enter(Layer& layer, BlockIndex block, const BlockHistory& history);
+  void enter_all(const StepInput& input, Layer& layer);
+  void mark(const StepInput& input, std::span<const BlockId> ranking, Layer& layer);
+  void leave(Layer& layer, std::size_t slot, std::uint32_t step, Decision& decision);
+  /// Blocks below the threshold leave; samples of the others near it, and of a few more, are kept to learn from.
+  void drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision);
+  /// If the layer, or all together, still hold too much, the lowest of the layer leave.
+  void drop_excess(const StepInput& input, Layer& layer, Decision& decision);
+  [[nodiscard]] BlockTraits traits(const Layer& layer, std::size_t slot, std::uint32_t step) const;
+  [[nodiscard]] bool may_leave(BlockIndex block) const { return options_.admission || !entering_[block.value()]; }
+  /// x and bins by rank for steps that read about `reads` blocks.
+  void update_ranks(std::size_t reads, std::size_t ranks);
+
+  ValueOptions options_;
+  const Instance* instance_ = nullptr;
+  std::vector<Layer> layers_;
+  ValueThreshold threshold_;
+  FarCost far_cost_;
+  Bytes used_;
+  std::vector<std::uint32_t> slot_of_;    // by BlockIndex; kFar
+  std::vector<std::uint32_t> last_read_;  // by BlockIndex: decode step + 1; 0: never
+  std::vector<Left> left_;                // by BlockIndex: as it was when it left near
+  std::vector<bool> entering_;            // by BlockIndex: since this step
+  std::vector<BlockIndex> entered_;       // in this step
+  std::vector<BlockIndex> leaving_;
+  std::vector<std::pair<float, std::uint32_t>> order_;  // value and slot, as a heap
+  std::uint32_t sample_clock_ = 0;
+  struct Rank {
+    float x;
+    std::uint8_t bin;
+  };
+  std::vector<Rank> ranks_;
+  std::size_t ranks_reads_ = 0;  // what they were made for
+};
+
+/// The switches of ValueOptions as parameters of a policy, all on.
+[[nodiscard]] std::vector<ParameterInfo> value_option_parameters();
+[[nodiscard]] ValueOptions value_options_of(ScoredBy scored_by, const Parameters& parameters);
+
+class CausalValuePolicy final : public CausalPolicy {
+ public:
+  explicit CausalValuePolicy(const ValueOptions& options) : engine_(options) {}
+
+  void start(const PolicyContext& context) override { engine_.start(context); }
+  void step(const StepInput& input, Decision& decision) override { engine_.step(input, {}, decision); }
+
+ private:
+  ValueEngine engine_;
+};
+
+}  // namespace kvplace
