@@ -36,15 +36,8 @@ class HiSparsePolicy final : public CausalPolicy {
   void step(const StepInput& input, Decision& decision) override {
     sort_by_request(input.hits, hits_of_);
     sort_by_request(input.misses, misses_of_);
-    // What is near at the start may be more than the slots.
     for (std::uint32_t request = 0; request < hits_of_.size(); ++request) {
-      Buffer& buffer = buffers_[input.layer.value() * hits_of_.size() + request];
-      std::vector<BlockIndex>& hits = hits_of_[request];
-      while (buffer.used > slots_) {
-        const BlockIndex block = remove_oldest(buffer);
-        std::erase(hits, block);
-        decision.evict.push_back(block);
-      }
+      drop_surplus(buffers_[input.layer.value() * hits_of_.size() + request], hits_of_[request], decision);
     }
     for (const BlockIndex block : input.written) {
       take_written(block, decision);
@@ -86,9 +79,18 @@ class HiSparsePolicy final : public CausalPolicy {
     ++buffer.used;
     order_[block.value()] = ++clock_;
   }
-  BlockIndex remove_oldest(Buffer& buffer) {
-    --buffer.used;
-    return buffer.slots.pop_front();
+  /// What is near at the start may be more than the slots: the oldest that are not read leave.
+  void drop_surplus(Buffer& buffer, std::vector<BlockIndex>& hits, Decision& decision) {
+    while (buffer.used > slots_) {
+      BlockIndex block = buffer.slots.front();
+      while (block != buffer.slots.back() && std::binary_search(hits.begin(), hits.end(), block)) {
+        block = buffer.slots.after(block);
+      }
+      std::erase(hits, block);
+      buffer.slots.remove(block);
+      --buffer.used;
+      decision.evict.push_back(block);
+    }
   }
 
   void take_written(BlockIndex block, Decision& decision) {
@@ -115,7 +117,8 @@ class HiSparsePolicy final : public CausalPolicy {
         if (buffer.slots.empty() || all_fit) {
           break;  // fewer slots than blocks read: an engine refuses that, here the rest is read from far
         }
-        decision.evict.push_back(remove_oldest(buffer));
+        decision.evict.push_back(buffer.slots.pop_front());
+        --buffer.used;
       }
       ++buffer.used;
       entering_.push_back(block);

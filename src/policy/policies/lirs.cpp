@@ -18,7 +18,8 @@ class LirsOrder {
     instance_ = context.instance;
     const Bytes budget = buffer_budget(*instance_, num_buffers);
     // Room for one block at least, else none could come in beside the LIR ones.
-    const Bytes most_hir = std::max(share_of(budget, hir_share_), instance_->kv_block_bytes());
+    const Bytes block = instance_->kv_block_bytes();
+    const Bytes most_hir = std::max(share_in_blocks(budget, hir_share_, block), block);
     most_lir_ = std::max(budget - most_hir, Bytes(0));
     most_gone_ = share_of(budget, history_);
     stack_links_.reset(*instance_);

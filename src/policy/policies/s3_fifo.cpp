@@ -18,12 +18,10 @@ class ThreeFifoOrder {
   void start(const PolicyContext& context, std::size_t num_buffers) {
     instance_ = context.instance;
     const Bytes budget = buffer_budget(*instance_, num_buffers);
-    // Whole blocks, as the paper counts them.
     const Bytes block = instance_->kv_block_bytes();
-    const Bytes whole = block * (budget.value() / block.value());
-    most_small_ = block * (share_of(whole, small_share_).value() / block.value());
+    most_small_ = share_in_blocks(budget, small_share_, block);
     most_main_ = budget - most_small_;
-    most_ghosts_ = share_of(whole, ghost_share_);
+    most_ghosts_ = share_in_blocks(budget, ghost_share_, block);
     links_.reset(*instance_);
     queues_.assign(num_buffers, Queues{BlockList(links_), BlockList(links_), BlockList(links_), false});
     place_.assign(instance_->num_blocks(), Place::kNone);
@@ -51,8 +49,7 @@ class ThreeFifoOrder {
   BlockIndex take_victim(std::size_t buffer) {
     Queues& queues = queues_[buffer];
     queues.was_full = true;
-    while (queues.main.empty() || (queues.main.bytes() <= most_main_ && !queues.small.empty())) {
-      // All that are found read twice go on before the main queue's size is looked at again.
+    if (queues.main.bytes() <= most_main_) {
       while (!queues.small.empty()) {
         const BlockIndex block = queues.small.pop_front();
         if (reads_[block.value()] < threshold_) {

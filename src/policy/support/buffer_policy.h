@@ -29,6 +29,12 @@ enum class Entering : std::uint8_t { kWrittenAndMisses, kMisses };
   return Bytes(static_cast<std::int64_t>(static_cast<double>(bytes.value()) * share));
 }
 
+/// The same in whole blocks, as papers count: a share of the blocks that fit.
+[[nodiscard]] inline Bytes share_in_blocks(Bytes bytes, double share, Bytes block) {
+  const std::int64_t blocks = bytes.value() / block.value();
+  return block * static_cast<std::int64_t>(static_cast<double>(blocks) * share);
+}
+
 /// The order in which blocks leave a buffer. Beside what is required, it may have
 /// begin(buffer, step), called before the hits of a step, and
 /// expect(buffer, block), called before room is made for `block`, which enters next.
