@@ -195,8 +195,8 @@ RC_GTEST_PROP(League, HiSparseIsItsKernel, ()) {
         // The prompt's newest blocks in order, less the oldest not read if they fill the place of the newest block too.
         Ids initial(sets.start[layer].begin(), sets.start[layer].end());
         if (initial.size() > slots) {
-          const auto unread = std::find_if(initial.begin(), initial.end(),
-                                           [&](Id id) { return !testing::contains(reads, id); });
+          const auto unread =
+              std::find_if(initial.begin(), initial.end(), [&](Id id) { return !testing::contains(reads, id); });
           initial.erase(unread == initial.end() ? initial.end() - 1 : unread);
         }
         for (std::size_t slot = 0; slot < initial.size(); ++slot) {
@@ -258,8 +258,8 @@ RC_GTEST_PROP(League, ScoreRankKeepsWhatIsRankedHighest, ()) {
           near[id] = {step, 1, ++order};
         }
       }
-      const auto told = std::min(record.ranking.size(), static_cast<std::size_t>(std::ceil(
-                                                            depth * static_cast<double>(record.reads.size()))));
+      const auto told = std::min(record.ranking.size(),
+                                 static_cast<std::size_t>(std::ceil(depth * static_cast<double>(record.reads.size()))));
       for (std::size_t rank = 0; rank < told; ++rank) {
         const auto ranked = near.find(record.ranking[rank].value());
         if (ranked != near.end()) {
@@ -370,8 +370,8 @@ RC_GTEST_PROP(League, UnreadBlocksLeave, ()) {
   const Case c;
   const auto window = testing::drawn(rc::gen::inRange(1u, 8u));
   const Instance instance = c.instance();
-  const std::string policy = window == 1 ? "skipped-token:threshold=0.5"
-                                         : "past-window:threshold=0.5,window=" + std::to_string(window);
+  const std::string policy =
+      window == 1 ? "skipped-token:threshold=0.5" : "past-window:threshold=0.5,window=" + std::to_string(window);
   const NearSets sets = c.run(policy, instance);
   const Segment all = testing::all_records(c.trace());
   std::int64_t near = 0;
@@ -407,7 +407,8 @@ RC_GTEST_PROP(League, UnreadBlocksLeave, ()) {
   }
 }
 
-/// Told right and with room for two decode steps' reads, look-ahead reads nothing from far but in the first decode step.
+/// Told right and with room for two decode steps' reads, look-ahead reads nothing from far but in the first decode
+/// step.
 RC_GTEST_PROP(League, LookAheadWithRoomHasNoMisses, ()) {
   Case c;
   c.spec.options.near_blocks_per_layer = 2 * (c.shape.reads + 1);

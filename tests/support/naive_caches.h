@@ -248,8 +248,8 @@ class NaiveBucketedLru final : public NaiveCache {
       const auto age = [this](const auto& entry) {
         return std::min(now_ / width_ - entry.second / width_, buckets_ - 1);
       };
-      used_.erase(std::max_element(used_.begin(), used_.end(),
-                                   [&](const auto& a, const auto& b) { return age(a) < age(b); }));
+      used_.erase(
+          std::max_element(used_.begin(), used_.end(), [&](const auto& a, const auto& b) { return age(a) < age(b); }));
     }
     used_[id] = now_;
   }

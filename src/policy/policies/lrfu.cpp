@@ -44,7 +44,7 @@ void register_policy_lrfu(PolicyRegistry& registry) {
   info.doc = "least recently/frequently used per layer: each use counts 2^(-lambda * its age)";
   info.source = "Lee et al., IEEE Transactions on Computers 50(12), 2001";
   info.information = Information::kCausal;
-  info.parameters = {{"lambda", "0 is LFU, 1 is LRU", "halvings per decode step", 0.1, 0, 1, false}};
+  info.parameters = {{"lambda", "0 is LFU, 1 is LRU", "halvings per decode step", 0.3, 0, 1, false}};
   info.by_default = false;
   info.make = [](const Parameters& p) { return per_layer_buffers(RecencyFrequencyOrder(p.at("lambda"))); };
   registry.add(std::move(info));
