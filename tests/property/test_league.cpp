@@ -279,6 +279,57 @@ RC_GTEST_PROP(League, ScoreRankKeepsWhatIsRankedHighest, ()) {
   }
 }
 
+/// One buffer for all layers: the layer with the fewest uses per distinct block gives up its least recently used one.
+RC_GTEST_PROP(League, LayerImportanceTakesFromTheLeastImportant, ()) {
+  const Case c;
+  const Instance instance = c.instance();
+  const NearSets sets = c.run("layer-importance", instance);
+  const std::size_t places = static_cast<std::size_t>(instance.capacity().value() / 1000);
+  std::vector<Ids> near(c.shape.layers);  // least recently used first
+  std::vector<std::set<Id>> seen(c.shape.layers);
+  std::vector<double> uses(c.shape.layers);
+  std::size_t held = 0;
+  const auto use = [&](std::uint32_t layer, Id id) {
+    near[layer].push_back(id);
+    seen[layer].insert(id);
+    uses[layer] += 1;
+  };
+  for (std::uint32_t layer = 0; layer < c.shape.layers; ++layer) {
+    for (const Id id : sets.start[layer]) {
+      use(layer, id);
+      ++held;
+    }
+  }
+  const Segment all = testing::all_records(c.trace());
+  std::vector<std::pair<double, std::uint32_t>> ranked(c.shape.layers);
+  std::size_t i = 0;
+  for (std::uint32_t step = 0; step < c.shape.steps; ++step) {
+    for (std::uint32_t layer = 0; layer < c.shape.layers; ++layer) {
+      ranked[layer] = {step == 0 || seen[layer].empty() ? 0 : uses[layer] / static_cast<double>(seen[layer].size()),
+                       layer};
+    }
+    std::sort(ranked.begin(), ranked.end());
+    for (std::uint32_t layer = 0; layer < c.shape.layers; ++layer, ++i) {
+      const Uses now = uses_of(all.view(step, layer), std::set<Id>(near[layer].begin(), near[layer].end()));
+      for (const Id id : now.hits) {
+        testing::take_out(near[layer], id);
+        use(layer, id);
+      }
+      for (const Id id : now.entering) {
+        if (held == places) {
+          const auto least =
+              std::find_if(ranked.begin(), ranked.end(), [&](const auto& r) { return !near[r.second].empty(); });
+          testing::take_first(near[least->second]);
+          --held;
+        }
+        use(layer, id);
+        ++held;
+      }
+      RC_ASSERT(sets.after[i] == std::set<Id>(near[layer].begin(), near[layer].end()));
+    }
+  }
+}
+
 RC_GTEST_PROP(League, PrefetchOfNothingIsLru, ()) {
   const Case c;
   const Instance instance = c.instance();

@@ -63,8 +63,10 @@ class ImportanceOrder {
     return layer;
   }
   void rank_layers() {
-    std::stable_sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
-      return layers_[a].importance() < layers_[b].importance();
+    std::sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
+      const double of_a = layers_[a].importance();
+      const double of_b = layers_[b].importance();
+      return of_a != of_b ? of_a < of_b : a < b;
     });
     for (std::uint32_t i = 0; i < order_.size(); ++i) {
       place_[order_[i]] = i;

@@ -49,7 +49,7 @@ class PlacedPolicy final : public CausalPolicy {
     instance_ = context.instance;
     rule_.start(*instance_);
     const std::size_t num_pools = pooling_ == Pooling::kPerLayer ? instance_->layers() : 1;
-    pools_.assign(num_pools, Pool{buffer_budget(*instance_, num_pools), {}, 0});
+    pools_.assign(num_pools, Pool{buffer_budget(*instance_, num_pools), {}});
     for (const BlockIndex block : context.initial_near) {
       Pool& pool = pool_of(instance_->layer_of(block));
       pool.room -= instance_->block_bytes(block);
@@ -72,7 +72,7 @@ class PlacedPolicy final : public CausalPolicy {
   struct Pool {
     Bytes room;
     std::vector<BlockIndex> guests;  // near at the start and not chosen, in order of entry
-    std::size_t guests_gone;
+    std::size_t guests_gone = 0;
   };
 
   [[nodiscard]] Pool& pool_of(LayerIndex layer) { return pools_[pooling_ == Pooling::kPerLayer ? layer.value() : 0]; }
