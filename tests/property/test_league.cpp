@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "kvplace/simulate/replay.h"

@@ -5,10 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <deque>
-#include <list>
 #include <map>
-#include <memory>
 #include <set>
 #include <vector>
 

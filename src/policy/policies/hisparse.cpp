@@ -114,7 +114,7 @@ class HiSparsePolicy final : public CausalPolicy {
     entering_.clear();
     for (const BlockIndex block : misses) {
       if (buffer.used == slots_) {
-        if (buffer.slots.empty() || all_fit) {
+        if (buffer.slots.empty()) {
           break;  // fewer slots than blocks read: an engine refuses that, here the rest is read from far
         }
         decision.evict.push_back(buffer.slots.pop_front());
@@ -152,7 +152,8 @@ class HiSparsePolicy final : public CausalPolicy {
 void register_policy_hisparse(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "hisparse";
-  info.doc = "the hot buffer of HiSparse by its exact rules; `lru` is the same without its slot for the newest block";
+  info.doc =
+      "the hot buffer of HiSparse by its exact rules: B slots, and one for the block being written, which is not kept";
   info.source = "SGLang's kernel load_cache_to_device_buffer, ported by vLLM; arXiv 2608.07009";
   info.information = Information::kCausal;
   info.by_default = false;
