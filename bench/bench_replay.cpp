@@ -1,5 +1,6 @@
-// How fast traces decode and policies replay, on the bundled real trace. Before anything is timed, each policy's counts
-// are compared with another way to get them; a wrong answer has no speed.
+// How fast traces decode and policies replay, on a bundled real trace; on one with rankings where a policy needs them.
+// Before anything is timed, each policy's counts are compared with another way to get them; a wrong answer has no
+// speed.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -21,28 +22,41 @@ struct Workload {
   Instance instance;
 };
 
+Workload load(const std::string& trace_name) {
+  TraceReader trace = checked(TraceReader::open(KVPLACE_SOURCE_DIR "/data/" + trace_name));
+  InstanceSpec spec;
+  spec.hardware = checked(load_hardware("fang2025"));
+  spec.model = checked(load_model("smollm2-135m"));
+  spec.options.near_blocks_per_layer = kNearBlocksPerLayer;
+  Instance instance = checked(Instance::make(spec, trace.meta(), trace.totals()));
+  return Workload{std::move(trace), std::move(instance)};
+}
+
 const Workload& workload() {
-  static const Workload loaded = [] {
-    TraceReader trace = checked(TraceReader::open(KVPLACE_SOURCE_DIR "/data/smollm2-holmes-page16-k64.kvt"));
-    InstanceSpec spec;
-    spec.hardware = checked(load_hardware("fang2025"));
-    spec.model = checked(load_model("smollm2-135m"));
-    spec.options.near_blocks_per_layer = kNearBlocksPerLayer;
-    Instance instance = checked(Instance::make(spec, trace.meta(), trace.totals()));
-    return Workload{std::move(trace), std::move(instance)};
-  }();
+  static const Workload loaded = load("smollm2-holmes-page16-k64.kvt");
   return loaded;
 }
 
-ReplayResult run(const std::string& policy) {
-  const ReplayJob job{&workload().instance, checked(PolicyRegistry::instance().parse(policy))};
-  RunContext context;
-  context.threads = 1;
-  return checked(replay(workload().trace, std::span(&job, 1), context)).front();
+/// For policies that need rankings.
+const Workload& ranked_workload() {
+  static const Workload loaded = load("smollm2-holmes-page16-k32-ranked.kvt");
+  return loaded;
 }
 
-void count_reads(benchmark::State& state) {
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(workload().trace.totals().reads));
+const Workload& workload_of(const std::string& policy) {
+  return checked(PolicyRegistry::instance().find(policy))->requires_ranking ? ranked_workload() : workload();
+}
+
+ReplayResult run(const std::string& policy) {
+  const Workload& on = workload_of(policy);
+  const ReplayJob job{&on.instance, checked(PolicyRegistry::instance().parse(policy))};
+  RunContext context;
+  context.threads = 1;
+  return checked(replay(on.trace, std::span(&job, 1), context)).front();
+}
+
+void count_reads(benchmark::State& state, const Workload& of) {
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(of.trace.totals().reads));
 }
 
 void decode(benchmark::State& state) {
@@ -56,17 +70,18 @@ void decode(benchmark::State& state) {
       state.SkipWithError("the chunks do not add up to the trace");
     }
   }
-  count_reads(state);
+  count_reads(state, workload());
 }
 
 void replay_policy(benchmark::State& state, const std::string& policy) {
+  const Workload& on = workload_of(policy);
   for (auto _ : state) {
     const ReplayResult result = run(policy);
-    if (result.near_reads + result.far_reads != workload().trace.totals().reads) {
+    if (result.near_reads + result.far_reads != on.trace.totals().reads) {
       state.SkipWithError("reads are not served exactly once");
     }
   }
-  count_reads(state);
+  count_reads(state, on);
 }
 
 void statistics(benchmark::State& state) {
@@ -75,7 +90,7 @@ void statistics(benchmark::State& state) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(checked(compute_statistics(workload().trace, context)).overlap);
   }
-  count_reads(state);
+  count_reads(state, workload());
 }
 
 /// LRU's far reads, counted from stack distances, bound those of the policy: they differ by ties within a step only.

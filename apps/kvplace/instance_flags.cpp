@@ -105,11 +105,11 @@ Result<Instance> InstanceFlags::instance(const TraceReader& trace) const {
 }
 
 void PolicyFlags::add_to(CLI::App& verb) {
-  verb.add_option("--policy", texts_, "NAME or NAME:key=value,...; repeatable (kvplace list policies)")
+  verb.add_option("--policy", texts_, "NAME or NAME:key=value,..., or all; repeatable (kvplace list policies)")
       ->allow_extra_args(false);
 }
 
-Result<std::vector<PolicySpec>> PolicyFlags::policies(const InstanceFlags& instance) const {
+Result<std::vector<std::string>> PolicyFlags::texts(const InstanceFlags& instance) const {
   std::vector<std::string> texts = texts_;
   if (texts.empty()) {
     KVPLACE_ASSIGN(entries, instance.other_config());
@@ -119,12 +119,7 @@ Result<std::vector<PolicySpec>> PolicyFlags::policies(const InstanceFlags& insta
       }
     }
   }
-  std::vector<PolicySpec> policies;
-  for (const std::string& text : texts) {
-    KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(text));
-    policies.push_back(std::move(policy));
-  }
-  return policies;
+  return texts;
 }
 
 void TraceFlags::add_to(CLI::App& verb, bool required) {

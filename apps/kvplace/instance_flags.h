@@ -43,7 +43,7 @@ class PolicyFlags {
  public:
   void add_to(CLI::App& verb);
   /// The policies named by flags, else by the configuration file, else none.
-  [[nodiscard]] Result<std::vector<PolicySpec>> policies(const InstanceFlags& instance) const;
+  [[nodiscard]] Result<std::vector<std::string>> texts(const InstanceFlags& instance) const;
 
  private:
   std::vector<std::string> texts_;

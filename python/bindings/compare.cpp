@@ -20,17 +20,7 @@ namespace nb = nanobind;
 using nb::literals::operator""_a;
 
 namespace kvplace::python {
-namespace {
-
-std::vector<PolicySpec> policies_of(const std::vector<std::string>& texts) {
-  std::vector<PolicySpec> policies;
-  for (const std::string& text : texts) {
-    policies.push_back(unwrap(PolicyRegistry::instance().parse(text)));
-  }
-  return policies;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void check_same(const TraceReader& trace, const Instance& instance) {
   const BlockLayout& a = trace.meta().layout;
@@ -81,7 +71,7 @@ void bind_compare(nb::module_& module) {
       [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, bool bound,
          unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
         check_same(trace, instance);
-        const std::vector<PolicySpec> specs = policies.empty() ? default_policies(instance) : policies_of(policies);
+        const std::vector<PolicySpec> specs = unwrap(named_policies(policies, trace.meta(), instance));
         return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Comparison> {
           KVPLACE_ASSIGN(comparison, kvplace::compare(trace, instance, specs, context));
           if (bound && comparison.complete) {

@@ -158,8 +158,8 @@ def compare(
 ) -> Comparison:
     """What each placement policy costs on a trace and a machine, ``kvplace compare``.
 
-    :param policies: ``"NAME"`` or ``"NAME:key=value,..."`` each (``list_policies()``); default: all but those found by
-        search.
+    :param policies: ``"NAME"`` or ``"NAME:key=value,..."`` each (``list_policies()``); ``"all"`` stands for all but those
+        that need passes of their own; default: a short list of these.
     :param bound: also prove a lower bound, and how far each policy is above it.
     :param schedule_out: also store the decisions of the one policy as a schedule (.kvs).
     :param threads: worker threads; 0 for one per core. Results do not depend on it.

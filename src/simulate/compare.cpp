@@ -23,6 +23,21 @@ std::pair<Seconds, Seconds> range_of(const std::vector<ReplayResult>& results) {
   return {fastest, slowest};
 }
 
+/// Of the policies that run in the one pass and fit the start, those that `wanted` wants.
+template <class Wanted>
+std::vector<PolicySpec> runnable_policies(const Instance& instance, Wanted wanted) {
+  std::vector<PolicySpec> policies;
+  const PolicyRegistry& registry = PolicyRegistry::instance();
+  const bool free_start = instance.options().start == Start::kFree;
+  for (const PolicyInfo& info : registry.policies()) {
+    const bool fits_start = !free_start || info.information == Information::kOracle;
+    if (info.runs_in_common_pass() && fits_start && wanted(info)) {
+      policies.push_back(*registry.parse(info.name));
+    }
+  }
+  return policies;
+}
+
 }  // namespace
 
 bool Comparison::placement_does_not_matter() const {
@@ -41,13 +56,23 @@ Manifest make_manifest(const TraceReader& trace) {
 }
 
 std::vector<PolicySpec> default_policies(const Instance& instance) {
+  return runnable_policies(instance, [](const PolicyInfo& info) { return info.by_default && !info.requires_ranking; });
+}
+
+Result<std::vector<PolicySpec>> named_policies(std::span<const std::string> texts, const TraceMeta& meta,
+                                               const Instance& instance) {
+  if (texts.empty()) {
+    return default_policies(instance);
+  }
   std::vector<PolicySpec> policies;
-  const PolicyRegistry& registry = PolicyRegistry::instance();
-  const bool free_start = instance.options().start == Start::kFree;
-  for (const PolicyInfo& info : registry.policies()) {
-    const bool fits_start = !free_start || info.information == Information::kOracle;
-    if (info.runs_in_common_pass() && fits_start) {
-      policies.push_back(*registry.parse(info.name));
+  for (const std::string& text : texts) {
+    if (text == "all") {
+      const std::vector<PolicySpec> all = runnable_policies(
+          instance, [&meta](const PolicyInfo& info) { return meta.has_ranking || !info.requires_ranking; });
+      policies.insert(policies.end(), all.begin(), all.end());
+    } else {
+      KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(text));
+      policies.push_back(std::move(policy));
     }
   }
   return policies;

@@ -31,6 +31,8 @@ Json list_policies() {
                     {"information", to_text(info.information)},
                     {"doc", info.doc},
                     {"source", info.source},
+                    {"requires_ranking", info.requires_ranking},
+                    {"by_default", info.by_default},
                     {"parameters", std::move(parameters)}});
   }
   return list;

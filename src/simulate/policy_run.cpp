@@ -42,7 +42,7 @@ Status PolicyRun::prepare() {
   return {};
 }
 
-Status PolicyRun::start(std::span<const std::uint32_t> first_reads) {
+Status PolicyRun::start(std::span<const std::uint32_t> first_reads, bool has_ranking) {
   const Instance& instance = instance_;
   state_.assign(instance.num_blocks(), 0);
   for (std::uint32_t layer = 0; layer < instance.layers(); ++layer) {
@@ -60,7 +60,7 @@ Status PolicyRun::start(std::span<const std::uint32_t> first_reads) {
     return bad_input("--start free is for oracle policies; " + job_.policy.name + " is " +
                      to_text(result_.information) + ": use --start recent or empty");
   }
-  const PolicyContext context{&instance, initial_near_};
+  const PolicyContext context{&instance, initial_near_, has_ranking};
   if (job_.schedule != nullptr) {
     KVPLACE_ASSIGN(stored, job_.schedule->initial_near());
     if (!free_start) {

@@ -21,7 +21,7 @@ class PolicyRun {
   /// Makes the policy; before anything else.
   [[nodiscard]] Status prepare();
   /// `first_reads`: of an oracle policy; else empty.
-  [[nodiscard]] Status start(std::span<const std::uint32_t> first_reads);
+  [[nodiscard]] Status start(std::span<const std::uint32_t> first_reads, bool has_ranking);
   /// Processes all steps of `segment`, which is in `window`.
   [[nodiscard]] Status process(const Segment& segment, const SegmentWindow& window);
   [[nodiscard]] ReplayResult result() const;

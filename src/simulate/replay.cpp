@@ -90,7 +90,8 @@ class Replayer {
     }
     for (PolicyRun& run : runs_) {
       KVPLACE_TRY(run.start(run.needs_next_reads() ? std::span<const std::uint32_t>(next_reads_->first_reads())
-                                                   : std::span<const std::uint32_t>()));
+                                                   : std::span<const std::uint32_t>(),
+                            trace_.meta().has_ranking));
     }
     return {};
   }

@@ -20,7 +20,7 @@ INFO_KEYS = {
     "layers": int, "steps": int, "prompt_tokens": int, "block_tokens": int, "blocks": int, "reads": int,
     "reads_per_step": float, "overlap_by_layer": list, "overlap": float, "lru_miss_by_capacity": dict,
     "working_set": (float, type(None)), "ranks": bool}
-INFORMATION = {"causal", "lookahead", "oracle", "ideal"}
+INFORMATION = {"causal", "ranked", "lookahead", "oracle", "ideal"}
 POLICIES = set("static reactive page sa-guided sa best-case lru lru-global clock random fifo "
                "belady belady-global belady-balanced".split())
 
@@ -94,18 +94,30 @@ class Contract(cli.CliTest):
                         self.assertEqual(r["far_write_bytes"], new_kv)
 
     def test_information_is_what_the_list_says(self) -> None:
-        listed = {p["name"]: p["information"] for p in json.loads(self.ok("list", "policies", "--json"))}
+        listed = {p["name"]: p["information"] for p in json.loads(self.ok("list", "policies", "--json"))
+                  if not p["requires_ranking"]}
         flags = [flag for name in listed for flag in ("--policy", name if name != "sa" else "sa:iterations=2")]
         found = {r["policy"]: r["information"] for r in self.compare("--near-blocks-per-layer", 6, *flags)["results"]}
         self.assertEqual(found, listed)
+
+    def test_all_are_those_that_run_in_one_pass_on_the_trace(self) -> None:
+        listed = json.loads(self.ok("list", "policies", "--json"))
+        for trace, ranked in ((self.trace, False), (cli.SOURCE_DIR / "data/smollm2-holmes-token-k64-ranked.kvt", True)):
+            flags = ("--block-bytes", BLOCK, "--near-blocks-per-layer", 6, "--policy", "all")
+            found = [r["policy"] for r in self.json("compare", trace, *flags)["results"]]
+            wanted = {p["name"] for p in listed if ranked or not p["requires_ranking"]} - {"sa", "planned"}
+            self.assertEqual(set(found), wanted)
+            self.assertEqual(len(found), len(wanted))
+        oracles = self.compare("--near-blocks-per-layer", 6, "--start", "free", "--policy", "all")["results"]
+        self.assertEqual({r["information"] for r in oracles}, {"oracle"})
 
     def test_policies_in_the_order_asked_for(self) -> None:
         asked = ["sa-guided:w=9,r=0.25", "lru", "belady", "sa-guided", "lru"]
         flags = [flag for policy in asked for flag in ("--policy", policy)]
         results = self.compare("--near-blocks-per-layer", 6, *flags)["results"]
         self.assertEqual([r["policy"] for r in results], [policy.split(":")[0] for policy in asked])
-        self.assertEqual(results[0]["parameters"], {"w": 9, "r": 0.25})
-        self.assertEqual(results[3]["parameters"], {"w": 5, "r": 0.5})
+        self.assertEqual(results[0]["parameters"], {"w": 9, "r": 0.25, "accuracy": 1})
+        self.assertEqual(results[3]["parameters"], {"w": 5, "r": 0.5, "accuracy": 1})
         self.assertEqual(results[1], results[4])
         self.assertNotEqual(results[0]["total_s"], results[3]["total_s"])
 

@@ -51,7 +51,7 @@ double best_replayed(const Case& c) {
   std::vector<ReplayJob> jobs;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     const bool may_start = c.spec.options.start != Start::kFree || info.information == Information::kOracle;
-    if (info.information != Information::kIdeal && may_start) {
+    if (info.information != Information::kIdeal && may_start && !info.requires_ranking) {
       const std::string text = info.search != nullptr ? info.name + ":iterations=2" : info.name;
       jobs.push_back({&c.instance, PolicyRegistry::instance().parse(text).value()});
     }

@@ -207,7 +207,7 @@ RC_GTEST_PROP(Exact, LiesBetweenThePerfectSplitAndEveryPolicy, ()) {
 
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     const bool needs_given_start = info.information != Information::kOracle;
-    if (info.information == Information::kIdeal || info.search != nullptr ||
+    if (info.information == Information::kIdeal || info.search != nullptr || info.requires_ranking ||
         (needs_given_start && instance.options().start == Start::kFree)) {
       continue;
     }

@@ -53,6 +53,7 @@ testing::RandomTraceShape random_shape() {
   shape.steps = *rc::gen::inRange(2u, 40u);
   shape.prompt_tokens = *rc::gen::inRange(0u, 60u);
   shape.block_tokens = *rc::gen::element(1u, 1u, 3u, 16u, 32u);
+  shape.experts = *rc::gen::element(0u, 0u, 0u, 3u);
   shape.requests = *rc::gen::element(1u, 1u, 2u);
   shape.reads = *rc::gen::inRange(1u, 14u);
   shape.read_bytes = *rc::gen::arbitrary<bool>();
@@ -60,9 +61,16 @@ testing::RandomTraceShape random_shape() {
   return shape;
 }
 
-InstanceSpec random_spec() {
+InstanceSpec random_spec(const testing::RandomTraceShape& shape) {
   InstanceSpec spec;
   spec.hardware = testing::paper_machine();
+  if (shape.experts > 0) {
+    Model model;
+    model.layers = shape.layers;
+    model.kv_bytes_per_token_per_layer = Bytes(1000);
+    model.experts.bytes_per_expert = Bytes(*rc::gen::element(500, 1700, 40000));
+    spec.model = model;
+  }
   spec.options.near_blocks_per_layer = *rc::gen::element(0u, 1u, 2u, 5u, 17u, 33u, 1000u);
   spec.options.mode = *rc::gen::element(Mode::kInclusive, Mode::kExclusive);
   spec.options.start = *rc::gen::element(Start::kRecent, Start::kEmpty);
@@ -100,7 +108,7 @@ RC_GTEST_PROP(PolicyConformance, RunsAnywhereAndCountsAddUp, ()) {
   const testing::TempDir folder;
   const testing::RandomTraceShape shape = random_shape();
   const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
-  const InstanceSpec spec = random_spec();
+  const InstanceSpec spec = random_spec(shape);
   for (const PolicySpec& policy : all_policies(shape)) {
     RC_LOG() << policy.text();
     const ReplayResult r = run(path, spec, policy).result;
@@ -122,7 +130,7 @@ RC_GTEST_PROP(PolicyConformance, IsDeterministicForAnyNumberOfThreads, ()) {
   const testing::TempDir folder;
   const testing::RandomTraceShape shape = random_shape();
   const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
-  const InstanceSpec spec = random_spec();
+  const InstanceSpec spec = random_spec(shape);
   for (const PolicySpec& policy : all_policies(shape)) {
     RC_LOG() << policy.text();
     const Run one = run(path, spec, policy, 1);
@@ -162,7 +170,7 @@ RC_GTEST_PROP(PolicyConformance, APrefixOfTheTraceGivesAPrefixOfTheDecisions, ()
     }
   }
   const std::string prefix = testing::write_trace(folder.path("prefix.kvt"), testing::meta_of(shape), first);
-  InstanceSpec spec = random_spec();
+  InstanceSpec spec = random_spec(shape);
   // The same bytes, though the prefix has fewer blocks.
   spec.options.near_capacity =
       Bytes(1000 * std::int64_t{shape.block_tokens} * *spec.options.near_blocks_per_layer * shape.layers);
@@ -193,7 +201,7 @@ RC_GTEST_PROP(PolicyConformance, WithRoomForEverythingNothingIsEvicted, ()) {
   const testing::TempDir folder;
   const testing::RandomTraceShape shape = random_shape();
   const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
-  InstanceSpec spec = random_spec();
+  InstanceSpec spec = random_spec(shape);
   spec.options.near_capacity = Bytes(std::int64_t{1} << 40);
   spec.options.near_blocks_per_layer.reset();
   spec.options.start = Start::kRecent;

@@ -79,7 +79,7 @@ TEST(GeneratorConfig, AnUnknownPresetNamesTheNearest) {
   const Result<GeneratorConfig> config = load_generator("dsa-23k");
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().kind, ErrorKind::kBadInput);
-  EXPECT_NE(config.error().message.find("\"dsa-128k\" (kvplace list generators"), std::string::npos)
+  EXPECT_NE(config.error().message.find("\"dsa-32k\" (kvplace list generators"), std::string::npos)
       << config.error().message;
 }
 

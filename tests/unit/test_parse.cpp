@@ -186,6 +186,7 @@ TEST(NearestName, HasTheLeastEditDistance) {
   EXPECT_EQ(nearest_name("clok", known), "clock");
   EXPECT_EQ(nearest_name("beladi", known), "belady");
   EXPECT_EQ(nearest_name("lru", known), "lru");
+  EXPECT_EQ(nearest_name("lur", std::vector<std::string>{"lirs", "lru"}), "lru");  // letters swapped
   EXPECT_EQ(nearest_name("", known), "lru");
   EXPECT_EQ(nearest_name("x", std::vector<std::string>{}), "");
 }

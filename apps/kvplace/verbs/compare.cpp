@@ -19,12 +19,10 @@ struct CompareFlags {
 };
 
 VerbResult run(const CompareFlags& flags) {
-  KVPLACE_ASSIGN(policies, flags.policies.policies(flags.instance));
+  KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
   KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
   KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
-  if (policies.empty()) {
-    policies = default_policies(instance);
-  }
+  KVPLACE_ASSIGN(policies, named_policies(texts, trace.meta(), instance));
   const RunContext context = run_context(flags.instance.threads());
   if (!flags.schedule_out.empty()) {
     if (policies.size() != 1) {

@@ -17,7 +17,8 @@ struct ShowConfigFlags {
 };
 
 VerbResult run(const ShowConfigFlags& flags) {
-  KVPLACE_ASSIGN(policies, flags.policies.policies(flags.instance));
+  KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
+  std::vector<PolicySpec> policies;
   std::string head = "# kvplace compare --config FILE runs this again\n";
   TraceMeta meta;
   KVPLACE_ASSIGN(path, flags.trace.path(&flags.instance));
@@ -25,10 +26,13 @@ VerbResult run(const ShowConfigFlags& flags) {
     KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
     KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
     meta = trace.meta();
-    if (policies.empty()) {
-      policies = default_policies(instance);
-    }
+    KVPLACE_ASSIGN(named, named_policies(texts, meta, instance));
+    policies = std::move(named);
     head += fmt::format("trace = {}\n", toml_string(trace.path()));
+  }
+  for (std::size_t i = 0; path.empty() && i < texts.size(); ++i) {
+    KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(texts[i]));
+    policies.push_back(std::move(policy));
   }
   KVPLACE_ASSIGN(spec, flags.instance.spec(meta));
   KVPLACE_TRY(validate(spec.hardware, "hardware"));

@@ -43,6 +43,7 @@ struct PolicyContext {
   const Instance* instance = nullptr;
   /// Near at the first decode step, in order of entry; empty if the start is free and the policy's to choose.
   std::span<const BlockIndex> initial_near;
+  bool has_ranking = false;  ///< of the trace
 };
 
 class CausalPolicy {

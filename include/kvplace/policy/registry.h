@@ -46,6 +46,8 @@ struct PolicyInfo {
   bool buffer_per_layer = false;
   /// True: of no use on a trace without rankings, so the replay refuses one.
   bool requires_ranking = false;
+  /// False: compare runs it only if it, or all policies, are asked for.
+  bool by_default = true;
 
   /// Runs in the one pass over the trace that serves all such policies.
   [[nodiscard]] bool runs_in_common_pass() const { return make != nullptr; }

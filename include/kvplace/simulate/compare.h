@@ -38,8 +38,13 @@ struct Comparison {
 /// The manifest of a result made from `trace`.
 [[nodiscard]] Manifest make_manifest(const TraceReader& trace);
 
-/// The policies shown when none is named: all but those found by search or planned, which need passes of
-/// their own.
+/// The policies shown when none is named: those that are by_default, but for those found by search or planned, which
+/// need passes of their own, and those that require rankings.
 [[nodiscard]] std::vector<PolicySpec> default_policies(const Instance& instance);
+
+/// The policies that users name. "all" stands for every policy but those found by search or planned that runs on such
+/// a trace and start; no text at all for default_policies().
+[[nodiscard]] Result<std::vector<PolicySpec>> named_policies(std::span<const std::string> texts, const TraceMeta& meta,
+                                                             const Instance& instance);
 
 }  // namespace kvplace

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kvplace/policy/registry.h"
+#include "policy/support/placed_policy.h"
 
 namespace kvplace {
 namespace {
@@ -11,9 +12,7 @@ class BestCasePolicy final : public IdealPolicy {
  public:
   void start(const PolicyContext& context) override {
     const Instance& instance = *context.instance;
-    const StepTime& step_time = instance.step_time();
-    const double near = step_time.bandwidth(Channel::kNearMem).value();
-    alpha_star_ = near / (near + step_time.far_read_bandwidth().value());
+    alpha_star_ = balanced_share(instance);
     const Bytes weights_near = Bytes(instance.weight_loads().on(Channel::kNearMem)) * std::int64_t{instance.layers()};
     near_bytes_ = instance.capacity() * std::int64_t{instance.options().batch} + weights_near;
   }

@@ -6,17 +6,22 @@ namespace {
 
 class Kvplace final : public RankedPolicy {
  public:
-  Kvplace(const ValueOptions& options, double depth) : engine_(options), depth_(depth) {}
+  Kvplace(const ValueOptions& options, double depth) : options_(options), engine_(options), depth_(depth) {}
 
   [[nodiscard]] std::size_t depth(std::size_t reads) const override {
     return static_cast<std::size_t>(depth_ * static_cast<double>(reads));
   }
-  void start(const PolicyContext& context) override { engine_.start(context); }
+  void start(const PolicyContext& context) override {
+    options_.scored_by = context.has_ranking ? ScoredBy::kRanks : ScoredBy::kReads;
+    engine_ = ValueEngine(options_);
+    engine_.start(context);
+  }
   void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) override {
     engine_.step(input, ranking, decision);
   }
 
  private:
+  ValueOptions options_;
   ValueEngine engine_;
   double depth_;
 };
@@ -26,10 +31,9 @@ class Kvplace final : public RankedPolicy {
 void register_policy_kvplace(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "kvplace";
-  info.doc = "keeps the blocks most likely to be read within the time that keeping them costs, by the selector's ranks";
+  info.doc = "keeps what is most likely to be read within the time that keeping it costs; by the selector's ranks, if known";
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kRanked;
-  info.requires_ranking = true;
   info.parameters = {{"depth", "candidates it is told, as a multiple of what is read", "factor", 4, 1, 64, false}};
   for (ParameterInfo& part : value_option_parameters()) {
     info.parameters.push_back(std::move(part));

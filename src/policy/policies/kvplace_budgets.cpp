@@ -9,6 +9,7 @@ void register_policy_kvplace_budgets(PolicyRegistry& registry) {
   info.doc = "kvplace-reads with a fixed buffer per layer (--layer-budgets), as engines have them today";
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kCausal;
+  info.by_default = false;
   info.make = [](const Parameters&) -> AnyPolicy {
     ValueOptions options;
     options.scored_by = ScoredBy::kReads;

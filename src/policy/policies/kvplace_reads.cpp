@@ -9,6 +9,7 @@ void register_policy_kvplace_reads(PolicyRegistry& registry) {
   info.doc = "kvplace for engines that know only what was read: values by recency and frequency";
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kCausal;
+  info.by_default = false;
   info.parameters = value_option_parameters();
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(

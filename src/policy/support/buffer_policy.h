@@ -7,6 +7,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "kvplace/policy/policy.h"
@@ -18,7 +20,26 @@ enum class Pooling : std::uint8_t { kPerLayer, kAllLayers };
 /// Whether blocks appended to enter, or only blocks read from far.
 enum class Entering : std::uint8_t { kWrittenAndMisses, kMisses };
 
-/// The order in which blocks leave a buffer.
+/// The bytes of `buffer`: all of the near capacity if there is one buffer, else what its layer has of it.
+[[nodiscard]] inline Bytes buffer_budget(const Instance& instance, std::size_t num_buffers, std::size_t buffer) {
+  return num_buffers == 1 ? instance.capacity()
+                          : instance.layer_capacity(LayerIndex(static_cast<std::uint32_t>(buffer)));
+}
+
+/// A share of so many bytes, rounded down.
+[[nodiscard]] inline Bytes share_of(Bytes bytes, double share) {
+  return Bytes(static_cast<std::int64_t>(static_cast<double>(bytes.value()) * share));
+}
+
+/// The same in whole blocks, as papers count: a share of the blocks that fit.
+[[nodiscard]] inline Bytes share_in_blocks(Bytes bytes, double share, Bytes block) {
+  const std::int64_t blocks = bytes.value() / block.value();
+  return block * static_cast<std::int64_t>(static_cast<double>(blocks) * share);
+}
+
+/// The order in which blocks leave a buffer. Beside what is required, it may have
+/// begin(buffer, step), called before the hits of a step, and
+/// expect(buffer, block), called before room is made for `block`, which enters next.
 template <class T>
 concept BufferOrder = requires(T order, std::size_t buffer, BlockIndex block, std::span<const BlockIndex> hits,
                                const PolicyContext& context) {
@@ -31,16 +52,15 @@ concept BufferOrder = requires(T order, std::size_t buffer, BlockIndex block, st
 template <BufferOrder Order>
 class BufferPolicy final : public CausalPolicy {
  public:
-  BufferPolicy(Pooling pooling, Entering entering) : pooling_(pooling), entering_rule_(entering) {}
+  BufferPolicy(Pooling pooling, Entering entering, Order order = Order())
+      : pooling_(pooling), entering_rule_(entering), order_(std::move(order)) {}
 
   void start(const PolicyContext& context) override {
     instance_ = context.instance;
     const std::size_t num_buffers = pooling_ == Pooling::kPerLayer ? instance_->layers() : 1;
     budgets_.clear();
-    for (std::size_t i = 0; i < num_buffers; ++i) {
-      budgets_.push_back(pooling_ == Pooling::kPerLayer
-                             ? instance_->layer_capacity(LayerIndex(static_cast<std::uint32_t>(i)))
-                             : instance_->capacity());
+    for (std::size_t buffer = 0; buffer < num_buffers; ++buffer) {
+      budgets_.push_back(buffer_budget(*instance_, num_buffers, buffer));
     }
     used_.assign(num_buffers, Bytes(0));
     is_entering_.assign(instance_->num_blocks(), false);
@@ -48,12 +68,16 @@ class BufferPolicy final : public CausalPolicy {
     for (const BlockIndex block : context.initial_near) {
       const std::size_t buffer = buffer_of(instance_->layer_of(block));
       used_[buffer] += instance_->block_bytes(block);
+      expect(buffer, block);
       order_.insert(buffer, block);
     }
   }
 
   void step(const StepInput& input, Decision& decision) override {
     const std::size_t buffer = buffer_of(input.layer);
+    if constexpr (requires { order_.begin(buffer, input.step); }) {
+      order_.begin(buffer, input.step);
+    }
     order_.hit(buffer, input.hits);
     candidates_.clear();
     if (entering_rule_ == Entering::kMisses) {
@@ -79,12 +103,19 @@ class BufferPolicy final : public CausalPolicy {
     return pooling_ == Pooling::kPerLayer ? layer.value() : 0;
   }
 
+  void expect(std::size_t buffer, BlockIndex block) {
+    if constexpr (requires { order_.expect(buffer, block); }) {
+      order_.expect(buffer, block);
+    }
+  }
+
   void enter(std::size_t buffer, BlockIndex block, Decision& decision) {
     const Bytes size = instance_->block_bytes(block);
     const Bytes budget = budgets_[buffer];
     if (size > budget) {
       return;
     }
+    expect(buffer, block);
     while (used_[buffer] + size > budget) {
       const BlockIndex victim = order_.take_victim(buffer);
       used_[buffer] -= instance_->block_bytes(victim);
@@ -108,5 +139,12 @@ class BufferPolicy final : public CausalPolicy {
   std::vector<bool> is_entering_;
   std::vector<BlockIndex> candidates_;
 };
+
+/// A buffer per layer that all blocks appended to or read from far enter, as `order` has them leave.
+template <BufferOrder Order>
+[[nodiscard]] AnyPolicy per_layer_buffers(Order order) {
+  return std::unique_ptr<CausalPolicy>(
+      std::make_unique<BufferPolicy<Order>>(Pooling::kPerLayer, Entering::kWrittenAndMisses, std::move(order)));
+}
 
 }  // namespace kvplace
