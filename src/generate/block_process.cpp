@@ -1,6 +1,7 @@
 #include "generate/block_process.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <numbers>
@@ -27,12 +28,17 @@ BlockProcess::BlockProcess(const ProcessModel& model, const BlockRange& range, s
       seed_(hash_of({seed, range.first})),
       layer_(layer),
       random_(hash_of({seed, kForLayer, range.first, layer})),
-      cells_per_side_(std::size_t{model.classes.count} * kNumAges),
-      cells_(2 * cells_per_side_ + model.classes.count),
+      outside_stride_(model.weights.by_depth ? kNumDepths : kNumAges),
+      first_outside_(std::size_t{model.classes.count} * kNumAges),
+      first_cold_(first_outside_ + std::size_t{model.classes.count} * outside_stride_),
+      cells_(first_cold_ + model.classes.count),
       slash_(model.pinned.slash_lines),
       cohorts_(kNumCohorts) {
   for (std::uint32_t b = 0; b < range_.initial; ++b) {
     add_block();
+  }
+  if (model.weights.by_depth) {
+    depths_.emplace(budget());
   }
   if (model.classes.decay > 0) {
     decay_powers_.resize(kLeastAge.back() + 1);
@@ -53,10 +59,10 @@ std::size_t BlockProcess::member_cell(const Block& block, std::uint32_t age) con
 }
 
 std::size_t BlockProcess::outside_cell(const Block& block, std::uint32_t age) const {
-  return cells_per_side_ + member_cell(block, age);
+  return first_outside_ + block.cls * outside_stride_ + age_class(age);
 }
 
-std::size_t BlockProcess::cold_cell(const Block& block) const { return 2 * cells_per_side_ + block.cls; }
+std::size_t BlockProcess::cold_cell(const Block& block) const { return first_cold_ + block.cls; }
 
 std::uint32_t BlockProcess::budget() const {
   const auto blocks = static_cast<std::uint32_t>(blocks_.size());
@@ -119,10 +125,10 @@ void BlockProcess::grow_older() {
     for (const std::uint32_t b : cohort) {
       const Block& block = blocks_[b];
       const std::size_t cell = cells_.cell_of(b);
-      if (block.since != since || cell >= 2 * cells_per_side_) {
-        continue;  // pinned, or entered or left since
+      if (block.since != since || cell >= (depths_ ? first_outside_ : first_cold_)) {
+        continue;  // pinned, or entered or left since, or in a class of depth
       }
-      const std::size_t side = cell >= cells_per_side_ ? cells_per_side_ : 0;
+      const std::size_t side = cell >= first_outside_ ? first_outside_ : 0;
       const std::size_t older = side + block.cls * kNumAges + i;
       if (cell != older) {
         cells_.move(b, older);
@@ -130,6 +136,14 @@ void BlockProcess::grow_older() {
       }
     }
     cohort.resize(i + 1 < kNumAges ? kept : 0);
+  }
+  if (depths_) {
+    depths_->advance(
+        step_,
+        [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !is_read(b); },
+        [this](std::uint32_t b, std::size_t depth) {
+          cells_.move(b, first_outside_ + blocks_[b].cls * kNumDepths + depth);
+        });
   }
 }
 
@@ -152,6 +166,7 @@ void BlockProcess::pin(std::uint32_t b) {
   ++num_pinned_;
   cells_.take(b);
   if (!is_read(b)) {
+    note_entering(block);
     block.since = step_;
     set_read(b);
     ++entered_by_pin_;
@@ -214,8 +229,20 @@ void BlockProcess::move_slash_lines() {
   }
 }
 
+void BlockProcess::note_entering(const Block& block) {
+  if (!depths_) {
+    return;
+  }
+  if (block.ever_read) {
+    depths_->enter(block.since);
+  } else {
+    depths_->enter_cold();
+  }
+}
+
 void BlockProcess::become_member(std::uint32_t b) {
   Block& block = blocks_[b];
+  note_entering(block);
   if (model_.classes.decay > 0) {
     if (block.ever_read) {
       block.frequency *= decayed(step_ - block.since - 1);
@@ -238,22 +265,21 @@ void BlockProcess::become_outside(std::uint32_t b) {
   }
   block.since = step_ - 1;
   cells_.put(b, outside_cell(block, 1));
-  cohorts_[block.since % kNumCohorts].push_back(b);
+  if (depths_) {
+    depths_->leave(b, block.since);
+  } else {
+    cohorts_[block.since % kNumCohorts].push_back(b);
+  }
 }
 
 double BlockProcess::churn_factor() {
   const Churn& churn = model_.churn;
-  if (churn.step_spread <= 0 && churn.step_factors.empty()) {
+  if (churn.step_spread <= 0) {
     return 1;
   }
   const double normal = std::sqrt(churn.common) * normal_of(hash_of({seed_, kForChurn, step_})) +
                         std::sqrt(1 - churn.common) * random_.normal();
-  if (churn.step_factors.empty()) {
-    return std::exp(churn.step_spread * normal - churn.step_spread * churn.step_spread / 2);
-  }
-  const double quantile = std::erfc(-normal / std::numbers::sqrt2) / 2;
-  const auto i = static_cast<std::size_t>(quantile * static_cast<double>(churn.step_factors.size()));
-  return churn.step_factors[std::min(i, churn.step_factors.size() - 1)];
+  return std::exp(churn.step_spread * normal - churn.step_spread * churn.step_spread / 2);
 }
 
 std::uint32_t BlockProcess::pick(const std::vector<std::uint32_t>& members, bool most_popular) {
@@ -286,7 +312,7 @@ void BlockProcess::choose_leaving(std::uint32_t wanted) {
   leaving_.clear();
   if (wanted > 0) {
     take_from_cells(false, 0,
-                    apportionment_.draw(cells_.counts().first(cells_per_side_), model_.weights.leave, wanted, random_),
+                    apportionment_.draw(cells_.counts().first(first_outside_), model_.weights.leave, wanted, random_),
                     leaving_);
   }
 }
@@ -296,15 +322,19 @@ void BlockProcess::choose_entering(std::uint32_t wanted) {
   if (wanted == 0) {
     return;
   }
-  const std::span<const std::uint32_t> counts = cells_.counts().subspan(cells_per_side_);
+  if (depths_) {
+    choose_entering_by_depth(wanted);
+    return;
+  }
+  const std::span<const std::uint32_t> counts = cells_.counts().subspan(first_outside_);
   enter_weights_.assign(counts.size(), 0);
   std::copy(model_.weights.enter.begin(), model_.weights.enter.end(), enter_weights_.begin());
   const double cold = model_.weights.cold[age_class(std::max(step_, 1u))];
   for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
-    enter_weights_[cells_per_side_ + cls] = cls == kHeavy ? cold * model_.classes.heavy_cold : cold;
+    enter_weights_[first_cold_ - first_outside_ + cls] = cls == kHeavy ? cold * model_.classes.heavy_cold : cold;
   }
   const auto fresh = static_cast<std::uint32_t>(model_.weights.fresh * wanted + random_.unit());
-  take_from_cells(true, cells_per_side_,
+  take_from_cells(true, first_outside_,
                   apportionment_.draw(counts, enter_weights_, wanted - std::min(fresh, wanted), random_), entering_);
   const std::uint32_t left = wanted - static_cast<std::uint32_t>(entering_.size());
   if (left > 0) {
@@ -313,14 +343,57 @@ void BlockProcess::choose_entering(std::uint32_t wanted) {
     for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
       enter_weights_[cls * kNumAges] = 0;
     }
-    take_from_cells(true, cells_per_side_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
+    take_from_cells(true, first_outside_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
+  }
+}
+
+void BlockProcess::choose_entering_by_depth(std::uint32_t wanted) {
+  // First how many of each depth, evenly over time, then of which class: misses of LRU lists depend on depths only.
+  const Weights& weights = model_.weights;
+  const std::span<const std::uint32_t> counts = cells_.counts().subspan(first_outside_);
+  const std::size_t classes = model_.classes.count;
+  std::array<std::uint32_t, kNumDepths + 1> rooms{};
+  std::array<double, kNumDepths + 1> shares{};
+  for (std::size_t cls = 0; cls < classes; ++cls) {
+    for (std::size_t d = 0; d < kNumDepths; ++d) {
+      const std::size_t i = cls * kNumDepths + d;
+      rooms[d] += counts[i];
+      shares[d] += counts[i] * weights.enter[i];
+    }
+    rooms[kNumDepths] += counts[first_cold_ - first_outside_ + cls];
+  }
+  for (std::size_t d = 1; d < kNumDepths; ++d) {
+    shares[d] *= weights.by_age[age_class(depths_->least_age(d, step_))];
+  }
+  shares[kNumDepths] = rooms[kNumDepths] * weights.cold[age_class(std::max(step_, 1u))];
+  const std::span<const std::uint32_t> by_depth = even_.draw(rooms, shares, wanted, random_);
+  std::vector<std::uint32_t>& class_counts = scratch_counts_;
+  for (std::size_t d = 0; d <= kNumDepths; ++d) {
+    if (by_depth[d] == 0) {
+      continue;
+    }
+    class_counts.clear();
+    enter_weights_.clear();
+    for (std::size_t cls = 0; cls < classes; ++cls) {
+      const bool is_cold = d == kNumDepths;
+      class_counts.push_back(counts[is_cold ? first_cold_ - first_outside_ + cls : cls * kNumDepths + d]);
+      enter_weights_.push_back(is_cold ? 1 : weights.enter[cls * kNumDepths + d]);
+    }
+    const std::span<const std::uint32_t> draws =
+        apportionment_.draw(class_counts, enter_weights_, by_depth[d], random_);
+    for (std::size_t cls = 0; cls < classes; ++cls) {
+      const std::size_t cell = d == kNumDepths ? first_cold_ + cls : first_outside_ + cls * kNumDepths + d;
+      take_from_cells(true, cell, draws.subspan(cls, 1), entering_);
+    }
   }
 }
 
 void BlockProcess::exchange() {
   const std::uint32_t wanted_reads = budget();
   double churn = 0;
-  if (started_) {
+  if (started_ && !model_.churn.series.empty()) {
+    churn = model_.churn.series[(step_ - 1) % model_.churn.series.size()] * static_cast<double>(wanted_reads);
+  } else if (started_) {
     churn = (1 - model_.churn.overlap) * churn_factor();
     if (model_.churn.phase_steps > 0 && unit_of(hash_of({seed_, kForPhase, step_})) * model_.churn.phase_steps < 1) {
       churn += model_.churn.phase_share;
@@ -374,23 +447,23 @@ void BlockProcess::append_reads(std::vector<BlockId>& out) const {
 }
 
 void BlockProcess::order_cells() {
-  for (std::size_t i = 0; i < 2 * cells_per_side_; ++i) {
+  for (std::size_t i = 0; i < first_cold_; ++i) {
     ranked_cells_.push_back(i);
   }
   const auto value = [this](std::size_t cell) {
-    if (cell < cells_per_side_) {
+    if (cell < first_outside_) {
       return -model_.weights.leave[cell];
     }
     // What was read one step ago comes back as soon as it may.
-    const std::size_t i = cell - cells_per_side_;
-    return model_.weights.enter[i % kNumAges == 0 ? i + 1 : i];
+    const std::size_t i = cell - first_outside_;
+    return model_.weights.enter[i % outside_stride_ == 0 ? i + 1 : i];
   };
   const auto better = [&value](std::size_t a, std::size_t b) { return value(a) > value(b); };
-  const auto middle = ranked_cells_.begin() + static_cast<std::ptrdiff_t>(cells_per_side_);
+  const auto middle = ranked_cells_.begin() + static_cast<std::ptrdiff_t>(first_outside_);
   std::stable_sort(ranked_cells_.begin(), middle, better);
   std::stable_sort(middle, ranked_cells_.end(), better);
   for (std::size_t cls = model_.classes.count; cls-- > 0;) {
-    ranked_cells_.push_back(2 * cells_per_side_ + cls);
+    ranked_cells_.push_back(first_cold_ + cls);
   }
 }
 

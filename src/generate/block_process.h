@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "generate/apportion.h"
 #include "generate/block_cells.h"
+#include "generate/depth_classes.h"
 #include "generate/process_model.h"
 #include "generate/random.h"
 #include "kvplace/base/units.h"
@@ -72,12 +74,15 @@ class BlockProcess {
   void move_slash_lines();
   void set_read(std::uint32_t b);
   void clear_read(std::uint32_t b);
+  /// Before a block that is not read becomes so.
+  void note_entering(const Block& block);
   void become_member(std::uint32_t b);
   void become_outside(std::uint32_t b);
   [[nodiscard]] double churn_factor();
   void exchange();
   void choose_leaving(std::uint32_t wanted);
   void choose_entering(std::uint32_t wanted);
+  void choose_entering_by_depth(std::uint32_t wanted);
   void order_cells();
   /// `most_popular` of the candidates, or the least.
   [[nodiscard]] std::uint32_t pick(const std::vector<std::uint32_t>& members, bool most_popular);
@@ -90,12 +95,15 @@ class BlockProcess {
   std::uint32_t layer_;
   Random random_;
   Apportionment apportionment_;
+  EvenApportionment even_;
 
   std::uint32_t step_ = 0;       ///< the step at hand
   std::uint32_t num_sinks_ = 0;  // pinned so far
   bool started_ = false;
-  std::size_t cells_per_side_;
-  BlockCells cells_;  ///< members by class and age, outside blocks likewise, cold blocks by class
+  std::size_t outside_stride_;  ///< cells of a class of outside blocks
+  std::size_t first_outside_;   ///< cells of members come before
+  std::size_t first_cold_;
+  BlockCells cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
   std::vector<Block> blocks_;
   std::vector<std::uint64_t> bits_;  ///< a bit per block: read in the step at hand
   std::uint32_t num_reads_ = 0;
@@ -105,11 +113,13 @@ class BlockProcess {
   std::uint32_t window_end_ = 0;      ///< behind the newest block of the window
   std::vector<SlashLine> slash_;
   std::vector<std::vector<std::uint32_t>> cohorts_;  ///< blocks by `since`, a ring; may hold outdated entries
+  std::optional<DepthClasses> depths_;               ///< of outside blocks, instead of their ages
   std::vector<std::uint32_t> leaving_;
   std::vector<std::uint32_t> entering_;
   std::vector<float> decay_powers_;
   std::vector<std::size_t> ranked_cells_;  ///< cells in the order of a ranking
   std::vector<double> enter_weights_;
+  std::vector<std::uint32_t> scratch_counts_;
 };
 
 }  // namespace kvplace::generate

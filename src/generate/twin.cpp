@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "base/parallel.h"
 #include "generate/layer_reads.h"
@@ -79,31 +80,6 @@ double mean_reads(const AllReads& layers) {
   return layers.empty() ? 0 : sum / static_cast<double>(layers.size());
 }
 
-/// How much of the variance of the churn of steps all layers have in common.
-double fit_common_variance(const std::vector<Tally>& tallies) {
-  const std::size_t steps = tallies.front().changed.size();
-  std::vector<double> common(steps, 0);
-  double variance = 0;
-  const auto n = static_cast<double>(tallies.size());
-  for (const Tally& tally : tallies) {
-    double mean = 0;
-    for (const float c : tally.changed) {
-      mean += c / static_cast<double>(steps);
-    }
-    for (std::size_t t = 0; t < steps && mean > 0; ++t) {
-      const double relative = tally.changed[t] / mean - 1;
-      variance += relative * relative / (n * static_cast<double>(steps));
-      common[t] += relative / n;
-    }
-  }
-  double common_variance = 0;
-  for (const double c : common) {
-    common_variance += c * c / static_cast<double>(steps);
-  }
-  // Of n layers with own variance v and common variance c, the mean has c + v / n.
-  return n > 1 && variance > 0 ? std::clamp((n * common_variance / variance - 1) / (n - 1), 0.0, 1.0) : 0;
-}
-
 /// The reads of a process of this model, as many steps as the original has.
 LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint64_t seed, std::uint32_t layer) {
   LayerReads made;
@@ -131,14 +107,17 @@ double better_choices(double choices, double across_layers, const AllReads& made
   return std::clamp(choices * std::pow(across_layers / got, kSpeed), 1.0, kMostChoices);
 }
 
-/// Models of all layers, first from counts, then so that runs of them give the counts of the original.
+/// Models of all layers, first from counts, then so that runs of them give the counts of the original; of all rounds
+/// the best for each layer.
 Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const RunContext& context) {
-  constexpr int kRounds = 8;
+  constexpr std::uint64_t kRounds = 12;
   constexpr std::uint64_t kSeed = 0x7717;
   const std::size_t num = originals.size();
   std::vector<ProcessModel> models(num);
   std::vector<Tally> wanted(num);
-  std::vector<std::vector<double>> lru(num);
+  std::vector<LruCurve> lru(num);
+  std::vector<ProcessModel> best(num);
+  std::vector<double> least(num, std::numeric_limits<double>::infinity());
   const double k = mean_reads(originals);
   KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
     models[layer] = fit_process(originals[layer]);
@@ -147,27 +126,26 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
     return {};
   }));
   const double across_layers = measure_across_layers(originals);
-  const double common = fit_common_variance(wanted);
-  for (ProcessModel& model : models) {
-    model.churn.common = common;
-  }
-  std::vector<double> tilts(num, 0);
   if (context.progress != nullptr) {
     context.progress->start("fitting", kRounds, "rounds");
   }
   AllReads made_by_layer(num);
-  for (int round = 0; round < kRounds; ++round) {
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
     KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
       if (context.stop_requested()) {
         return interrupted("stopped before the twin was fitted");
       }
       LayerReads& made = made_by_layer[layer];
-      made = simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round),
+      made = simulate(models[layer], originals[layer], kSeed + round,
                       static_cast<std::uint32_t>(layer));
-      if (round > 0) {
-        tilts[layer] = tilt_for_lru(tilts[layer], wanted[layer].reads, lru[layer], measure_lru(made, k));
+      const Tally got = tally(made, models[layer].pinned, models[layer].classes);
+      const LruCurve made_lru = measure_lru(made, k);
+      const double off = misfit(wanted[layer], got, lru[layer], made_lru);
+      if (off < least[layer]) {
+        least[layer] = off;
+        best[layer] = models[layer];
       }
-      adjust(models[layer], wanted[layer], tally(made, models[layer].pinned, models[layer].classes), tilts[layer]);
+      adjust(models[layer], wanted[layer], got, lru[layer], made_lru);
       return {};
     }));
     const double choices = better_choices(models.front().classes.choices, across_layers, made_by_layer);
@@ -175,16 +153,18 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
       model.classes.choices = choices;
     }
     if (context.progress != nullptr) {
-      context.progress->update(static_cast<std::uint64_t>(round) + 1);
+      context.progress->update(round + 1);
     }
   }
   if (context.progress != nullptr) {
     context.progress->finish();
   }
-  return models;
+  return best;
 }
 
-LocalityFigures to_figures(const LayerLocality& found) { return {found.overlap, found.lru, found.belady, found.reuse}; }
+LocalityFigures to_figures(const LayerLocality& found) {
+  return {found.reads, found.overlap, found.lru, found.belady, found.reuse};
+}
 
 LocalityFigures over_layers(const std::vector<LayerLocality>& layers) {
   LocalityFigures all;
@@ -192,6 +172,7 @@ LocalityFigures over_layers(const std::vector<LayerLocality>& layers) {
   for (const LayerLocality& layer : layers) {
     reads += layer.reads;
   }
+  all.reads = reads;
   all.lru.assign(kNumLruMultiples, 0);
   for (const LayerLocality& layer : layers) {
     all.overlap += layer.overlap / static_cast<double>(layers.size());
