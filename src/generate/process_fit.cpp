@@ -6,6 +6,7 @@
 
 #include "generate/depth_classes.h"
 #include "generate/locality.h"
+#include "kvplace/generate/twin.h"
 
 namespace kvplace::generate {
 namespace {
@@ -301,22 +302,21 @@ ProcessModel fit_process(const LayerReads& reads) {
 }
 
 double misfit(const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru) {
-  constexpr double kShare = 0.05;
+  constexpr double kOfAges = 0.2;  // which need not hold by layer
   double sum = 0;
-  const auto add = [&sum](double goal, double got) {
-    sum += (got - goal) * (got - goal) / (goal + 1 + kShare * kShare * goal * goal);
-  };
   for (std::size_t j = 0; j < lru.size(); ++j) {
-    add(lru[j] * wanted.reads, made_lru[j] * wanted.reads);
+    sum += std::pow((made_lru[j] - lru[j]) / twin_tolerance(std::max(lru[j], 1 / wanted.reads), wanted.reads), 4);
   }
   for (std::size_t i = 0; i < kNumAges; ++i) {
-    add(wanted.entered_by_age[i], made.entered_by_age[i]);
+    const double goal = std::max(wanted.entered_by_age[i], 1.0) / wanted.reads;
+    sum += kOfAges *
+           std::pow((made.entered_by_age[i] / wanted.reads - goal) / twin_tolerance(goal, wanted.reads), 2);
   }
   return sum;
 }
 
 void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru) {
-  constexpr double kFew = 10;
+  constexpr double kFew = 4;
   constexpr double kMostFactor = 2;
   constexpr double kFast = 0.6;  // exponents of what a factor is off by
   constexpr double kSlow = 0.4;

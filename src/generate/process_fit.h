@@ -34,8 +34,7 @@ using LruCurve = std::vector<double>;  ///< miss ratios by capacity
 /// The model that makes such a tally likely. What layers have in common is left to the caller, who sees all of them.
 [[nodiscard]] ProcessModel fit_process(const LayerReads& reads);
 
-/// How far what a model made is off: the sum over LRU misses and ages of the squared differences, in units of what is
-/// to be expected of counts.
+/// How far what a model made is off, in units of the tolerance: above all no LRU miss ratio should be beyond it.
 [[nodiscard]] double misfit(const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru);
 
 /// Moves weights and overlap so that what the model made (`made`) comes nearer to `wanted`.

@@ -96,6 +96,9 @@ LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint
   return made;
 }
 
+/// Of the runs that are measured: the default, so that the twin that is written is the one of the report.
+constexpr std::uint64_t kSeed = 0;
+
 /// How many candidates to compare in the next round so that layers read alike blocks as in the original.
 double better_choices(double choices, double across_layers, const AllReads& made) {
   constexpr double kMostChoices = 32;
@@ -110,8 +113,7 @@ double better_choices(double choices, double across_layers, const AllReads& made
 /// Models of all layers, first from counts, then so that runs of them give the counts of the original; of all rounds
 /// the best for each layer.
 Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const RunContext& context) {
-  constexpr std::uint64_t kRounds = 12;
-  constexpr std::uint64_t kSeed = 0x7717;
+  constexpr std::uint64_t kRounds = 16;
   const std::size_t num = originals.size();
   std::vector<ProcessModel> models(num);
   std::vector<Tally> wanted(num);
@@ -136,7 +138,7 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
         return interrupted("stopped before the twin was fitted");
       }
       LayerReads& made = made_by_layer[layer];
-      made = simulate(models[layer], originals[layer], kSeed + round,
+      made = simulate(models[layer], originals[layer], kSeed,
                       static_cast<std::uint32_t>(layer));
       const Tally got = tally(made, models[layer].pinned, models[layer].classes);
       const LruCurve made_lru = measure_lru(made, k);
@@ -215,7 +217,7 @@ Result<Measured> measure_all(const AllReads& layers, double k, const RunContext&
   return measured;
 }
 
-Result<TwinReport> report_on(const AllReads& originals, const std::vector<ProcessModel>& models, std::uint64_t seed,
+Result<TwinReport> report_on(const AllReads& originals, const std::vector<ProcessModel>& models,
                              const RunContext& context) {
   TwinReport report;
   report.steps = originals.front().num_steps();
@@ -224,7 +226,7 @@ Result<TwinReport> report_on(const AllReads& originals, const std::vector<Proces
   KVPLACE_ASSIGN(original, measure_all(originals, report.k, context));
   AllReads twins(originals.size());
   KVPLACE_TRY(run_parallel(originals.size(), context.threads, [&](std::size_t layer) -> Status {
-    twins[layer] = simulate(models[layer], originals[layer], seed, static_cast<std::uint32_t>(layer));
+    twins[layer] = simulate(models[layer], originals[layer], kSeed, static_cast<std::uint32_t>(layer));
     return {};
   }));
   KVPLACE_ASSIGN(twin, measure_all(twins, report.k, context));
@@ -278,7 +280,7 @@ Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std:
   state->original = std::filesystem::path(trace.path()).filename().string();
   if (plan.has_pages) {
     KVPLACE_ASSIGN(models, generate::fit_layers(original.pages, context));
-    KVPLACE_ASSIGN(report, generate::report_on(original.pages, models, 0, context));
+    KVPLACE_ASSIGN(report, generate::report_on(original.pages, models, context));
     state->report = std::move(report);
     for (std::size_t layer = 0; layer < models.size(); ++layer) {
       plan.layers[layer].pages = std::move(models[layer]);
@@ -287,7 +289,7 @@ Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std:
   if (plan.meta.layout.experts > 0) {
     KVPLACE_ASSIGN(models, generate::fit_layers(original.experts, context));
     if (!plan.has_pages) {
-      KVPLACE_ASSIGN(report, generate::report_on(original.experts, models, 0, context));
+      KVPLACE_ASSIGN(report, generate::report_on(original.experts, models, context));
       state->report = std::move(report);
     }
     for (std::size_t layer = 0; layer < models.size(); ++layer) {
