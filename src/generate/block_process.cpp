@@ -139,8 +139,7 @@ void BlockProcess::grow_older() {
   }
   if (depths_) {
     depths_->advance(
-        step_,
-        [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !is_read(b); },
+        step_, [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !is_read(b); },
         [this](std::uint32_t b, std::size_t depth) {
           cells_.move(b, first_outside_ + blocks_[b].cls * kNumDepths + depth);
         });

@@ -84,11 +84,11 @@ class DepthClasses {
     std::vector<std::uint32_t> blocks;  ///< may hold outdated entries
     std::uint32_t size = 0;             ///< of those that are not
   };
-  std::vector<Cohort> cohorts_;                       ///< by step of the last read, a ring
-  std::array<std::uint32_t, kNumDepths> least_{};     ///< blocks
-  std::array<std::uint32_t, kNumDepths> begin_{};     ///< the class holds blocks last read before this step
-  std::array<std::uint32_t, kNumDepths> depth_{};     ///< blocks last read in it or later
-  std::uint32_t oldest_ = 0;                          ///< cohorts before this step are forgotten
+  std::vector<Cohort> cohorts_;                    ///< by step of the last read, a ring
+  std::array<std::uint32_t, kNumDepths> least_{};  ///< blocks
+  std::array<std::uint32_t, kNumDepths> begin_{};  ///< the class holds blocks last read before this step
+  std::array<std::uint32_t, kNumDepths> depth_{};  ///< blocks last read in it or later
+  std::uint32_t oldest_ = 0;                       ///< cohorts before this step are forgotten
 };
 
 }  // namespace kvplace::generate

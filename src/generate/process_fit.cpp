@@ -74,8 +74,7 @@ class Follower {
     const std::uint32_t num_blocks = reads_.num_blocks(t);
     const std::uint32_t num_cold = num_blocks - std::min(num_blocks, num_ever_read_);
     depths_.advance(
-        t,
-        [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !blocks_[b].is_member; },
+        t, [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !blocks_[b].is_member; },
         [this](std::uint32_t b, std::size_t depth) {
           Block& block = blocks_[b];
           --outside_[block.cls * kNumDepths + block.depth];
@@ -190,7 +189,8 @@ std::vector<double> hazards(const std::vector<double>& events, const std::vector
   std::vector<double> hazards(events.size());
   double of_all = 0.5;
   for (std::size_t i = 0; i < num_ages; ++i) {
-    of_all = (sum_over_classes(events, i, num_ages) + kTrust * of_all) / (sum_over_classes(chances, i, num_ages) + kTrust);
+    of_all =
+        (sum_over_classes(events, i, num_ages) + kTrust * of_all) / (sum_over_classes(chances, i, num_ages) + kTrust);
     for (std::size_t j = i; j < events.size(); j += num_ages) {
       hazards[j] = (events[j] + kTrust * of_all) / (chances[j] + kTrust);
     }
@@ -309,13 +309,13 @@ double misfit(const Tally& wanted, const Tally& made, const LruCurve& lru, const
   }
   for (std::size_t i = 0; i < kNumAges; ++i) {
     const double goal = std::max(wanted.entered_by_age[i], 1.0) / wanted.reads;
-    sum += kOfAges *
-           std::pow((made.entered_by_age[i] / wanted.reads - goal) / twin_tolerance(goal, wanted.reads), 2);
+    sum += kOfAges * std::pow((made.entered_by_age[i] / wanted.reads - goal) / twin_tolerance(goal, wanted.reads), 2);
   }
   return sum;
 }
 
-void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru) {
+void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, const LruCurve& lru,
+            const LruCurve& made_lru) {
   constexpr double kFew = 4;
   constexpr double kMostFactor = 2;
   constexpr double kFast = 0.6;  // exponents of what a factor is off by
@@ -338,8 +338,7 @@ void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, const L
     double got = 0;
     std::vector<double> by_class;
     for (std::size_t i = d; i < made.entered.size(); i += kNumDepths) {
-      by_class.push_back(
-          expected(wanted.entered[i], wanted.could_enter[i], made.entered[i], made.could_enter[i]));
+      by_class.push_back(expected(wanted.entered[i], wanted.could_enter[i], made.entered[i], made.could_enter[i]));
       goal += by_class.back();
       got += made.entered[i];
     }

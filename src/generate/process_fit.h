@@ -8,7 +8,8 @@
 
 namespace kvplace::generate {
 
-/// Events and the chances there were for them, by [class * kNumAges + age class]; of entering, [class * kNumDepths + class of depth].
+/// Events and the chances there were for them, by [class * kNumAges + age class]; of entering, [class * kNumDepths +
+/// class of depth].
 struct Tally {
   std::vector<double> could_leave;
   std::vector<double> left;

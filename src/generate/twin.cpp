@@ -6,10 +6,11 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "generate/fit_config.h"
 #include "generate/layer_reads.h"
 #include "generate/locality.h"
-#include "generate/plan.h"
 #include "generate/process_fit.h"
+#include "kvplace/generate/generate.h"
 #include "trace/kvt_format.h"
 
 namespace kvplace::generate {
@@ -138,8 +139,7 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
         return interrupted("stopped before the twin was fitted");
       }
       LayerReads& made = made_by_layer[layer];
-      made = simulate(models[layer], originals[layer], kSeed,
-                      static_cast<std::uint32_t>(layer));
+      made = simulate(models[layer], originals[layer], kSeed, static_cast<std::uint32_t>(layer));
       const Tally got = tally(made, models[layer].pinned, models[layer].classes);
       const LruCurve made_lru = measure_lru(made, k);
       const double off = misfit(wanted[layer], got, lru[layer], made_lru);
@@ -241,23 +241,13 @@ Result<TwinReport> report_on(const AllReads& originals, const std::vector<Proces
   return report;
 }
 
-/// First reads come from a larger pool in a longer prompt; with a fixed count their share stays.
-void scale_to_prompt(ProcessModel& model, std::uint32_t pages_before, std::uint32_t pages_now) {
-  if (model.budget.count > 0 && pages_before > 0 && pages_now > 0) {
-    for (double& weight : model.weights.cold) {
-      weight *= static_cast<double>(pages_before) / pages_now;
-    }
-  }
-}
-
 }  // namespace
 }  // namespace kvplace::generate
 
 namespace kvplace {
 
 struct Twin::State {
-  generate::TracePlan plan;  ///< of the original's shape
-  std::string original;
+  GeneratorConfig config;  ///< of the original's shape
   TwinReport report;
 };
 
@@ -271,61 +261,60 @@ const TwinReport& Twin::report() const { return state_->report; }
 Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std::uint64_t most_reads) {
   KVPLACE_ASSIGN(original, generate::load(trace, most_reads, context));
   auto state = std::make_unique<State>();
-  generate::TracePlan& plan = state->plan;
-  plan.meta = trace.meta();
-  plan.steps = trace.totals().steps;
-  plan.ranking_depth = original.ranking_depth;
-  plan.layers.resize(plan.meta.layers);
-  plan.has_pages = generate::mean_reads(original.pages) > 0;
-  state->original = std::filesystem::path(trace.path()).filename().string();
-  if (plan.has_pages) {
-    KVPLACE_ASSIGN(models, generate::fit_layers(original.pages, context));
-    KVPLACE_ASSIGN(report, generate::report_on(original.pages, models, context));
-    state->report = std::move(report);
-    for (std::size_t layer = 0; layer < models.size(); ++layer) {
-      plan.layers[layer].pages = std::move(models[layer]);
-    }
-  }
-  if (plan.meta.layout.experts > 0) {
-    KVPLACE_ASSIGN(models, generate::fit_layers(original.experts, context));
-    if (!plan.has_pages) {
-      KVPLACE_ASSIGN(report, generate::report_on(original.experts, models, context));
+  const TraceMeta& meta = trace.meta();
+  GeneratorConfig& config = state->config;
+  config.model = meta.model;
+  config.layers = meta.layers;
+  config.prompt_tokens = meta.layout.prompt_tokens;
+  config.block_tokens = meta.layout.block_tokens;
+  config.steps = trace.totals().steps;
+  config.ranking_depth = original.ranking_depth;
+  config.experts.count = meta.layout.experts;
+  Fit& fit = config.fit;
+  fit.original = std::filesystem::path(trace.path()).filename().string();
+  fit.selection = meta.selection;
+  fit.block_bytes = meta.block_bytes;
+  fit.prompt_tokens = meta.layout.prompt_tokens;
+  const auto fit_kind = [&](const generate::AllReads& reads, std::vector<FittedProcess>& fitted) -> Status {
+    KVPLACE_ASSIGN(models, generate::fit_layers(reads, context));
+    if (state->report.steps == 0) {
+      KVPLACE_ASSIGN(report, generate::report_on(reads, models, context));
       state->report = std::move(report);
     }
-    for (std::size_t layer = 0; layer < models.size(); ++layer) {
-      plan.layers[layer].experts = std::move(models[layer]);
+    for (const generate::ProcessModel& model : models) {
+      fitted.push_back(generate::to_fitted(model));
     }
+    return {};
+  };
+  if (generate::mean_reads(original.pages) > 0) {
+    KVPLACE_TRY(fit_kind(original.pages, fit.pages));
   }
-  if (!plan.has_pages && plan.meta.layout.experts == 0) {
+  if (meta.layout.experts > 0) {
+    KVPLACE_TRY(fit_kind(original.experts, fit.experts));
+  }
+  if (fit.empty()) {
     return bad_input(trace.path() + ": reads nothing; a twin needs reads to be fitted to");
   }
   return Twin(std::move(state));
 }
 
+GeneratorConfig Twin::config(const TwinShape& shape) const {
+  GeneratorConfig config = state_->config;
+  config.seed = shape.seed;
+  config.steps = shape.steps.value_or(config.steps);
+  config.layers = shape.layers.value_or(config.layers);
+  config.prompt_tokens = shape.prompt_tokens.value_or(config.prompt_tokens);
+  config.ranking_depth = shape.ranking_depth.value_or(config.ranking_depth);
+  return config;
+}
+
 Result<TraceTotals> Twin::write(const TwinShape& shape, const std::string& out, const TraceWriterOptions& options,
                                 const RunContext& context) const {
-  generate::TracePlan plan = state_->plan;
-  const BlockLayout before = plan.meta.layout;
-  const std::size_t layers_before = plan.layers.size();
-  plan.seed = shape.seed;
-  plan.steps = shape.steps.value_or(plan.steps);
-  plan.meta.layers = shape.layers.value_or(plan.meta.layers);
-  plan.meta.layout.prompt_tokens = shape.prompt_tokens.value_or(before.prompt_tokens);
-  plan.ranking_depth = shape.ranking_depth.value_or(plan.ranking_depth);
-  plan.meta.has_ranking = plan.ranking_depth > 0;
-  plan.meta.has_read_bytes = false;
-  plan.meta.selection = "synthetic: twin of " + plan.meta.selection;
-  plan.meta.source = "kvplace generate --like " + state_->original + ", seed " + std::to_string(shape.seed);
-  if (plan.steps == 0 || plan.meta.layers == 0) {
+  const GeneratorConfig config = this->config(shape);
+  if (config.steps == 0 || config.layers == 0) {
     return bad_input(out + ": a twin needs at least one decode step and one layer");
   }
-  std::vector<generate::LayerPlan> layers(plan.meta.layers);
-  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-    layers[layer] = plan.layers[layer * layers_before / layers.size()];
-    generate::scale_to_prompt(layers[layer].pages, before.prompt_pages(), plan.meta.layout.prompt_pages());
-  }
-  plan.layers = std::move(layers);
-  return generate::write_plan(plan, out, options, context);
+  return generate_trace(config, out, options, context);
 }
 
 }  // namespace kvplace

@@ -9,6 +9,7 @@
 
 #include "kvplace/base/result.h"
 #include "kvplace/base/run_context.h"
+#include "kvplace/generate/config.h"
 #include "kvplace/trace/reader.h"
 #include "kvplace/trace/writer.h"
 
@@ -71,6 +72,9 @@ class Twin {
   ~Twin();
 
   [[nodiscard]] const TwinReport& report() const;
+
+  /// The settings that make the twin of this shape: generate_trace() of them is write().
+  [[nodiscard]] GeneratorConfig config(const TwinShape& shape) const;
 
   /// Writes a twin of this shape. The bytes depend on original, shape and writer's options only.
   /// A read count per step stays; a read share of the pages stays a share. Errors if the shape is impossible.
