@@ -38,6 +38,7 @@ class BlockCells {
     put(block, cell);
   }
 
+  void prefetch(std::uint32_t block) const { __builtin_prefetch(&places_[block], 1); }
   [[nodiscard]] std::uint16_t cell_of(std::uint32_t block) const { return places_[block].cell; }
   [[nodiscard]] const std::vector<std::uint32_t>& members(std::size_t cell) const { return cells_[cell]; }
   /// Of all cells.

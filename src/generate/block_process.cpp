@@ -27,6 +27,9 @@ BlockProcess::BlockProcess(const ProcessModel& model, const BlockRange& range, s
       range_(range),
       seed_(hash_of({seed, range.first})),
       layer_(layer),
+      for_common_class_(hash_of({seed_, kForCommonClass, layer})),
+      for_class_(hash_of({seed_, kForClass})),
+      for_popularity_(hash_of({seed_, kForPopularity})),
       random_(hash_of({seed, kForLayer, range.first, layer})),
       outside_stride_(model.weights.by_depth ? kNumDepths : kNumAges),
       first_outside_(std::size_t{model.classes.count} * kNumAges),
@@ -81,8 +84,8 @@ std::uint8_t BlockProcess::class_at_birth(std::uint32_t b) const {
   if (model_.classes.heavy_share <= 0) {
     return 0;
   }
-  const bool is_common = unit_of(hash_of({seed_, kForCommonClass, layer_, b})) < model_.classes.heavy_common;
-  const std::uint64_t bits = is_common ? hash_of({seed_, kForClass, b}) : hash_of({seed_, kForClass, b, layer_ + 1});
+  const bool is_common = unit_of(hash_more(for_common_class_, b)) < model_.classes.heavy_common;
+  const std::uint64_t bits = is_common ? hash_more(for_class_, b) : hash_more(hash_more(for_class_, b), layer_ + 1);
   // Blocks before decode are drawn as if all were there already.
   const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, blocks_.size()));
   const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
@@ -101,7 +104,9 @@ void BlockProcess::add_block() {
   const auto b = static_cast<std::uint32_t>(blocks_.size());
   blocks_.emplace_back();
   blocks_[b].cls = class_at_birth(b);
-  blocks_[b].popularity = static_cast<std::uint32_t>(hash_of({seed_, kForPopularity, b}));
+  if (model_.classes.choices > 1) {
+    popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
+  }
   bits_.resize(b / 64 + 1, 0);
   cells_.add_block();
   cells_.put(b, cold_cell(blocks_[b]));
@@ -117,12 +122,22 @@ void BlockProcess::append_new_blocks() {
   }
 }
 
+void BlockProcess::prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const {
+  constexpr std::size_t kAhead = 8;
+  if (at + kAhead < list.size()) {
+    __builtin_prefetch(&blocks_[list[at + kAhead]], 1);
+    cells_.prefetch(list[at + kAhead]);
+  }
+}
+
 void BlockProcess::grow_older() {
   for (std::size_t i = 1; i < kNumAges && kLeastAge[i] <= step_; ++i) {
     const std::uint32_t since = step_ - kLeastAge[i];
     std::vector<std::uint32_t>& cohort = cohorts_[since % kNumCohorts];
     std::size_t kept = 0;
-    for (const std::uint32_t b : cohort) {
+    for (std::size_t j = 0; j < cohort.size(); ++j) {
+      prefetch(cohort, j);
+      const std::uint32_t b = cohort[j];
       const Block& block = blocks_[b];
       const std::size_t cell = cells_.cell_of(b);
       if (block.since != since || cell >= (depths_ ? first_outside_ : first_cold_)) {
@@ -289,7 +304,7 @@ std::uint32_t BlockProcess::pick(const std::vector<std::uint32_t>& members, bool
   }
   for (auto more = static_cast<int>(model_.classes.choices - 1 + random_.unit()); more > 0; --more) {
     const std::uint32_t other = members[random_.below(size)];
-    if ((blocks_[other].popularity > blocks_[picked].popularity) == most_popular) {
+    if ((popularity_[other] > popularity_[picked]) == most_popular) {
       picked = other;
     }
   }
@@ -409,12 +424,14 @@ void BlockProcess::exchange() {
   const std::int64_t leaving = std::clamp<std::int64_t>(entering - missing, 0, members);
   choose_leaving(static_cast<std::uint32_t>(leaving));
   choose_entering(static_cast<std::uint32_t>(entering));
-  for (const std::uint32_t b : leaving_) {
-    clear_read(b);
-    become_outside(b);
+  for (std::size_t j = 0; j < leaving_.size(); ++j) {
+    prefetch(leaving_, j);
+    clear_read(leaving_[j]);
+    become_outside(leaving_[j]);
   }
-  for (const std::uint32_t b : entering_) {
-    become_member(b);
+  for (std::size_t j = 0; j < entering_.size(); ++j) {
+    prefetch(entering_, j);
+    become_member(entering_[j]);
   }
 }
 

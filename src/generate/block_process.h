@@ -43,7 +43,6 @@ class BlockProcess {
   struct Block {
     std::uint32_t since = 0;  ///< member: step it entered; outside: step of its last read
     float frequency = 0;      ///< moving average of having been read, when it last entered or left
-    std::uint32_t popularity = 0;
     std::uint8_t cls = 0;
     std::uint8_t pins = 0;
     bool ever_read = false;
@@ -67,6 +66,8 @@ class BlockProcess {
 
   void add_block();
   void append_new_blocks();
+  /// What is kept of a block a little further down a list that is gone through.
+  void prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const;
   void grow_older();
   void pin(std::uint32_t b);
   void unpin(std::uint32_t b, bool stays);
@@ -93,6 +94,9 @@ class BlockProcess {
   BlockRange range_;
   std::uint64_t seed_;
   std::uint32_t layer_;
+  std::uint64_t for_common_class_;  ///< hashes to which a block is added
+  std::uint64_t for_class_;
+  std::uint64_t for_popularity_;
   Random random_;
   Apportionment apportionment_;
   EvenApportionment even_;
@@ -105,6 +109,7 @@ class BlockProcess {
   std::size_t first_cold_;
   BlockCells cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
   std::vector<Block> blocks_;
+  std::vector<std::uint32_t> popularity_;  ///< by block, the same in all layers; empty if there are no choices
   std::vector<std::uint64_t> bits_;  ///< a bit per block: read in the step at hand
   std::uint32_t num_reads_ = 0;
   std::uint32_t num_pinned_ = 0;
