@@ -68,7 +68,7 @@ std::size_t BlockProcess::outside_cell(const Block& block, std::uint32_t age) co
 std::size_t BlockProcess::cold_cell(const Block& block) const { return first_cold_ + block.cls; }
 
 std::uint32_t BlockProcess::budget() const {
-  const auto blocks = static_cast<std::uint32_t>(blocks_.size());
+  const auto blocks = static_cast<std::uint32_t>(cells_.size());
   const Budget& budget = model_.budget;
   const std::uint32_t wanted =
       budget.count > 0 ? budget.count
@@ -77,7 +77,7 @@ std::uint32_t BlockProcess::budget() const {
 }
 
 double BlockProcess::heavy_chance() const {
-  return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(blocks_.size());
+  return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(cells_.size());
 }
 
 std::uint8_t BlockProcess::class_at_birth(std::uint32_t b) const {
@@ -87,7 +87,7 @@ std::uint8_t BlockProcess::class_at_birth(std::uint32_t b) const {
   const bool is_common = unit_of(hash_more(for_common_class_, b)) < model_.classes.heavy_common;
   const std::uint64_t bits = is_common ? hash_more(for_class_, b) : hash_more(hash_more(for_class_, b), layer_ + 1);
   // Blocks before decode are drawn as if all were there already.
-  const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, blocks_.size()));
+  const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, cells_.size()));
   const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
   return unit_of(bits) < model_.classes.heavy_share * std::min(1.0, budget / blocks) ? kHeavy : 0;
 }
@@ -101,15 +101,17 @@ std::uint8_t BlockProcess::class_by_frequency(float frequency) const {
 }
 
 void BlockProcess::add_block() {
-  const auto b = static_cast<std::uint32_t>(blocks_.size());
-  blocks_.emplace_back();
-  blocks_[b].cls = class_at_birth(b);
+  const auto b = static_cast<std::uint32_t>(cells_.size());
+  cells_.add_block();
+  cells_[b].cls = class_at_birth(b);
+  if (model_.classes.decay > 0) {
+    frequency_.push_back(0);
+  }
   if (model_.classes.choices > 1) {
     popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
   }
   bits_.resize(b / 64 + 1, 0);
-  cells_.add_block();
-  cells_.put(b, cold_cell(blocks_[b]));
+  cells_.put(b, cold_cell(cells_[b]));
 }
 
 void BlockProcess::append_new_blocks() {
@@ -117,7 +119,7 @@ void BlockProcess::append_new_blocks() {
     return;
   }
   const std::uint32_t newest = (range_.prompt_tokens + step_) / range_.block_tokens;
-  while (blocks_.size() <= newest) {
+  while (cells_.size() <= newest) {
     add_block();
   }
 }
@@ -125,7 +127,6 @@ void BlockProcess::append_new_blocks() {
 void BlockProcess::prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const {
   constexpr std::size_t kAhead = 8;
   if (at + kAhead < list.size()) {
-    __builtin_prefetch(&blocks_[list[at + kAhead]], 1);
     cells_.prefetch(list[at + kAhead]);
   }
 }
@@ -138,7 +139,7 @@ void BlockProcess::grow_older() {
     for (std::size_t j = 0; j < cohort.size(); ++j) {
       prefetch(cohort, j);
       const std::uint32_t b = cohort[j];
-      const Block& block = blocks_[b];
+      const Block& block = cells_[b];
       const std::size_t cell = cells_.cell_of(b);
       if (block.since != since || cell >= (depths_ ? first_outside_ : first_cold_)) {
         continue;  // pinned, or entered or left since, or in a class of depth
@@ -154,16 +155,16 @@ void BlockProcess::grow_older() {
   }
   if (depths_) {
     depths_->advance(
-        step_, [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !is_read(b); },
+        step_, [this](std::uint32_t b, std::uint32_t since) { return cells_[b].since == since && !is_read(b); },
         [this](std::uint32_t b, std::size_t depth) {
-          cells_.move(b, first_outside_ + blocks_[b].cls * kNumDepths + depth);
+          cells_.move(b, first_outside_ + cells_[b].cls * kNumDepths + depth);
         });
   }
 }
 
 void BlockProcess::set_read(std::uint32_t b) {
   bits_[b / 64] |= std::uint64_t{1} << (b % 64);
-  blocks_[b].ever_read = true;
+  cells_[b].ever_read = true;
   ++num_reads_;
 }
 
@@ -173,7 +174,7 @@ void BlockProcess::clear_read(std::uint32_t b) {
 }
 
 void BlockProcess::pin(std::uint32_t b) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   if (block.pins++ > 0) {
     return;
   }
@@ -188,7 +189,7 @@ void BlockProcess::pin(std::uint32_t b) {
 }
 
 void BlockProcess::unpin(std::uint32_t b, bool stays) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   if (--block.pins > 0) {
     return;
   }
@@ -255,13 +256,14 @@ void BlockProcess::note_entering(const Block& block) {
 }
 
 void BlockProcess::become_member(std::uint32_t b) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   note_entering(block);
   if (model_.classes.decay > 0) {
+    float& frequency = frequency_[b];
     if (block.ever_read) {
-      block.frequency *= decayed(step_ - block.since - 1);
+      frequency *= decayed(step_ - block.since - 1);
     }
-    block.cls = class_by_frequency(block.frequency);
+    block.cls = class_by_frequency(frequency);
   }
   block.since = step_;
   cells_.put(b, member_cell(block, 1));
@@ -270,10 +272,11 @@ void BlockProcess::become_member(std::uint32_t b) {
 }
 
 void BlockProcess::become_outside(std::uint32_t b) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   if (model_.classes.decay > 0) {
-    block.frequency = 1 - (1 - block.frequency) * decayed(step_ - block.since);
-    block.cls = class_by_frequency(block.frequency);
+    float& frequency = frequency_[b];
+    frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
+    block.cls = class_by_frequency(frequency);
   } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
     block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
   }
@@ -417,7 +420,7 @@ void BlockProcess::exchange() {
   // In whole blocks; entering - leaving = wanted_reads - num_reads_.
   const std::int64_t missing = std::int64_t{wanted_reads} - num_reads_;
   const std::int64_t members = std::int64_t{num_reads_} - num_pinned_;
-  const std::int64_t not_read = static_cast<std::int64_t>(blocks_.size()) - num_reads_;
+  const std::int64_t not_read = static_cast<std::int64_t>(cells_.size()) - num_reads_;
   auto entering = static_cast<std::int64_t>(std::max(0.0, churn - entered_by_pin_) + random_.unit());
   entering = std::min({std::max(entering, missing), members + missing, not_read});
   entering = std::max<std::int64_t>(entering, 0);
@@ -444,7 +447,7 @@ void BlockProcess::step() {
   // With a short prompt some sinks are yet to be born.
   const std::uint32_t block_tokens = std::max(range_.block_tokens, 1u);
   const std::uint32_t sinks = (model_.pinned.sink_tokens + block_tokens - 1) / block_tokens;
-  for (; num_sinks_ < std::min<std::size_t>(sinks, blocks_.size()); ++num_sinks_) {
+  for (; num_sinks_ < std::min<std::size_t>(sinks, cells_.size()); ++num_sinks_) {
     pin(num_sinks_);
   }
   move_window();
@@ -491,7 +494,7 @@ void BlockProcess::append_ranking(std::uint32_t depth, std::vector<BlockId>& out
   for (std::size_t word = 0; word < bits_.size(); ++word) {
     for (std::uint64_t bits = bits_[word]; bits != 0; bits &= bits - 1) {
       const auto b = static_cast<std::uint32_t>(64 * word) + static_cast<std::uint32_t>(std::countr_zero(bits));
-      if (blocks_[b].pins > 0) {
+      if (cells_[b].pins > 0) {
         out.emplace_back(range_.first + b);
       }
     }

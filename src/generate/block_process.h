@@ -42,7 +42,6 @@ class BlockProcess {
  private:
   struct Block {
     std::uint32_t since = 0;  ///< member: step it entered; outside: step of its last read
-    float frequency = 0;      ///< moving average of having been read, when it last entered or left
     std::uint8_t cls = 0;
     std::uint8_t pins = 0;
     bool ever_read = false;
@@ -107,8 +106,8 @@ class BlockProcess {
   std::size_t outside_stride_;  ///< cells of a class of outside blocks
   std::size_t first_outside_;   ///< cells of members come before
   std::size_t first_cold_;
-  BlockCells cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
-  std::vector<Block> blocks_;
+  BlockCells<Block> cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  std::vector<float> frequency_;           ///< by block, if classes decay: the moving average when it last entered or left
   std::vector<std::uint32_t> popularity_;  ///< by block, the same in all layers; empty if there are no choices
   std::vector<std::uint64_t> bits_;  ///< a bit per block: read in the step at hand
   std::uint32_t num_reads_ = 0;
