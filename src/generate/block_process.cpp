@@ -124,13 +124,6 @@ void BlockProcess::append_new_blocks() {
   }
 }
 
-void BlockProcess::prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const {
-  constexpr std::size_t kAhead = 8;
-  if (at + kAhead < list.size()) {
-    cells_.prefetch(list[at + kAhead]);
-  }
-}
-
 void BlockProcess::grow_older() {
   for (std::size_t i = 1; i < kNumAges && kLeastAge[i] <= step_; ++i) {
     const std::uint32_t since = step_ - kLeastAge[i];

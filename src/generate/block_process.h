@@ -66,7 +66,12 @@ class BlockProcess {
   void add_block();
   void append_new_blocks();
   /// What is kept of a block a little further down a list that is gone through.
-  void prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const;
+  void prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const {
+    constexpr std::size_t kAhead = 8;
+    if (at + kAhead < list.size()) {
+      cells_.prefetch(list[at + kAhead]);
+    }
+  }
   void grow_older();
   void pin(std::uint32_t b);
   void unpin(std::uint32_t b, bool stays);
@@ -106,10 +111,11 @@ class BlockProcess {
   std::size_t outside_stride_;  ///< cells of a class of outside blocks
   std::size_t first_outside_;   ///< cells of members come before
   std::size_t first_cold_;
-  BlockCells<Block> cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
-  std::vector<float> frequency_;           ///< by block, if classes decay: the moving average when it last entered or left
+  BlockCells<Block>
+      cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  std::vector<float> frequency_;  ///< by block, if classes decay: the moving average when it last entered or left
   std::vector<std::uint32_t> popularity_;  ///< by block, the same in all layers; empty if there are no choices
-  std::vector<std::uint64_t> bits_;  ///< a bit per block: read in the step at hand
+  std::vector<std::uint64_t> bits_;        ///< a bit per block: read in the step at hand
   std::uint32_t num_reads_ = 0;
   std::uint32_t num_pinned_ = 0;
   std::uint32_t entered_by_pin_ = 0;  ///< in the step at hand

@@ -23,7 +23,8 @@ Json figures_json(const LocalityFigures& figures, const std::vector<double>& mul
   for (std::size_t i = 0; i < multiples.size(); ++i) {
     lru[multiple_text(multiples[i])] = figures.lru[i];
   }
-  return {{"overlap", figures.overlap},
+  return {{"reads", figures.reads},
+          {"overlap", figures.overlap},
           {"lru_miss_by_k", lru},
           {"belady_miss_at_2k", figures.belady},
           {"reuse_distance_share", figures.reuse}};

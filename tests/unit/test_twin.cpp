@@ -166,7 +166,7 @@ TEST_F(BundledTwin, RefusesAFitThatIsNone) {
   EXPECT_EQ(message(good), "");
   GeneratorConfig bad = good;
   bad.fit.pages[2].leave.pop_back();
-  EXPECT_NE(message(bad).find("mine.toml: fit.pages.2.leave has 155 numbers, not 156"), std::string::npos);
+  EXPECT_NE(message(bad).find("mine.toml: fit.pages.2.leave has 101 numbers, not 102"), std::string::npos);
   bad = good;
   bad.fit.pages[0].changed[3] = 1.5F;
   EXPECT_NE(message(bad).find("fit.pages.0.changed must be shares"), std::string::npos);
