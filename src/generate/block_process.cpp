@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <numbers>
 
 namespace kvplace::generate {
 namespace {
