@@ -43,7 +43,8 @@ void bind_generate(nb::module_& module) {
       "workload"_a, "settings"_a, "out"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
   module.def(
       "generate_like",
-      [](const TraceReader& trace, std::optional<std::filesystem::path> out, std::optional<std::uint32_t> prompt_tokens,
+      [](const TraceReader& trace, std::optional<std::filesystem::path> out,
+         std::optional<std::filesystem::path> save_config, std::optional<std::uint32_t> prompt_tokens,
          std::optional<std::uint32_t> layers, std::optional<std::uint32_t> steps,
          std::optional<std::uint32_t> ranking_depth, std::uint32_t seed, int zstd_level, unsigned threads,
          const nb::object& progress, const Interrupt* interrupt) {
@@ -56,10 +57,15 @@ void bind_generate(nb::module_& module) {
             KVPLACE_ASSIGN(totals, twin.write(shape, out->string(), writer, context));
             static_cast<void>(totals);
           }
+          if (save_config) {
+            const GeneratorConfig config = twin.config(shape);
+            KVPLACE_TRY(validate(config, save_config->string()));
+            KVPLACE_TRY(save_generator(config, save_config->string()));
+          }
           return to_json(twin.report());
         });
       },
-      "trace"_a, "out"_a.none(), "prompt_tokens"_a.none(), "layers"_a.none(), "steps"_a.none(),
+      "trace"_a, "out"_a.none(), "save_config"_a.none(), "prompt_tokens"_a.none(), "layers"_a.none(), "steps"_a.none(),
       "ranking_depth"_a.none(), "seed"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
       "JSON of the fit.");
 }

@@ -43,6 +43,7 @@ def generate_like(
     trace: Trace,
     out: str | os.PathLike[str] | None = None,
     *,
+    save_config: str | os.PathLike[str] | None = None,
     prompt_tokens: int | None = None,
     layers: int | None = None,
     steps: int | None = None,
@@ -55,12 +56,15 @@ def generate_like(
 ) -> dict[str, Any]:
     """Fits a synthetic twin to a trace, ``kvplace generate --like``, and writes it if ``out`` is given.
 
-    What is not given of the shape is as in the trace. Returns the fit: original and twin side by side, with the keys of
+    What is not given of the shape is as in the trace. ``save_config`` names a settings file (.toml) to write: ``generate``
+    of it makes the same trace. Returns the fit: original and twin side by side, with the keys of
     docs/json.md.
     """
     if out is not None:
         check_output(trace.path, out)
+    if save_config is not None:
+        check_output(trace.path, save_config)
     with shown(progress) as sink:
-        fit = _core.generate_like(trace, out, prompt_tokens, layers, steps, ranking_depth, seed, zstd_level, threads,
-                                  sink, interrupt)
+        fit = _core.generate_like(trace, out, save_config, prompt_tokens, layers, steps, ranking_depth, seed, zstd_level,
+                                  threads, sink, interrupt)
     return dict(json.loads(fit))

@@ -1,4 +1,5 @@
-/// Ages in decode steps, in classes of half an octave: 1, 2, 3, 4-5, 6-7, 8-11, 12-15, ...
+/// Ages in decode steps, in classes of half an octave up to 16 and of an octave from there: 1, 2, 3, 4-5, 6-7, 8-11,
+/// 12-15, 16-31, 32-63, ... Each class that a block comes through costs time.
 #pragma once
 
 #include <array>
@@ -7,13 +8,13 @@
 
 namespace kvplace::generate {
 
-inline constexpr std::size_t kNumAges = 26;
+inline constexpr std::size_t kNumAges = 17;
 
 /// The least age of each class; the last class has no end.
 inline constexpr std::array<std::uint32_t, kNumAges> kLeastAge = [] {
   std::array<std::uint32_t, kNumAges> least{1, 2, 3};
   for (std::size_t i = 3; i < kNumAges; ++i) {
-    least[i] = 2 * least[i - 2];
+    least[i] = least[i - 1] < 16 ? 2 * least[i - 2] : 2 * least[i - 1];
   }
   return least;
 }();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace kvplace::generate {
 
@@ -43,6 +44,53 @@ std::span<const std::uint32_t> Apportionment::draw(std::span<const std::uint32_t
         left -= taken;
       }
     }
+  }
+  return drawn_;
+}
+
+std::span<const std::uint32_t> EvenApportionment::draw(std::span<const std::uint32_t> counts,
+                                                       std::span<const double> shares, std::uint32_t wanted,
+                                                       Random& random) {
+  const std::size_t groups = counts.size();
+  if (owed_.empty()) {
+    for (std::size_t i = 0; i < groups; ++i) {
+      owed_.push_back(random.unit() - 0.5);
+    }
+  }
+  drawn_.assign(groups, 0);
+  const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+  std::uint32_t left = wanted;
+  if (total > 0) {
+    const double given = wanted - std::accumulate(owed_.begin(), owed_.end(), 0.0);
+    for (std::size_t i = 0; i < groups; ++i) {
+      if (shares[i] > 0) {
+        owed_[i] += given * shares[i] / total;
+        drawn_[i] = static_cast<std::uint32_t>(
+            std::clamp(std::floor(owed_[i]), 0.0, static_cast<double>(std::min(counts[i], left))));
+        left -= drawn_[i];
+        owed_[i] -= drawn_[i];
+      }
+    }
+  }
+  for (const bool weightless : {false, true}) {
+    while (left > 0) {
+      std::size_t most = groups;
+      for (std::size_t i = 0; i < groups; ++i) {
+        if ((shares[i] > 0) != weightless && drawn_[i] < counts[i] && (most == groups || owed_[i] > owed_[most])) {
+          most = i;
+        }
+      }
+      if (most == groups) {
+        break;
+      }
+      ++drawn_[most];
+      --left;
+      owed_[most] -= 1;
+    }
+  }
+  // A group that could not give its share is not owed it for ever.
+  for (double& owed : owed_) {
+    owed = std::clamp(owed, -2.0, 2.0);
   }
   return drawn_;
 }

@@ -22,4 +22,16 @@ class Apportionment {
   std::vector<std::uint32_t> drawn_;
 };
 
+/// The same over the same groups again and again, so that each group has its share of all draws so far, but for one or
+/// two: what one call gives too little or too much the next calls make up for.
+class EvenApportionment {
+ public:
+  std::span<const std::uint32_t> draw(std::span<const std::uint32_t> counts, std::span<const double> shares,
+                                      std::uint32_t wanted, Random& random);
+
+ private:
+  std::vector<double> owed_;
+  std::vector<std::uint32_t> drawn_;
+};
+
 }  // namespace kvplace::generate

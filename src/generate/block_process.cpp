@@ -1,9 +1,9 @@
 #include "generate/block_process.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
-#include <numbers>
 
 namespace kvplace::generate {
 namespace {
@@ -26,13 +26,21 @@ BlockProcess::BlockProcess(const ProcessModel& model, const BlockRange& range, s
       range_(range),
       seed_(hash_of({seed, range.first})),
       layer_(layer),
+      for_common_class_(hash_of({seed_, kForCommonClass, layer})),
+      for_class_(hash_of({seed_, kForClass})),
+      for_popularity_(hash_of({seed_, kForPopularity})),
       random_(hash_of({seed, kForLayer, range.first, layer})),
-      cells_per_side_(std::size_t{model.classes.count} * kNumAges),
-      cells_(2 * cells_per_side_ + model.classes.count),
+      outside_stride_(model.weights.by_depth ? kNumDepths : kNumAges),
+      first_outside_(std::size_t{model.classes.count} * kNumAges),
+      first_cold_(first_outside_ + std::size_t{model.classes.count} * outside_stride_),
+      cells_(first_cold_ + model.classes.count),
       slash_(model.pinned.slash_lines),
       cohorts_(kNumCohorts) {
   for (std::uint32_t b = 0; b < range_.initial; ++b) {
     add_block();
+  }
+  if (model.weights.by_depth) {
+    depths_.emplace(budget());
   }
   if (model.classes.decay > 0) {
     decay_powers_.resize(kLeastAge.back() + 1);
@@ -53,13 +61,13 @@ std::size_t BlockProcess::member_cell(const Block& block, std::uint32_t age) con
 }
 
 std::size_t BlockProcess::outside_cell(const Block& block, std::uint32_t age) const {
-  return cells_per_side_ + member_cell(block, age);
+  return first_outside_ + block.cls * outside_stride_ + age_class(age);
 }
 
-std::size_t BlockProcess::cold_cell(const Block& block) const { return 2 * cells_per_side_ + block.cls; }
+std::size_t BlockProcess::cold_cell(const Block& block) const { return first_cold_ + block.cls; }
 
 std::uint32_t BlockProcess::budget() const {
-  const auto blocks = static_cast<std::uint32_t>(blocks_.size());
+  const auto blocks = static_cast<std::uint32_t>(cells_.size());
   const Budget& budget = model_.budget;
   const std::uint32_t wanted =
       budget.count > 0 ? budget.count
@@ -68,17 +76,17 @@ std::uint32_t BlockProcess::budget() const {
 }
 
 double BlockProcess::heavy_chance() const {
-  return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(blocks_.size());
+  return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(cells_.size());
 }
 
 std::uint8_t BlockProcess::class_at_birth(std::uint32_t b) const {
   if (model_.classes.heavy_share <= 0) {
     return 0;
   }
-  const bool is_common = unit_of(hash_of({seed_, kForCommonClass, layer_, b})) < model_.classes.heavy_common;
-  const std::uint64_t bits = is_common ? hash_of({seed_, kForClass, b}) : hash_of({seed_, kForClass, b, layer_ + 1});
+  const bool is_common = unit_of(hash_more(for_common_class_, b)) < model_.classes.heavy_common;
+  const std::uint64_t bits = is_common ? hash_more(for_class_, b) : hash_more(hash_more(for_class_, b), layer_ + 1);
   // Blocks before decode are drawn as if all were there already.
-  const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, blocks_.size()));
+  const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, cells_.size()));
   const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
   return unit_of(bits) < model_.classes.heavy_share * std::min(1.0, budget / blocks) ? kHeavy : 0;
 }
@@ -92,13 +100,17 @@ std::uint8_t BlockProcess::class_by_frequency(float frequency) const {
 }
 
 void BlockProcess::add_block() {
-  const auto b = static_cast<std::uint32_t>(blocks_.size());
-  blocks_.emplace_back();
-  blocks_[b].cls = class_at_birth(b);
-  blocks_[b].popularity = static_cast<std::uint32_t>(hash_of({seed_, kForPopularity, b}));
-  bits_.resize(b / 64 + 1, 0);
+  const auto b = static_cast<std::uint32_t>(cells_.size());
   cells_.add_block();
-  cells_.put(b, cold_cell(blocks_[b]));
+  cells_[b].cls = class_at_birth(b);
+  if (model_.classes.decay > 0) {
+    frequency_.push_back(0);
+  }
+  if (model_.classes.choices > 1) {
+    popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
+  }
+  bits_.resize(b / 64 + 1, 0);
+  cells_.put(b, cold_cell(cells_[b]));
 }
 
 void BlockProcess::append_new_blocks() {
@@ -106,7 +118,7 @@ void BlockProcess::append_new_blocks() {
     return;
   }
   const std::uint32_t newest = (range_.prompt_tokens + step_) / range_.block_tokens;
-  while (blocks_.size() <= newest) {
+  while (cells_.size() <= newest) {
     add_block();
   }
 }
@@ -116,13 +128,15 @@ void BlockProcess::grow_older() {
     const std::uint32_t since = step_ - kLeastAge[i];
     std::vector<std::uint32_t>& cohort = cohorts_[since % kNumCohorts];
     std::size_t kept = 0;
-    for (const std::uint32_t b : cohort) {
-      const Block& block = blocks_[b];
+    for (std::size_t j = 0; j < cohort.size(); ++j) {
+      prefetch(cohort, j);
+      const std::uint32_t b = cohort[j];
+      const Block& block = cells_[b];
       const std::size_t cell = cells_.cell_of(b);
-      if (block.since != since || cell >= 2 * cells_per_side_) {
-        continue;  // pinned, or entered or left since
+      if (block.since != since || cell >= (depths_ ? first_outside_ : first_cold_)) {
+        continue;  // pinned, or entered or left since, or in a class of depth
       }
-      const std::size_t side = cell >= cells_per_side_ ? cells_per_side_ : 0;
+      const std::size_t side = cell >= first_outside_ ? first_outside_ : 0;
       const std::size_t older = side + block.cls * kNumAges + i;
       if (cell != older) {
         cells_.move(b, older);
@@ -131,11 +145,18 @@ void BlockProcess::grow_older() {
     }
     cohort.resize(i + 1 < kNumAges ? kept : 0);
   }
+  if (depths_) {
+    depths_->advance(
+        step_, [this](std::uint32_t b, std::uint32_t since) { return cells_[b].since == since && !is_read(b); },
+        [this](std::uint32_t b, std::size_t depth) {
+          cells_.move(b, first_outside_ + cells_[b].cls * kNumDepths + depth);
+        });
+  }
 }
 
 void BlockProcess::set_read(std::uint32_t b) {
   bits_[b / 64] |= std::uint64_t{1} << (b % 64);
-  blocks_[b].ever_read = true;
+  cells_[b].ever_read = true;
   ++num_reads_;
 }
 
@@ -145,13 +166,14 @@ void BlockProcess::clear_read(std::uint32_t b) {
 }
 
 void BlockProcess::pin(std::uint32_t b) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   if (block.pins++ > 0) {
     return;
   }
   ++num_pinned_;
   cells_.take(b);
   if (!is_read(b)) {
+    note_entering(block);
     block.since = step_;
     set_read(b);
     ++entered_by_pin_;
@@ -159,7 +181,7 @@ void BlockProcess::pin(std::uint32_t b) {
 }
 
 void BlockProcess::unpin(std::uint32_t b, bool stays) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   if (--block.pins > 0) {
     return;
   }
@@ -214,13 +236,26 @@ void BlockProcess::move_slash_lines() {
   }
 }
 
+void BlockProcess::note_entering(const Block& block) {
+  if (!depths_) {
+    return;
+  }
+  if (block.ever_read) {
+    depths_->enter(block.since);
+  } else {
+    depths_->enter_cold();
+  }
+}
+
 void BlockProcess::become_member(std::uint32_t b) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
+  note_entering(block);
   if (model_.classes.decay > 0) {
+    float& frequency = frequency_[b];
     if (block.ever_read) {
-      block.frequency *= decayed(step_ - block.since - 1);
+      frequency *= decayed(step_ - block.since - 1);
     }
-    block.cls = class_by_frequency(block.frequency);
+    block.cls = class_by_frequency(frequency);
   }
   block.since = step_;
   cells_.put(b, member_cell(block, 1));
@@ -229,31 +264,31 @@ void BlockProcess::become_member(std::uint32_t b) {
 }
 
 void BlockProcess::become_outside(std::uint32_t b) {
-  Block& block = blocks_[b];
+  Block& block = cells_[b];
   if (model_.classes.decay > 0) {
-    block.frequency = 1 - (1 - block.frequency) * decayed(step_ - block.since);
-    block.cls = class_by_frequency(block.frequency);
+    float& frequency = frequency_[b];
+    frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
+    block.cls = class_by_frequency(frequency);
   } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
     block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
   }
   block.since = step_ - 1;
   cells_.put(b, outside_cell(block, 1));
-  cohorts_[block.since % kNumCohorts].push_back(b);
+  if (depths_) {
+    depths_->leave(b, block.since);
+  } else {
+    cohorts_[block.since % kNumCohorts].push_back(b);
+  }
 }
 
 double BlockProcess::churn_factor() {
   const Churn& churn = model_.churn;
-  if (churn.step_spread <= 0 && churn.step_factors.empty()) {
+  if (churn.step_spread <= 0) {
     return 1;
   }
   const double normal = std::sqrt(churn.common) * normal_of(hash_of({seed_, kForChurn, step_})) +
                         std::sqrt(1 - churn.common) * random_.normal();
-  if (churn.step_factors.empty()) {
-    return std::exp(churn.step_spread * normal - churn.step_spread * churn.step_spread / 2);
-  }
-  const double quantile = std::erfc(-normal / std::numbers::sqrt2) / 2;
-  const auto i = static_cast<std::size_t>(quantile * static_cast<double>(churn.step_factors.size()));
-  return churn.step_factors[std::min(i, churn.step_factors.size() - 1)];
+  return std::exp(churn.step_spread * normal - churn.step_spread * churn.step_spread / 2);
 }
 
 std::uint32_t BlockProcess::pick(const std::vector<std::uint32_t>& members, bool most_popular) {
@@ -264,7 +299,7 @@ std::uint32_t BlockProcess::pick(const std::vector<std::uint32_t>& members, bool
   }
   for (auto more = static_cast<int>(model_.classes.choices - 1 + random_.unit()); more > 0; --more) {
     const std::uint32_t other = members[random_.below(size)];
-    if ((blocks_[other].popularity > blocks_[picked].popularity) == most_popular) {
+    if ((popularity_[other] > popularity_[picked]) == most_popular) {
       picked = other;
     }
   }
@@ -286,7 +321,7 @@ void BlockProcess::choose_leaving(std::uint32_t wanted) {
   leaving_.clear();
   if (wanted > 0) {
     take_from_cells(false, 0,
-                    apportionment_.draw(cells_.counts().first(cells_per_side_), model_.weights.leave, wanted, random_),
+                    apportionment_.draw(cells_.counts().first(first_outside_), model_.weights.leave, wanted, random_),
                     leaving_);
   }
 }
@@ -296,15 +331,19 @@ void BlockProcess::choose_entering(std::uint32_t wanted) {
   if (wanted == 0) {
     return;
   }
-  const std::span<const std::uint32_t> counts = cells_.counts().subspan(cells_per_side_);
+  if (depths_) {
+    choose_entering_by_depth(wanted);
+    return;
+  }
+  const std::span<const std::uint32_t> counts = cells_.counts().subspan(first_outside_);
   enter_weights_.assign(counts.size(), 0);
   std::copy(model_.weights.enter.begin(), model_.weights.enter.end(), enter_weights_.begin());
   const double cold = model_.weights.cold[age_class(std::max(step_, 1u))];
   for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
-    enter_weights_[cells_per_side_ + cls] = cls == kHeavy ? cold * model_.classes.heavy_cold : cold;
+    enter_weights_[first_cold_ - first_outside_ + cls] = cls == kHeavy ? cold * model_.classes.heavy_cold : cold;
   }
   const auto fresh = static_cast<std::uint32_t>(model_.weights.fresh * wanted + random_.unit());
-  take_from_cells(true, cells_per_side_,
+  take_from_cells(true, first_outside_,
                   apportionment_.draw(counts, enter_weights_, wanted - std::min(fresh, wanted), random_), entering_);
   const std::uint32_t left = wanted - static_cast<std::uint32_t>(entering_.size());
   if (left > 0) {
@@ -313,14 +352,57 @@ void BlockProcess::choose_entering(std::uint32_t wanted) {
     for (std::size_t cls = 0; cls < model_.classes.count; ++cls) {
       enter_weights_[cls * kNumAges] = 0;
     }
-    take_from_cells(true, cells_per_side_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
+    take_from_cells(true, first_outside_, apportionment_.draw(counts, enter_weights_, left, random_), entering_);
+  }
+}
+
+void BlockProcess::choose_entering_by_depth(std::uint32_t wanted) {
+  // First how many of each depth, evenly over time, then of which class: misses of LRU lists depend on depths only.
+  const Weights& weights = model_.weights;
+  const std::span<const std::uint32_t> counts = cells_.counts().subspan(first_outside_);
+  const std::size_t classes = model_.classes.count;
+  std::array<std::uint32_t, kNumDepths + 1> rooms{};
+  std::array<double, kNumDepths + 1> shares{};
+  for (std::size_t cls = 0; cls < classes; ++cls) {
+    for (std::size_t d = 0; d < kNumDepths; ++d) {
+      const std::size_t i = cls * kNumDepths + d;
+      rooms[d] += counts[i];
+      shares[d] += counts[i] * weights.enter[i];
+    }
+    rooms[kNumDepths] += counts[first_cold_ - first_outside_ + cls];
+  }
+  for (std::size_t d = 1; d < kNumDepths; ++d) {
+    shares[d] *= weights.by_age[age_class(depths_->least_age(d, step_))];
+  }
+  shares[kNumDepths] = rooms[kNumDepths] * weights.cold[age_class(std::max(step_, 1u))];
+  const std::span<const std::uint32_t> by_depth = even_.draw(rooms, shares, wanted, random_);
+  std::vector<std::uint32_t>& class_counts = scratch_counts_;
+  for (std::size_t d = 0; d <= kNumDepths; ++d) {
+    if (by_depth[d] == 0) {
+      continue;
+    }
+    class_counts.clear();
+    enter_weights_.clear();
+    for (std::size_t cls = 0; cls < classes; ++cls) {
+      const bool is_cold = d == kNumDepths;
+      class_counts.push_back(counts[is_cold ? first_cold_ - first_outside_ + cls : cls * kNumDepths + d]);
+      enter_weights_.push_back(is_cold ? 1 : weights.enter[cls * kNumDepths + d]);
+    }
+    const std::span<const std::uint32_t> draws =
+        apportionment_.draw(class_counts, enter_weights_, by_depth[d], random_);
+    for (std::size_t cls = 0; cls < classes; ++cls) {
+      const std::size_t cell = d == kNumDepths ? first_cold_ + cls : first_outside_ + cls * kNumDepths + d;
+      take_from_cells(true, cell, draws.subspan(cls, 1), entering_);
+    }
   }
 }
 
 void BlockProcess::exchange() {
   const std::uint32_t wanted_reads = budget();
   double churn = 0;
-  if (started_) {
+  if (started_ && !model_.churn.series.empty()) {
+    churn = model_.churn.series[(step_ - 1) % model_.churn.series.size()] * static_cast<double>(wanted_reads);
+  } else if (started_) {
     churn = (1 - model_.churn.overlap) * churn_factor();
     if (model_.churn.phase_steps > 0 && unit_of(hash_of({seed_, kForPhase, step_})) * model_.churn.phase_steps < 1) {
       churn += model_.churn.phase_share;
@@ -330,19 +412,21 @@ void BlockProcess::exchange() {
   // In whole blocks; entering - leaving = wanted_reads - num_reads_.
   const std::int64_t missing = std::int64_t{wanted_reads} - num_reads_;
   const std::int64_t members = std::int64_t{num_reads_} - num_pinned_;
-  const std::int64_t not_read = static_cast<std::int64_t>(blocks_.size()) - num_reads_;
+  const std::int64_t not_read = static_cast<std::int64_t>(cells_.size()) - num_reads_;
   auto entering = static_cast<std::int64_t>(std::max(0.0, churn - entered_by_pin_) + random_.unit());
   entering = std::min({std::max(entering, missing), members + missing, not_read});
   entering = std::max<std::int64_t>(entering, 0);
   const std::int64_t leaving = std::clamp<std::int64_t>(entering - missing, 0, members);
   choose_leaving(static_cast<std::uint32_t>(leaving));
   choose_entering(static_cast<std::uint32_t>(entering));
-  for (const std::uint32_t b : leaving_) {
-    clear_read(b);
-    become_outside(b);
+  for (std::size_t j = 0; j < leaving_.size(); ++j) {
+    prefetch(leaving_, j);
+    clear_read(leaving_[j]);
+    become_outside(leaving_[j]);
   }
-  for (const std::uint32_t b : entering_) {
-    become_member(b);
+  for (std::size_t j = 0; j < entering_.size(); ++j) {
+    prefetch(entering_, j);
+    become_member(entering_[j]);
   }
 }
 
@@ -355,7 +439,7 @@ void BlockProcess::step() {
   // With a short prompt some sinks are yet to be born.
   const std::uint32_t block_tokens = std::max(range_.block_tokens, 1u);
   const std::uint32_t sinks = (model_.pinned.sink_tokens + block_tokens - 1) / block_tokens;
-  for (; num_sinks_ < std::min<std::size_t>(sinks, blocks_.size()); ++num_sinks_) {
+  for (; num_sinks_ < std::min<std::size_t>(sinks, cells_.size()); ++num_sinks_) {
     pin(num_sinks_);
   }
   move_window();
@@ -369,50 +453,6 @@ void BlockProcess::append_reads(std::vector<BlockId>& out) const {
     const auto base = static_cast<std::uint32_t>(range_.first + 64 * word);
     for (std::uint64_t bits = bits_[word]; bits != 0; bits &= bits - 1) {
       out.emplace_back(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
-    }
-  }
-}
-
-void BlockProcess::order_cells() {
-  for (std::size_t i = 0; i < 2 * cells_per_side_; ++i) {
-    ranked_cells_.push_back(i);
-  }
-  const auto value = [this](std::size_t cell) {
-    if (cell < cells_per_side_) {
-      return -model_.weights.leave[cell];
-    }
-    // What was read one step ago comes back as soon as it may.
-    const std::size_t i = cell - cells_per_side_;
-    return model_.weights.enter[i % kNumAges == 0 ? i + 1 : i];
-  };
-  const auto better = [&value](std::size_t a, std::size_t b) { return value(a) > value(b); };
-  const auto middle = ranked_cells_.begin() + static_cast<std::ptrdiff_t>(cells_per_side_);
-  std::stable_sort(ranked_cells_.begin(), middle, better);
-  std::stable_sort(middle, ranked_cells_.end(), better);
-  for (std::size_t cls = model_.classes.count; cls-- > 0;) {
-    ranked_cells_.push_back(2 * cells_per_side_ + cls);
-  }
-}
-
-void BlockProcess::append_ranking(std::uint32_t depth, std::vector<BlockId>& out) {
-  if (ranked_cells_.empty()) {
-    order_cells();
-  }
-  const std::size_t end = out.size() + depth;
-  for (std::size_t word = 0; word < bits_.size(); ++word) {
-    for (std::uint64_t bits = bits_[word]; bits != 0; bits &= bits - 1) {
-      const auto b = static_cast<std::uint32_t>(64 * word) + static_cast<std::uint32_t>(std::countr_zero(bits));
-      if (blocks_[b].pins > 0) {
-        out.emplace_back(range_.first + b);
-      }
-    }
-  }
-  for (const std::size_t cell : ranked_cells_) {
-    for (const std::uint32_t b : cells_.members(cell)) {
-      if (out.size() == end) {
-        return;
-      }
-      out.emplace_back(range_.first + b);
     }
   }
 }

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "generate/apportion.h"
 #include "generate/block_cells.h"
+#include "generate/depth_classes.h"
 #include "generate/process_model.h"
 #include "generate/random.h"
 #include "kvplace/base/units.h"
@@ -40,8 +42,6 @@ class BlockProcess {
  private:
   struct Block {
     std::uint32_t since = 0;  ///< member: step it entered; outside: step of its last read
-    float frequency = 0;      ///< moving average of having been read, when it last entered or left
-    std::uint32_t popularity = 0;
     std::uint8_t cls = 0;
     std::uint8_t pins = 0;
     bool ever_read = false;
@@ -65,6 +65,13 @@ class BlockProcess {
 
   void add_block();
   void append_new_blocks();
+  /// What is kept of a block a little further down a list that is gone through.
+  void prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const {
+    constexpr std::size_t kAhead = 8;
+    if (at + kAhead < list.size()) {
+      cells_.prefetch(list[at + kAhead]);
+    }
+  }
   void grow_older();
   void pin(std::uint32_t b);
   void unpin(std::uint32_t b, bool stays);
@@ -72,12 +79,15 @@ class BlockProcess {
   void move_slash_lines();
   void set_read(std::uint32_t b);
   void clear_read(std::uint32_t b);
+  /// Before a block that is not read becomes so.
+  void note_entering(const Block& block);
   void become_member(std::uint32_t b);
   void become_outside(std::uint32_t b);
   [[nodiscard]] double churn_factor();
   void exchange();
   void choose_leaving(std::uint32_t wanted);
   void choose_entering(std::uint32_t wanted);
+  void choose_entering_by_depth(std::uint32_t wanted);
   void order_cells();
   /// `most_popular` of the candidates, or the least.
   [[nodiscard]] std::uint32_t pick(const std::vector<std::uint32_t>& members, bool most_popular);
@@ -88,16 +98,24 @@ class BlockProcess {
   BlockRange range_;
   std::uint64_t seed_;
   std::uint32_t layer_;
+  std::uint64_t for_common_class_;  ///< hashes to which a block is added
+  std::uint64_t for_class_;
+  std::uint64_t for_popularity_;
   Random random_;
   Apportionment apportionment_;
+  EvenApportionment even_;
 
   std::uint32_t step_ = 0;       ///< the step at hand
   std::uint32_t num_sinks_ = 0;  // pinned so far
   bool started_ = false;
-  std::size_t cells_per_side_;
-  BlockCells cells_;  ///< members by class and age, outside blocks likewise, cold blocks by class
-  std::vector<Block> blocks_;
-  std::vector<std::uint64_t> bits_;  ///< a bit per block: read in the step at hand
+  std::size_t outside_stride_;  ///< cells of a class of outside blocks
+  std::size_t first_outside_;   ///< cells of members come before
+  std::size_t first_cold_;
+  BlockCells<Block>
+      cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  std::vector<float> frequency_;  ///< by block, if classes decay: the moving average when it last entered or left
+  std::vector<std::uint32_t> popularity_;  ///< by block, the same in all layers; empty if there are no choices
+  std::vector<std::uint64_t> bits_;        ///< a bit per block: read in the step at hand
   std::uint32_t num_reads_ = 0;
   std::uint32_t num_pinned_ = 0;
   std::uint32_t entered_by_pin_ = 0;  ///< in the step at hand
@@ -105,11 +123,13 @@ class BlockProcess {
   std::uint32_t window_end_ = 0;      ///< behind the newest block of the window
   std::vector<SlashLine> slash_;
   std::vector<std::vector<std::uint32_t>> cohorts_;  ///< blocks by `since`, a ring; may hold outdated entries
+  std::optional<DepthClasses> depths_;               ///< of outside blocks, instead of their ages
   std::vector<std::uint32_t> leaving_;
   std::vector<std::uint32_t> entering_;
   std::vector<float> decay_powers_;
   std::vector<std::size_t> ranked_cells_;  ///< cells in the order of a ranking
   std::vector<double> enter_weights_;
+  std::vector<std::uint32_t> scratch_counts_;
 };
 
 }  // namespace kvplace::generate

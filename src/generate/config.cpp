@@ -4,7 +4,9 @@
 #include <string_view>
 
 #include "base/fields.h"
+#include "base/file.h"
 #include "base/presets.h"
+#include "generate/fit_config.h"
 
 namespace kvplace {
 namespace {
@@ -87,6 +89,9 @@ std::span<const Field<GeneratorConfig>> generator_fields() {
 }
 
 Status apply_generator_entry(const ConfigEntry& entry, GeneratorConfig& config) {
+  if (entry.key.starts_with(generate::kFitPrefix)) {
+    return generate::apply_fit_entry(entry, config.fit);
+  }
   return apply_entry<GeneratorConfig>(generator_fields(), entry, config);
 }
 
@@ -112,14 +117,23 @@ Status validate(const GeneratorConfig& config, const std::string& where) {
   if (config.steps == 0) {
     return wrong("steps is missing; give it, or --steps");
   }
-  const bool has_pages = config.budget.blocks > 0 || config.budget.share > 0;
+  const bool is_fit = !config.fit.empty();
+  const bool has_budget = config.budget.blocks > 0 || config.budget.share > 0;
+  if (is_fit) {
+    if (has_budget || config.experts.active > 0 || (config.experts.count > 0) != !config.fit.experts.empty()) {
+      return wrong("has a fit, which takes the place of budget.* and experts.active; leave those out");
+    }
+    KVPLACE_TRY(generate::validate_fit(config.fit, where));
+  }
+  const bool has_pages = has_budget || !config.fit.pages.empty();
   if (config.budget.blocks > 0 && config.budget.share > 0) {
     return wrong("budget.blocks and budget.share are both given; set one of them to 0");
   }
   if (!has_pages && config.experts.count == 0) {
     return wrong("nothing is read; give budget.blocks, budget.share or experts.count");
   }
-  if (config.experts.active > config.experts.count || (config.experts.count > 0) != (config.experts.active > 0)) {
+  if (!is_fit &&
+      (config.experts.active > config.experts.count || (config.experts.count > 0) != (config.experts.active > 0))) {
     return wrong("experts.active must be 1 to experts.count");
   }
   const std::uint64_t tokens = std::uint64_t{config.prompt_tokens} + config.steps;
@@ -129,7 +143,7 @@ Status validate(const GeneratorConfig& config, const std::string& where) {
     return wrong("has " + std::to_string(pages) + " pages in each of " + std::to_string(config.layers) +
                  " layers; at most 2^28 per layer and 2^32 - 1 in all are supported");
   }
-  if (!has_pages) {
+  if (!has_pages || is_fit) {
     return {};
   }
   const std::uint64_t first_pages =
@@ -167,7 +181,13 @@ std::string to_toml(const GeneratorConfig& config) {
     const std::string key = dot == std::string::npos ? field.key : field.key.substr(dot + 1);
     out += key + " = " + (field.is_text ? toml_string(text) : text) + "\n";
   }
-  return out;
+  return out + generate::fit_to_toml(config.fit);
+}
+
+Status save_generator(const GeneratorConfig& config, const std::string& path) {
+  KVPLACE_ASSIGN(file, OutputFile::create(path));
+  KVPLACE_TRY(file.write("# kvplace generate FILE.toml makes this trace again\n" + to_toml(config)));
+  return file.commit();
 }
 
 std::vector<std::string> generator_names() { return document_names(embedded_generators()); }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/parallel.h"
+#include "generate/fit_config.h"
 #include "kvplace/base/progress.h"
 
 namespace kvplace::generate {
@@ -81,6 +82,34 @@ ProcessModel expert_model(const GeneratorConfig& config) {
   model.weights.enter[0] = 0;
   model.weights.cold.assign(kNumAges, 1);
   return model;
+}
+
+/// First reads come from a larger pool in a longer prompt; with a fixed count their share stays.
+void scale_to_prompt(ProcessModel& model, std::uint32_t pages_before, std::uint32_t pages_now) {
+  if (model.budget.count > 0 && pages_before > 0 && pages_now > 0) {
+    for (double& weight : model.weights.cold) {
+      weight *= static_cast<double>(pages_before) / pages_now;
+    }
+  }
+}
+
+/// Layers of the plan are like those of the fit, in its order.
+void use_fit(const Fit& fit, TracePlan& plan) {
+  plan.meta.block_bytes = fit.block_bytes;
+  plan.meta.selection = "synthetic: twin of " + fit.selection;
+  plan.meta.source = "kvplace generate --like " + fit.original + ", seed " + std::to_string(plan.seed);
+  BlockLayout before = plan.meta.layout;
+  before.prompt_tokens = fit.prompt_tokens;
+  for (std::size_t layer = 0; layer < plan.meta.layers; ++layer) {
+    LayerPlan& models = plan.layers.emplace_back();
+    if (!fit.pages.empty()) {
+      models.pages = to_model(fit.pages[layer * fit.pages.size() / plan.meta.layers]);
+      scale_to_prompt(models.pages, before.prompt_pages(), plan.meta.layout.prompt_pages());
+    }
+    if (!fit.experts.empty()) {
+      models.experts = to_model(fit.experts[layer * fit.experts.size() / plan.meta.layers]);
+    }
+  }
 }
 
 /// A few decode steps of one layer, decoded.
@@ -180,7 +209,7 @@ TracePlan make_plan(const GeneratorConfig& config) {
   plan.steps = config.steps;
   plan.seed = config.seed;
   plan.ranking_depth = config.ranking_depth;
-  plan.has_pages = config.budget.blocks > 0 || config.budget.share > 0;
+  plan.has_pages = config.budget.blocks > 0 || config.budget.share > 0 || !config.fit.pages.empty();
   plan.meta.layers = config.layers;
   plan.meta.layout.experts = config.experts.count;
   plan.meta.layout.block_tokens = config.block_tokens;
@@ -190,6 +219,10 @@ TracePlan make_plan(const GeneratorConfig& config) {
   plan.meta.selection = "synthetic";
   plan.meta.source =
       "kvplace generate " + (config.name.empty() ? "CONFIG" : config.name) + ", seed " + std::to_string(config.seed);
+  if (!config.fit.empty()) {
+    use_fit(config.fit, plan);
+    return plan;
+  }
   for (const double overlap : overlaps(config)) {
     plan.layers.push_back({page_model(config, overlap), expert_model(config)});
   }

@@ -4,6 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "generate/depth_classes.h"
+#include "generate/locality.h"
+#include "kvplace/generate/twin.h"
+
 namespace kvplace::generate {
 namespace {
 
@@ -22,13 +26,20 @@ void add_ages(std::vector<double>& counts, std::size_t cls, std::uint32_t least,
 class Follower {
  public:
   Follower(const LayerReads& reads, const PinnedParts& pinned, const Classes& classes)
-      : reads_(reads), pinned_(pinned), classes_(classes), blocks_(reads.num_blocks(reads.num_steps() - 1)) {
+      : reads_(reads),
+        pinned_(pinned),
+        classes_(classes),
+        blocks_(reads.num_blocks(reads.num_steps() - 1)),
+        depths_(static_cast<double>(reads.step(0).size())) {
     const std::size_t cells = classes.count * kNumAges;
-    for (std::vector<double>* counts : {&tally_.could_leave, &tally_.left, &tally_.could_enter, &tally_.entered}) {
-      counts->assign(cells, 0);
-    }
+    outside_.assign(classes.count * kNumDepths, 0);
+    tally_.could_leave.assign(cells, 0);
+    tally_.left.assign(cells, 0);
+    tally_.could_enter.assign(outside_.size(), 0);
+    tally_.entered.assign(outside_.size(), 0);
     tally_.cold_could_enter.assign(kNumAges, 0);
     tally_.cold_entered.assign(kNumAges, 0);
+    tally_.entered_by_age.assign(kNumAges, 0);
     tally_.reads = static_cast<double>(reads.ids.size());
   }
 
@@ -43,8 +54,6 @@ class Follower {
     for (const Block& block : blocks_) {
       if (block.is_member) {
         add_ages(tally_.could_leave, block.cls, block.first_age, last - block.since);
-      } else if (block.ever_read) {
-        add_ages(tally_.could_enter, block.cls, 2, last - block.since);
       }
     }
     return std::move(tally_);
@@ -56,6 +65,7 @@ class Follower {
     std::uint32_t first_age = 1;  ///< of a member: from when on it may leave
     double frequency = 0;
     std::size_t cls = 0;
+    std::size_t depth = 0;  ///< class; of an outside block
     bool is_member = false;
     bool ever_read = false;
   };
@@ -63,6 +73,17 @@ class Follower {
   void step(std::uint32_t t, std::span<const BlockId> before, std::span<const BlockId> now) {
     const std::uint32_t num_blocks = reads_.num_blocks(t);
     const std::uint32_t num_cold = num_blocks - std::min(num_blocks, num_ever_read_);
+    depths_.advance(
+        t, [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !blocks_[b].is_member; },
+        [this](std::uint32_t b, std::size_t depth) {
+          Block& block = blocks_[b];
+          --outside_[block.cls * kNumDepths + block.depth];
+          block.depth = depth;
+          ++outside_[block.cls * kNumDepths + block.depth];
+        });
+    for (std::size_t i = 0; i < outside_.size(); ++i) {
+      tally_.could_enter[i] += outside_[i];
+    }
     std::uint32_t entered = 0;
     auto a = before.begin();
     auto b = now.begin();
@@ -102,17 +123,19 @@ class Follower {
     const bool pinned = t < out_of_window || is_sink(b);
     if (t > 0 && !pinned) {
       if (block.ever_read) {
-        const std::uint32_t age = t - block.since;
-        add_ages(tally_.could_enter, block.cls, 2, age);
-        ++tally_.entered[block.cls * kNumAges + age_class(age)];
+        ++tally_.entered[block.cls * kNumDepths + block.depth];
+        ++tally_.entered_by_age[age_class(t - block.since)];
       } else {
         ++tally_.cold_entered[age_class(t)];
       }
     }
     if (block.ever_read) {
       block.frequency *= std::pow(classes_.decay, t - block.since - 1);
+      --outside_[block.cls * kNumDepths + block.depth];
+      depths_.enter(block.since);
     } else {
       ++num_ever_read_;
+      depths_.enter_cold();
     }
     block.cls = class_of(block.frequency);
     block.since = t;
@@ -130,6 +153,9 @@ class Follower {
     block.cls = class_of(block.frequency);
     block.since = t - 1;
     block.is_member = false;
+    block.depth = 0;
+    ++outside_[block.cls * kNumDepths];
+    depths_.leave(b, block.since);
   }
 
   [[nodiscard]] std::size_t class_of(double frequency) const {
@@ -141,26 +167,31 @@ class Follower {
   const PinnedParts& pinned_;
   const Classes& classes_;
   std::vector<Block> blocks_;
+  DepthClasses depths_;
+  std::vector<std::uint32_t> outside_;  ///< blocks by [class * kNumDepths + class of depth]
   std::uint32_t num_ever_read_ = 0;
   Tally tally_;
 };
 
-double sum_over_classes(const std::vector<double>& counts, std::size_t age) {
+double sum_over_classes(const std::vector<double>& counts, std::size_t age, std::size_t num_ages) {
   double sum = 0;
-  for (std::size_t i = age; i < counts.size(); i += kNumAges) {
+  for (std::size_t i = age; i < counts.size(); i += num_ages) {
     sum += counts[i];
   }
   return sum;
 }
 
-/// Chances of events, where there is little to go by those of all classes, and of the age before.
-std::vector<double> hazards(const std::vector<double>& events, const std::vector<double>& chances) {
+/// Chances of events by class and age (or depth), where there is little to go by those of all classes, and of the age
+/// before.
+std::vector<double> hazards(const std::vector<double>& events, const std::vector<double>& chances,
+                            std::size_t num_ages) {
   constexpr double kTrust = 20;  // chances that weigh as much as what is known otherwise
   std::vector<double> hazards(events.size());
   double of_all = 0.5;
-  for (std::size_t i = 0; i < kNumAges; ++i) {
-    of_all = (sum_over_classes(events, i) + kTrust * of_all) / (sum_over_classes(chances, i) + kTrust);
-    for (std::size_t j = i; j < events.size(); j += kNumAges) {
+  for (std::size_t i = 0; i < num_ages; ++i) {
+    of_all =
+        (sum_over_classes(events, i, num_ages) + kTrust * of_all) / (sum_over_classes(chances, i, num_ages) + kTrust);
+    for (std::size_t j = i; j < events.size(); j += num_ages) {
       hazards[j] = (events[j] + kTrust * of_all) / (chances[j] + kTrust);
     }
   }
@@ -190,25 +221,17 @@ Budget fit_budget(const LayerReads& reads) {
   return {0, share};
 }
 
-double mean_of(const std::vector<float>& values) {
-  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+/// The last capacity of the LRU curve that is not above the depths of a class.
+std::size_t lru_segment(std::size_t depth_class) {
+  std::size_t j = 0;
+  while (j + 1 < kNumLruMultiples && kLruMultiples[j + 1] <= least_multiple(depth_class)) {
+    ++j;
+  }
+  return j;
 }
 
-/// Means of equally large classes of the values, in ascending order, as multiples of the mean of all.
-std::vector<double> quantile_factors(std::vector<float> values) {
-  constexpr std::size_t kMostClasses = 64;
-  const double mean = mean_of(values);
-  std::vector<double> factors(std::min(kMostClasses, values.size()), 1);
-  if (mean <= 0) {
-    return factors;
-  }
-  std::sort(values.begin(), values.end());
-  for (std::size_t i = 0; i < factors.size(); ++i) {
-    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(i * values.size() / factors.size());
-    const auto end = values.begin() + static_cast<std::ptrdiff_t>((i + 1) * values.size() / factors.size());
-    factors[i] = mean_of(std::vector<float>(begin, end)) / mean;
-  }
-  return factors;
+double mean_of(const std::vector<float>& values) {
+  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 }  // namespace
@@ -266,52 +289,74 @@ ProcessModel fit_process(const LayerReads& reads) {
   model.classes = frequency_classes();
   const Tally counted = tally(reads, model.pinned, model.classes);
   model.churn.overlap = 1 - mean_of(counted.changed);
-  model.churn.step_factors = quantile_factors(counted.changed);
-  model.weights.leave = hazards(counted.left, counted.could_leave);
-  model.weights.enter = hazards(counted.entered, counted.could_enter);
-  for (std::size_t i = 0; i < model.weights.enter.size(); i += kNumAges) {
+  model.churn.series = counted.changed;
+  model.weights.by_depth = true;
+  model.weights.by_age.assign(kNumAges, 1);
+  model.weights.leave = hazards(counted.left, counted.could_leave, kNumAges);
+  model.weights.enter = hazards(counted.entered, counted.could_enter, kNumDepths);
+  for (std::size_t i = 0; i < model.weights.enter.size(); i += kNumDepths) {
     model.weights.enter[i] = 0;
   }
-  model.weights.cold = hazards(counted.cold_entered, counted.cold_could_enter);
+  model.weights.cold = hazards(counted.cold_entered, counted.cold_could_enter, kNumAges);
   return model;
 }
 
-double tilt_for_lru(double tilt, double reads, const std::vector<double>& lru, const std::vector<double>& made_lru) {
-  constexpr double kStep = 0.12;
-  constexpr double kMostTilt = 0.12;
-  constexpr double kFew = 20;  // misses
-  double error = 0;
-  for (std::size_t j = 1; j < lru.size(); ++j) {
-    error += std::log((made_lru[j] * reads + kFew) / (lru[j] * reads + kFew)) / static_cast<double>(lru.size() - 1);
+double misfit(const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru) {
+  constexpr double kOfAges = 0.2;  // which need not hold by layer
+  double sum = 0;
+  for (std::size_t j = 0; j < lru.size(); ++j) {
+    sum += std::pow((made_lru[j] - lru[j]) / twin_tolerance(std::max(lru[j], 1 / wanted.reads), wanted.reads), 4);
   }
-  return std::clamp(tilt + kStep * error, -kMostTilt, kMostTilt);
+  for (std::size_t i = 0; i < kNumAges; ++i) {
+    const double goal = std::max(wanted.entered_by_age[i], 1.0) / wanted.reads;
+    sum += kOfAges * std::pow((made.entered_by_age[i] / wanted.reads - goal) / twin_tolerance(goal, wanted.reads), 2);
+  }
+  return sum;
 }
 
-void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, double tilt) {
-  // By chances, not by counts: a count is off wherever there were more or fewer blocks of that class and age.
-  constexpr double kFew = 10;
+void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, const LruCurve& lru,
+            const LruCurve& made_lru) {
+  constexpr double kFew = 4;
   constexpr double kMostFactor = 2;
-  constexpr double kDamping = 0.6;
-  const auto scale = [&](std::vector<double>& weights, const std::vector<double>& events,
-                         const std::vector<double>& chances, const std::vector<double>& made_events,
-                         const std::vector<double>& made_chances) {
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      const double expected = chances[i] > 0 ? events[i] / chances[i] * made_chances[i] : made_events[i];
-      const double factor = (expected + kFew) / (made_events[i] + kFew);
-      weights[i] *= std::clamp(std::pow(factor, kDamping), 1 / kMostFactor, kMostFactor);
-    }
+  constexpr double kFast = 0.6;  // exponents of what a factor is off by
+  constexpr double kSlow = 0.4;
+  const auto factor = [=](double goal, double got, double exponent) {
+    return std::clamp(std::pow((goal + kFew) / (got + kFew), exponent), 1 / kMostFactor, kMostFactor);
   };
-  scale(model.weights.leave, wanted.left, wanted.could_leave, made.left, made.could_leave);
-  std::vector<double> entered = wanted.entered;
-  for (std::size_t i = 0; i < entered.size(); ++i) {
-    entered[i] *= std::pow(static_cast<double>(kLeastAge[i % kNumAges]), -tilt);
+  // By chances, not by counts: a count is off wherever there were more or fewer blocks of that class and age.
+  const auto expected = [](double events, double chances, double made_events, double made_chances) {
+    return chances > 0 ? events / chances * made_chances : made_events;
+  };
+  for (std::size_t i = 0; i < model.weights.leave.size(); ++i) {
+    model.weights.leave[i] *=
+        factor(expected(wanted.left[i], wanted.could_leave[i], made.left[i], made.could_leave[i]), made.left[i], kFast);
   }
-  scale(model.weights.enter, entered, wanted.could_enter, made.entered, made.could_enter);
-  scale(model.weights.cold, wanted.cold_entered, wanted.cold_could_enter, made.cold_entered, made.cold_could_enter);
-  const double goal = mean_of(wanted.changed);
-  const double got = mean_of(made.changed);
-  if (got > 0) {
-    model.churn.overlap = std::clamp(1 - (1 - model.churn.overlap) * goal / got, 0.0, 1.0);
+  // Of those that come in: the mix of classes at a depth; between the capacities of the LRU lists, how many they miss;
+  // and how many of each age.
+  for (std::size_t d = 1; d < kNumDepths; ++d) {
+    double goal = 0;
+    double got = 0;
+    std::vector<double> by_class;
+    for (std::size_t i = d; i < made.entered.size(); i += kNumDepths) {
+      by_class.push_back(expected(wanted.entered[i], wanted.could_enter[i], made.entered[i], made.could_enter[i]));
+      goal += by_class.back();
+      got += made.entered[i];
+    }
+    const std::size_t j = lru_segment(d);
+    const auto misses_between = [&](const LruCurve& curve) {
+      return std::max(0.0, curve[j] - (j + 1 < curve.size() ? curve[j + 1] : 0)) * wanted.reads;
+    };
+    const double of_lists = factor(misses_between(lru), misses_between(made_lru), kFast);
+    for (std::size_t cls = 0; cls < by_class.size(); ++cls) {
+      const std::size_t i = cls * kNumDepths + d;
+      const double share = goal > 0 ? got / goal : 1;
+      model.weights.enter[i] *= of_lists * factor(by_class[cls] * share, made.entered[i], kFast);
+    }
+  }
+  for (std::size_t i = 0; i < kNumAges; ++i) {
+    double& by_age = model.weights.by_age[i];
+    by_age = std::clamp(by_age * factor(wanted.entered_by_age[i], made.entered_by_age[i], kSlow), 0.05, 20.0);
+    model.weights.cold[i] *= factor(wanted.cold_entered[i], made.cold_entered[i], kFast);
   }
 }
 

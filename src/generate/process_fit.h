@@ -8,17 +8,21 @@
 
 namespace kvplace::generate {
 
-/// Events and the chances there were for them, by [class * kNumAges + age class].
+/// Events and the chances there were for them, by [class * kNumAges + age class]; of entering, [class * kNumDepths +
+/// class of depth].
 struct Tally {
   std::vector<double> could_leave;
   std::vector<double> left;
   std::vector<double> could_enter;
   std::vector<double> entered;
+  std::vector<double> entered_by_age;    ///< by age class, those not cold
   std::vector<double> cold_could_enter;  ///< by age class of the trace
   std::vector<double> cold_entered;
   std::vector<float> changed;  ///< by step, from step 1: share of the reads that were not read in the step before
   double reads = 0;
 };
+
+using LruCurve = std::vector<double>;  ///< miss ratios by capacity
 
 /// Sinks and window: the first and the newest blocks that are read in nearly every step.
 [[nodiscard]] PinnedParts find_pinned_parts(const LayerReads& reads);
@@ -31,13 +35,11 @@ struct Tally {
 /// The model that makes such a tally likely. What layers have in common is left to the caller, who sees all of them.
 [[nodiscard]] ProcessModel fit_process(const LayerReads& reads);
 
-/// A tilt for the next round from that of the last one, in which an LRU list missed `made_lru` of the reads instead of
-/// `lru`, both by capacity.
-[[nodiscard]] double tilt_for_lru(double tilt, double reads, const std::vector<double>& lru,
-                                  const std::vector<double>& made_lru);
+/// How far what a model made is off, in units of the tolerance: above all no LRU miss ratio should be beyond it.
+[[nodiscard]] double misfit(const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru);
 
-/// Moves weights and overlap so that what the model made (`made`) comes nearer to `wanted`, of which the blocks that
-/// come in at age a are multiplied by a^-tilt: positive makes old blocks rarer, and so the misses of large LRU lists.
-void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, double tilt);
+/// Moves weights and overlap so that what the model made (`made`) comes nearer to `wanted`.
+/// `lru` and `made_lru` are the curves of both (locality.h).
+void adjust(ProcessModel& model, const Tally& wanted, const Tally& made, const LruCurve& lru, const LruCurve& made_lru);
 
 }  // namespace kvplace::generate

@@ -29,20 +29,22 @@ struct PinnedParts {
 
 /// How many blocks change per step.
 struct Churn {
-  double overlap = 0.9;              ///< mean share of the reads that were read in the step before
-  double step_spread = 0;            ///< sigma of the log-normal factor by which steps differ
-  std::vector<double> step_factors;  ///< if not empty, instead: equally likely factors, ascending
-  double common = 0;                 ///< share of that variance which all layers have in common
-  double phase_steps = 0;            ///< mean steps between phase shifts of all layers; 0 = never
-  double phase_share = 0;            ///< share of the budget that a phase shift replaces
+  double overlap = 0.9;       ///< mean share of the reads that were read in the step before
+  double step_spread = 0;     ///< sigma of the log-normal factor by which steps differ
+  std::vector<float> series;  ///< if not empty, instead of all this: the share that changes, by step, over and over
+  double common = 0;          ///< share of that variance which all layers have in common
+  double phase_steps = 0;     ///< mean steps between phase shifts of all layers; 0 = never
+  double phase_share = 0;     ///< share of the budget that a phase shift replaces
 };
 
 /// Weights by [class * kNumAges + age class]; only ratios matter, since Churn says how many.
 struct Weights {
   std::vector<double> leave;
-  std::vector<double> enter;
-  std::vector<double> cold;  ///< a cold block's weight to enter, by age class of the trace
-  double fresh = 0;          ///< share of the entering drawn uniformly from all that are not read
+  std::vector<double> enter;  ///< with `by_depth`, the second index is the class of stack depth (depth_classes.h)
+  bool by_depth = false;
+  std::vector<double> by_age;  ///< with `by_depth`: factor by age of the youngest block that a class of depth may hold
+  std::vector<double> cold;    ///< a cold block's weight to enter, by age class of the trace
+  double fresh = 0;            ///< share of the entering drawn uniformly from all that are not read
 };
 
 /// Classes of blocks, either drawn at birth (0 volatile, 1 heavy), or by how often the block was read of late.

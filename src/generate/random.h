@@ -17,11 +17,14 @@ constexpr std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+/// The hash of several numbers from that of all but the last.
+constexpr std::uint64_t hash_more(std::uint64_t hash, std::uint64_t number) { return mix(hash ^ mix(number)); }
+
 /// A hash of several numbers; their order matters.
 constexpr std::uint64_t hash_of(std::initializer_list<std::uint64_t> numbers) {
   std::uint64_t hash = 0;
   for (const std::uint64_t number : numbers) {
-    hash = mix(hash ^ mix(number));
+    hash = hash_more(hash, number);
   }
   return hash;
 }

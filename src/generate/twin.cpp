@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "base/parallel.h"
+#include "generate/fit_config.h"
 #include "generate/layer_reads.h"
 #include "generate/locality.h"
-#include "generate/plan.h"
 #include "generate/process_fit.h"
+#include "kvplace/generate/generate.h"
 #include "trace/kvt_format.h"
 
 namespace kvplace::generate {
@@ -79,31 +81,6 @@ double mean_reads(const AllReads& layers) {
   return layers.empty() ? 0 : sum / static_cast<double>(layers.size());
 }
 
-/// How much of the variance of the churn of steps all layers have in common.
-double fit_common_variance(const std::vector<Tally>& tallies) {
-  const std::size_t steps = tallies.front().changed.size();
-  std::vector<double> common(steps, 0);
-  double variance = 0;
-  const auto n = static_cast<double>(tallies.size());
-  for (const Tally& tally : tallies) {
-    double mean = 0;
-    for (const float c : tally.changed) {
-      mean += c / static_cast<double>(steps);
-    }
-    for (std::size_t t = 0; t < steps && mean > 0; ++t) {
-      const double relative = tally.changed[t] / mean - 1;
-      variance += relative * relative / (n * static_cast<double>(steps));
-      common[t] += relative / n;
-    }
-  }
-  double common_variance = 0;
-  for (const double c : common) {
-    common_variance += c * c / static_cast<double>(steps);
-  }
-  // Of n layers with own variance v and common variance c, the mean has c + v / n.
-  return n > 1 && variance > 0 ? std::clamp((n * common_variance / variance - 1) / (n - 1), 0.0, 1.0) : 0;
-}
-
 /// The reads of a process of this model, as many steps as the original has.
 LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint64_t seed, std::uint32_t layer) {
   LayerReads made;
@@ -120,6 +97,9 @@ LayerReads simulate(const ProcessModel& model, const LayerReads& like, std::uint
   return made;
 }
 
+/// Of the runs that are measured: the default, so that the twin that is written is the one of the report.
+constexpr std::uint64_t kSeed = 0;
+
 /// How many candidates to compare in the next round so that layers read alike blocks as in the original.
 double better_choices(double choices, double across_layers, const AllReads& made) {
   constexpr double kMostChoices = 32;
@@ -131,14 +111,16 @@ double better_choices(double choices, double across_layers, const AllReads& made
   return std::clamp(choices * std::pow(across_layers / got, kSpeed), 1.0, kMostChoices);
 }
 
-/// Models of all layers, first from counts, then so that runs of them give the counts of the original.
+/// Models of all layers, first from counts, then so that runs of them give the counts of the original; of all rounds
+/// the best for each layer.
 Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const RunContext& context) {
-  constexpr int kRounds = 8;
-  constexpr std::uint64_t kSeed = 0x7717;
+  constexpr std::uint64_t kRounds = 16;
   const std::size_t num = originals.size();
   std::vector<ProcessModel> models(num);
   std::vector<Tally> wanted(num);
-  std::vector<std::vector<double>> lru(num);
+  std::vector<LruCurve> lru(num);
+  std::vector<ProcessModel> best(num);
+  std::vector<double> least(num, std::numeric_limits<double>::infinity());
   const double k = mean_reads(originals);
   KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
     models[layer] = fit_process(originals[layer]);
@@ -147,27 +129,25 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
     return {};
   }));
   const double across_layers = measure_across_layers(originals);
-  const double common = fit_common_variance(wanted);
-  for (ProcessModel& model : models) {
-    model.churn.common = common;
-  }
-  std::vector<double> tilts(num, 0);
   if (context.progress != nullptr) {
     context.progress->start("fitting", kRounds, "rounds");
   }
   AllReads made_by_layer(num);
-  for (int round = 0; round < kRounds; ++round) {
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
     KVPLACE_TRY(run_parallel(num, context.threads, [&](std::size_t layer) -> Status {
       if (context.stop_requested()) {
         return interrupted("stopped before the twin was fitted");
       }
       LayerReads& made = made_by_layer[layer];
-      made = simulate(models[layer], originals[layer], kSeed + static_cast<std::uint64_t>(round),
-                      static_cast<std::uint32_t>(layer));
-      if (round > 0) {
-        tilts[layer] = tilt_for_lru(tilts[layer], wanted[layer].reads, lru[layer], measure_lru(made, k));
+      made = simulate(models[layer], originals[layer], kSeed, static_cast<std::uint32_t>(layer));
+      const Tally got = tally(made, models[layer].pinned, models[layer].classes);
+      const LruCurve made_lru = measure_lru(made, k);
+      const double off = misfit(wanted[layer], got, lru[layer], made_lru);
+      if (off < least[layer]) {
+        least[layer] = off;
+        best[layer] = models[layer];
       }
-      adjust(models[layer], wanted[layer], tally(made, models[layer].pinned, models[layer].classes), tilts[layer]);
+      adjust(models[layer], wanted[layer], got, lru[layer], made_lru);
       return {};
     }));
     const double choices = better_choices(models.front().classes.choices, across_layers, made_by_layer);
@@ -175,16 +155,18 @@ Result<std::vector<ProcessModel>> fit_layers(const AllReads& originals, const Ru
       model.classes.choices = choices;
     }
     if (context.progress != nullptr) {
-      context.progress->update(static_cast<std::uint64_t>(round) + 1);
+      context.progress->update(round + 1);
     }
   }
   if (context.progress != nullptr) {
     context.progress->finish();
   }
-  return models;
+  return best;
 }
 
-LocalityFigures to_figures(const LayerLocality& found) { return {found.overlap, found.lru, found.belady, found.reuse}; }
+LocalityFigures to_figures(const LayerLocality& found) {
+  return {found.reads, found.overlap, found.lru, found.belady, found.reuse};
+}
 
 LocalityFigures over_layers(const std::vector<LayerLocality>& layers) {
   LocalityFigures all;
@@ -192,6 +174,7 @@ LocalityFigures over_layers(const std::vector<LayerLocality>& layers) {
   for (const LayerLocality& layer : layers) {
     reads += layer.reads;
   }
+  all.reads = reads;
   all.lru.assign(kNumLruMultiples, 0);
   for (const LayerLocality& layer : layers) {
     all.overlap += layer.overlap / static_cast<double>(layers.size());
@@ -234,7 +217,7 @@ Result<Measured> measure_all(const AllReads& layers, double k, const RunContext&
   return measured;
 }
 
-Result<TwinReport> report_on(const AllReads& originals, const std::vector<ProcessModel>& models, std::uint64_t seed,
+Result<TwinReport> report_on(const AllReads& originals, const std::vector<ProcessModel>& models,
                              const RunContext& context) {
   TwinReport report;
   report.steps = originals.front().num_steps();
@@ -243,7 +226,7 @@ Result<TwinReport> report_on(const AllReads& originals, const std::vector<Proces
   KVPLACE_ASSIGN(original, measure_all(originals, report.k, context));
   AllReads twins(originals.size());
   KVPLACE_TRY(run_parallel(originals.size(), context.threads, [&](std::size_t layer) -> Status {
-    twins[layer] = simulate(models[layer], originals[layer], seed, static_cast<std::uint32_t>(layer));
+    twins[layer] = simulate(models[layer], originals[layer], kSeed, static_cast<std::uint32_t>(layer));
     return {};
   }));
   KVPLACE_ASSIGN(twin, measure_all(twins, report.k, context));
@@ -258,23 +241,13 @@ Result<TwinReport> report_on(const AllReads& originals, const std::vector<Proces
   return report;
 }
 
-/// First reads come from a larger pool in a longer prompt; with a fixed count their share stays.
-void scale_to_prompt(ProcessModel& model, std::uint32_t pages_before, std::uint32_t pages_now) {
-  if (model.budget.count > 0 && pages_before > 0 && pages_now > 0) {
-    for (double& weight : model.weights.cold) {
-      weight *= static_cast<double>(pages_before) / pages_now;
-    }
-  }
-}
-
 }  // namespace
 }  // namespace kvplace::generate
 
 namespace kvplace {
 
 struct Twin::State {
-  generate::TracePlan plan;  ///< of the original's shape
-  std::string original;
+  GeneratorConfig config;  ///< of the original's shape
   TwinReport report;
 };
 
@@ -288,61 +261,60 @@ const TwinReport& Twin::report() const { return state_->report; }
 Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std::uint64_t most_reads) {
   KVPLACE_ASSIGN(original, generate::load(trace, most_reads, context));
   auto state = std::make_unique<State>();
-  generate::TracePlan& plan = state->plan;
-  plan.meta = trace.meta();
-  plan.steps = trace.totals().steps;
-  plan.ranking_depth = original.ranking_depth;
-  plan.layers.resize(plan.meta.layers);
-  plan.has_pages = generate::mean_reads(original.pages) > 0;
-  state->original = std::filesystem::path(trace.path()).filename().string();
-  if (plan.has_pages) {
-    KVPLACE_ASSIGN(models, generate::fit_layers(original.pages, context));
-    KVPLACE_ASSIGN(report, generate::report_on(original.pages, models, 0, context));
-    state->report = std::move(report);
-    for (std::size_t layer = 0; layer < models.size(); ++layer) {
-      plan.layers[layer].pages = std::move(models[layer]);
-    }
-  }
-  if (plan.meta.layout.experts > 0) {
-    KVPLACE_ASSIGN(models, generate::fit_layers(original.experts, context));
-    if (!plan.has_pages) {
-      KVPLACE_ASSIGN(report, generate::report_on(original.experts, models, 0, context));
+  const TraceMeta& meta = trace.meta();
+  GeneratorConfig& config = state->config;
+  config.model = meta.model;
+  config.layers = meta.layers;
+  config.prompt_tokens = meta.layout.prompt_tokens;
+  config.block_tokens = meta.layout.block_tokens;
+  config.steps = trace.totals().steps;
+  config.ranking_depth = original.ranking_depth;
+  config.experts.count = meta.layout.experts;
+  Fit& fit = config.fit;
+  fit.original = std::filesystem::path(trace.path()).filename().string();
+  fit.selection = meta.selection;
+  fit.block_bytes = meta.block_bytes;
+  fit.prompt_tokens = meta.layout.prompt_tokens;
+  const auto fit_kind = [&](const generate::AllReads& reads, std::vector<FittedProcess>& fitted) -> Status {
+    KVPLACE_ASSIGN(models, generate::fit_layers(reads, context));
+    if (state->report.steps == 0) {
+      KVPLACE_ASSIGN(report, generate::report_on(reads, models, context));
       state->report = std::move(report);
     }
-    for (std::size_t layer = 0; layer < models.size(); ++layer) {
-      plan.layers[layer].experts = std::move(models[layer]);
+    for (const generate::ProcessModel& model : models) {
+      fitted.push_back(generate::to_fitted(model));
     }
+    return {};
+  };
+  if (generate::mean_reads(original.pages) > 0) {
+    KVPLACE_TRY(fit_kind(original.pages, fit.pages));
   }
-  if (!plan.has_pages && plan.meta.layout.experts == 0) {
+  if (meta.layout.experts > 0) {
+    KVPLACE_TRY(fit_kind(original.experts, fit.experts));
+  }
+  if (fit.empty()) {
     return bad_input(trace.path() + ": reads nothing; a twin needs reads to be fitted to");
   }
   return Twin(std::move(state));
 }
 
+GeneratorConfig Twin::config(const TwinShape& shape) const {
+  GeneratorConfig config = state_->config;
+  config.seed = shape.seed;
+  config.steps = shape.steps.value_or(config.steps);
+  config.layers = shape.layers.value_or(config.layers);
+  config.prompt_tokens = shape.prompt_tokens.value_or(config.prompt_tokens);
+  config.ranking_depth = shape.ranking_depth.value_or(config.ranking_depth);
+  return config;
+}
+
 Result<TraceTotals> Twin::write(const TwinShape& shape, const std::string& out, const TraceWriterOptions& options,
                                 const RunContext& context) const {
-  generate::TracePlan plan = state_->plan;
-  const BlockLayout before = plan.meta.layout;
-  const std::size_t layers_before = plan.layers.size();
-  plan.seed = shape.seed;
-  plan.steps = shape.steps.value_or(plan.steps);
-  plan.meta.layers = shape.layers.value_or(plan.meta.layers);
-  plan.meta.layout.prompt_tokens = shape.prompt_tokens.value_or(before.prompt_tokens);
-  plan.ranking_depth = shape.ranking_depth.value_or(plan.ranking_depth);
-  plan.meta.has_ranking = plan.ranking_depth > 0;
-  plan.meta.has_read_bytes = false;
-  plan.meta.selection = "synthetic: twin of " + plan.meta.selection;
-  plan.meta.source = "kvplace generate --like " + state_->original + ", seed " + std::to_string(shape.seed);
-  if (plan.steps == 0 || plan.meta.layers == 0) {
+  const GeneratorConfig config = this->config(shape);
+  if (config.steps == 0 || config.layers == 0) {
     return bad_input(out + ": a twin needs at least one decode step and one layer");
   }
-  std::vector<generate::LayerPlan> layers(plan.meta.layers);
-  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-    layers[layer] = plan.layers[layer * layers_before / layers.size()];
-    generate::scale_to_prompt(layers[layer].pages, before.prompt_pages(), plan.meta.layout.prompt_pages());
-  }
-  plan.layers = std::move(layers);
-  return generate::write_plan(plan, out, options, context);
+  return generate_trace(config, out, options, context);
 }
 
 }  // namespace kvplace

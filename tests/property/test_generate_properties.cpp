@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "generate/apportion.h"
@@ -151,6 +152,33 @@ TEST(Generate, AShorterTraceIsAPrefix) {
     for (std::uint32_t layer = 0; layer < 2; ++layer) {
       EXPECT_TRUE(std::ranges::equal(a.view(t, layer).reads, b.view(t, layer).reads)) << t << " " << layer;
     }
+  }
+}
+
+/// However a group's share goes up and down, it has had what it should have had, but for a few.
+RC_GTEST_PROP(EvenApportionment, NoGroupIsOwedMuch, ()) {
+  const auto groups = *rc::gen::inRange<std::size_t>(1, 20);
+  generate::Random random(*rc::gen::arbitrary<std::uint64_t>());
+  generate::EvenApportionment even;
+  const std::vector<std::uint32_t> counts(groups, 1000);
+  std::vector<double> should(groups, 0);
+  std::vector<double> had(groups, 0);
+  for (int call = 0; call < 300; ++call) {
+    std::vector<double> shares;
+    for (std::size_t i = 0; i < groups; ++i) {
+      shares.push_back(0.01 + random.unit());
+    }
+    const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+    const std::uint32_t wanted = random.below(8);
+    const auto drawn = even.draw(counts, shares, wanted, random);
+    RC_ASSERT(std::accumulate(drawn.begin(), drawn.end(), 0u) == wanted);
+    for (std::size_t i = 0; i < groups; ++i) {
+      should[i] += wanted * shares[i] / total;
+      had[i] += drawn[i];
+    }
+  }
+  for (std::size_t i = 0; i < groups; ++i) {
+    RC_ASSERT(std::abs(had[i] - should[i]) < 5);
   }
 }
 

@@ -18,9 +18,12 @@ class Generate(CliTest):
 
     def test_twin(self):
         self.make_trace("t.kvt", random_rows(3, 2, 80, 60), 60)
-        fit = kvplace.generate_like(kvplace.Trace(self.path("t.kvt")), self.path("a.kvt"), layers=3, steps=40, seed=1)
+        fit = kvplace.generate_like(kvplace.Trace(self.path("t.kvt")), self.path("a.kvt"),
+                                    save_config=self.path("a.toml"), layers=3, steps=40, seed=1)
         expected = self.json("generate", "--like", "t.kvt", "-o", "b.kvt", "--layers", 3, "--steps", 40, "--seed", 1)
         self.assertEqual(self.read("a.kvt"), self.read("b.kvt"))
+        kvplace.generate(self.path("a.toml"), self.path("c.kvt"))
+        self.assertEqual(self.read("a.kvt"), self.read("c.kvt"))
         expected.pop("digest")
         self.assertEqual(fit, expected)
 

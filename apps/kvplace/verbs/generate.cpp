@@ -35,6 +35,7 @@ struct GenerateFlags {
   std::string workload;
   std::string like;
   std::string out;
+  std::string save_config;
   std::vector<Shortcut> shortcuts{{"prompt_tokens", "tokens before the first decode step"},
                                   {"layers", "layers"},
                                   {"steps", "decode steps"},
@@ -140,6 +141,12 @@ std::string fit_table(const TwinReport& report) {
     out += fit_line(i == 0 ? "read 1 step ago" : fmt::format("  {} to {} steps ago", from, 2 * from - 1),
                     share(report.original), share(report.twin), {});
   }
+  const std::vector<std::string> beyond = beyond_tolerance(report);
+  out += beyond.empty() ? "all within 10 %, or 3 standard deviations of the count where that is more\n"
+                        : "beyond 10 % and 3 standard deviations of the count:\n";
+  for (const std::string& figure : beyond) {
+    out += "  " + figure + "\n";
+  }
   return out;
 }
 
@@ -180,6 +187,12 @@ VerbResult run_twin(const GenerateFlags& flags) {
   if (!flags.out.empty()) {
     KVPLACE_TRY(check_output(flags.like, flags.out));
   }
+  if (!flags.save_config.empty()) {
+    KVPLACE_TRY(check_output(flags.like, flags.save_config));
+    if (flags.save_config == flags.out) {
+      return bad_input("generate: -o and --save-config name the same file " + in_quotes(flags.out));
+    }
+  }
   KVPLACE_ASSIGN(trace, TraceReader::open(flags.like));
   KVPLACE_ASSIGN(twin, Twin::fit(trace, run_context(flags.threads)));
   Json json = Json::parse(to_json(twin.report()));
@@ -188,6 +201,11 @@ VerbResult run_twin(const GenerateFlags& flags) {
     KVPLACE_ASSIGN(totals, twin.write(shape, flags.out, flags.writer, run_context(flags.threads)));
     json["digest"] = totals.digest;
     text += summary(flags.out, totals, layers.value_or(trace.meta().layers));
+  }
+  if (!flags.save_config.empty()) {
+    const GeneratorConfig config = twin.config(shape);
+    KVPLACE_TRY(validate(config, flags.save_config));
+    KVPLACE_TRY(save_generator(config, flags.save_config));
   }
   KVPLACE_TRY(print(flags.json ? json.dump(2) + "\n" : text));
   return kDone;
@@ -199,6 +217,9 @@ VerbResult run(const GenerateFlags& flags) {
   }
   if (flags.workload.empty()) {
     return bad_input("generate: name a workload (kvplace list generators), a file ending in .toml, or --like a trace");
+  }
+  if (!flags.save_config.empty()) {
+    return bad_input("generate: --save-config keeps the fit of --like; for a workload, --show-config prints settings");
   }
   return run_workload(flags);
 }
@@ -212,6 +233,8 @@ void add_generate(App& app) {
   verb->add_option("workload", flags->workload, "preset (kvplace list generators) or a file ending in .toml");
   verb->add_option("--like", flags->like, "fit to this trace instead, and print the fit; without -o only that");
   verb->add_option("-o,--out", flags->out, "trace to write");
+  verb->add_option("--save-config", flags->save_config,
+                   "with --like: write the fit as settings (.toml), which make the same trace as a workload");
   for (Shortcut& shortcut : flags->shortcuts) {
     verb->add_option(shortcut.flag(), shortcut.text, shortcut.doc);
   }

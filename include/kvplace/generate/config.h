@@ -10,6 +10,7 @@
 
 #include "kvplace/base/config.h"
 #include "kvplace/base/result.h"
+#include "kvplace/generate/fitted.h"
 
 namespace kvplace {
 
@@ -70,9 +71,12 @@ struct GeneratorConfig {
     std::uint32_t active = 0;
     double overlap = 0;
   } experts;
+
+  /// If it is not empty, it stands for all from budget on but experts.count.
+  Fit fit;
 };
 
-/// The one table of settable fields.
+/// The one table of settable fields; those of `fit` come on top.
 [[nodiscard]] std::span<const Field<GeneratorConfig>> generator_fields();
 
 /// Sets one field; does not validate the whole.
@@ -90,6 +94,9 @@ struct GeneratorConfig {
 
 /// As a TOML document that reads back as the same settings.
 [[nodiscard]] std::string to_toml(const GeneratorConfig& config);
+
+/// Writes that document to a file.
+[[nodiscard]] Status save_generator(const GeneratorConfig& config, const std::string& path);
 
 /// Names of the presets, sorted.
 [[nodiscard]] std::vector<std::string> generator_names();

@@ -9,6 +9,7 @@
 
 #include "kvplace/base/result.h"
 #include "kvplace/base/run_context.h"
+#include "kvplace/generate/config.h"
 #include "kvplace/trace/reader.h"
 #include "kvplace/trace/writer.h"
 
@@ -16,6 +17,7 @@ namespace kvplace {
 
 /// Locality of a layer, or of all. Miss ratios are misses / reads, of lists that are empty at the start.
 struct LocalityFigures {
+  double reads = 0;
   double overlap = 0;         ///< mean share of a step's reads that were read in the step before
   std::vector<double> lru;    ///< one list per layer, by TwinReport::lru_multiples
   double belady = 0;          ///< Belady with bypass per layer, 2 k places
@@ -37,6 +39,14 @@ struct TwinReport {
   std::vector<double> original_pooled;  ///< one LRU list over all layers
   std::vector<double> twin_pooled;
 };
+
+/// How far a twin's miss ratio, or share of the reads, may be from the original's: 10 % of it, or three standard
+/// deviations of the count it stands for, which is what 10 % drowns in below 900 of `reads`.
+[[nodiscard]] double twin_tolerance(double original, double reads);
+
+/// The figures that are beyond the tolerance, in words: the overlap and the LRU misses of each layer, the LRU misses of
+/// one list over all layers, Belady's over all layers, and the reuse distances over all layers.
+[[nodiscard]] std::vector<std::string> beyond_tolerance(const TwinReport& report);
 
 /// With the keys of docs/json.md.
 [[nodiscard]] std::string to_json(const TwinReport& report);
@@ -62,6 +72,9 @@ class Twin {
   ~Twin();
 
   [[nodiscard]] const TwinReport& report() const;
+
+  /// The settings that make the twin of this shape: generate_trace() of them is write().
+  [[nodiscard]] GeneratorConfig config(const TwinShape& shape) const;
 
   /// Writes a twin of this shape. The bytes depend on original, shape and writer's options only.
   /// A read count per step stays; a read share of the pages stays a share. Errors if the shape is impossible.
