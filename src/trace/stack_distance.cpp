@@ -37,6 +37,16 @@ constexpr std::uint32_t count_bits(std::uint64_t bits) {
 
 }  // namespace
 
+std::vector<std::uint64_t> DistanceHistogram::misses_up_to(std::uint64_t most) const {
+  std::vector<std::uint64_t> misses(most + 1);
+  std::uint64_t left = this->misses(0);
+  for (std::uint64_t capacity = 0; capacity <= most; ++capacity) {
+    misses[capacity] = left;
+    left -= capacity < counts_.size() ? counts_[capacity] : 0;
+  }
+  return misses;
+}
+
 std::uint64_t DistanceHistogram::misses(std::uint64_t capacity) const {
   std::uint64_t misses = cold_;
   for (std::size_t distance = counts_.size(); distance > capacity; --distance) {

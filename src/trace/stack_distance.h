@@ -24,6 +24,8 @@ class DistanceHistogram {
 
   /// Reads that a list of `capacity` places misses.
   [[nodiscard]] std::uint64_t misses(std::uint64_t capacity) const;
+  /// The same for every capacity from 0 to `most`.
+  [[nodiscard]] std::vector<std::uint64_t> misses_up_to(std::uint64_t most) const;
 
  private:
   std::vector<std::uint64_t> counts_;
