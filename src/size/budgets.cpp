@@ -13,6 +13,8 @@ namespace {
 
 using Blocks = std::vector<std::uint32_t>;
 
+constexpr int kLruRounds = 3;
+
 class BudgetSearch {
  public:
   BudgetSearch(std::span<const BudgetTrace> traces, std::span<const BudgetTrace> held_out, const BudgetOptions& options,
@@ -23,10 +25,7 @@ class BudgetSearch {
     KVPLACE_TRY(check());
     budgets_.policy = options_.policy;
     budgets_.manifest = make_manifest();
-    for (const BudgetTrace& trace : traces_) {
-      KVPLACE_ASSIGN(curves, measure_miss_curves(*trace.trace, *trace.instance, options_.policy, context_));
-      curves_.push_back(std::move(curves));
-    }
+    KVPLACE_TRY(measure_curves());
     for (std::size_t i = 0; i < traces_.size(); ++i) {
       budgets_.from_each.push_back(best_for([i](std::size_t other) { return other == i; }));
     }
@@ -65,6 +64,24 @@ class BudgetSearch {
                            ": give the total as a size or as blocks per layer");
         }
       }
+    }
+    return {};
+  }
+
+  /// The curves of `lru` are exact at a reference only: first at equal budgets, then at the budgets that these give.
+  Status measure_curves() {
+    const std::uint32_t layers = traces_.front().instance->layers();
+    Blocks reference(layers, static_cast<std::uint32_t>(budgets_.total_blocks / layers));
+    const int rounds = options_.policy.name == "lru" ? kLruRounds : 1;
+    for (int round = 0; round < rounds; ++round) {
+      std::vector<std::vector<LayerMissCurve>> measured;
+      for (const BudgetTrace& trace : traces_) {
+        KVPLACE_ASSIGN(curves,
+                       measure_miss_curves(*trace.trace, *trace.instance, options_.policy, reference, context_));
+        measured.push_back(std::move(curves));
+      }
+      curves_ = std::move(measured);
+      reference = best_for([](std::size_t) { return true; });
     }
     return {};
   }

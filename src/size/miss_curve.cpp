@@ -32,6 +32,7 @@ Status check(const TraceReader& trace, const PolicySpec& policy) {
 }
 
 Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const Instance& instance,
+                                               std::span<const std::uint32_t> reference_blocks,
                                                const RunContext& context) {
   const std::uint32_t layers = trace.meta().layers;
   const std::uint32_t blocks = trace.totals().blocks_per_layer;
@@ -57,7 +58,7 @@ Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const I
     KVPLACE_TRY(run_parallel(layers, context.threads, [&](std::size_t layer) -> Status {
       for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
         const StepView record = segment.view(step, static_cast<std::uint32_t>(layer));
-        lists[layer].touch(record.reads, record.appended);
+        lists[layer].touch_like_lru(record.reads, record.appended, reference_blocks[layer]);
       }
       return {};
     }));
@@ -155,9 +156,11 @@ LayerMissCurve sum_of(std::span<const LayerMissCurve* const> curves) {
 }
 
 Result<std::vector<LayerMissCurve>> measure_miss_curves(const TraceReader& trace, const Instance& instance,
-                                                        const PolicySpec& policy, const RunContext& context) {
+                                                        const PolicySpec& policy,
+                                                        std::span<const std::uint32_t> reference_blocks,
+                                                        const RunContext& context) {
   KVPLACE_TRY(check(trace, policy));
-  return policy.name == "lru" ? lru_curves(trace, instance, context)
+  return policy.name == "lru" ? lru_curves(trace, instance, reference_blocks, context)
                               : replayed_curves(trace, instance, policy, context);
 }
 

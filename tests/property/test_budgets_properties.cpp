@@ -128,11 +128,26 @@ std::vector<std::uint64_t> replayed_misses(const Case& c, const std::string& pol
   return replay(c.trace, std::span(&job, 1), {}).value().front().far_reads_by_layer;
 }
 
-/// Where a step reads one block beside the one it writes, there are no ties: stack distances are the policy's misses.
+/// The curve is the policy's at the reference, whatever a step reads.
+RC_GTEST_PROP(Budgets, TheLruCurveIsThePolicysAtItsReference, ()) {
+  const Case c = random_case(drawn(rc::gen::inRange(2u, 10u)), drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
+  const auto lru = PolicyRegistry::instance().parse("lru").value();
+  const std::uint32_t blocks = drawn(rc::gen::inRange(0u, c.trace.totals().blocks_per_layer + 1));
+  const std::vector<std::uint32_t> reference(c.instance.layers(), blocks);
+  const auto curves = measure_miss_curves(c.trace, c.instance, lru, reference, {}).value();
+  const auto replayed = replayed_misses(c, "lru", blocks);
+  RC_ASSERT(curves.size() == replayed.size());
+  for (std::size_t layer = 0; layer < curves.size(); ++layer) {
+    RC_ASSERT(misses_at(curves[layer], blocks) == static_cast<double>(replayed[layer]));
+  }
+}
+
+/// Where a step reads one block beside the one it writes, the order within it hardly matters: so it is everywhere.
 RC_GTEST_PROP(Budgets, TheLruCurveIsThePolicysWhereStepsHaveNoTies, ()) {
   const Case c = random_case(2, drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
+  const std::vector<std::uint32_t> reference(c.instance.layers(), c.trace.totals().blocks_per_layer);
   const auto curves =
-      measure_miss_curves(c.trace, c.instance, PolicyRegistry::instance().parse("lru").value(), {}).value();
+      measure_miss_curves(c.trace, c.instance, PolicyRegistry::instance().parse("lru").value(), reference, {}).value();
   RC_ASSERT(curves.size() == c.instance.layers());
   for (std::uint32_t blocks = 2; blocks <= c.trace.totals().blocks_per_layer; ++blocks) {
     const auto replayed = replayed_misses(c, "lru", blocks);
@@ -146,7 +161,7 @@ RC_GTEST_PROP(Budgets, OtherCurvesAreReplaysAtTheirPoints, ()) {
   const Case c = random_case(5, Start::kRecent, 15);
   const std::string policy = drawn(rc::gen::element<std::string>("fifo", "clock", "belady"));
   const auto curves =
-      measure_miss_curves(c.trace, c.instance, PolicyRegistry::instance().parse(policy).value(), {}).value();
+      measure_miss_curves(c.trace, c.instance, PolicyRegistry::instance().parse(policy).value(), {}, {}).value();
   for (std::size_t i = 0; i < curves.front().size(); ++i) {
     const auto replayed = replayed_misses(c, policy, curves.front()[i].blocks);
     for (std::size_t layer = 0; layer < curves.size(); ++layer) {

@@ -29,17 +29,19 @@ using LayerMissCurve = std::vector<CurvePoint>;
 
 /// One curve per layer, for a policy with a buffer per layer, from the instance's start; its capacity does not matter.
 ///
-/// `lru`: every capacity, from stack distances in one pass over the trace. All reads of a step are looked up before its
-/// blocks move to the front, in ascending order, and blocks appended in the step cost nothing. The policy refreshes
-/// hits before misses enter, so that the two may differ by ties within a step (as in MissCurve of trace/statistics.h).
+/// `lru`: every capacity, from stack distances in one pass over the trace. The policy refreshes hits before misses
+/// enter, so that what is a hit decides the order of a step's blocks, and one list can be the policy's for one capacity
+/// only: a layer's curve is exact at its `reference_blocks`, and up to the order of blocks within a step elsewhere.
 ///
-/// Other policies: replays in one common pass, four capacities per doubling; exact at these points.
+/// Other policies: replays in one common pass, four capacities per doubling; exact at these points, and straight
+/// between them. The reference does not matter.
 ///
-/// Errors: bad input for a policy without a buffer per layer, and for traces with expert blocks; interrupted. Memory:
-/// O(blocks) for `lru`, O(blocks) per capacity else.
+/// REQUIRES: a reference for each layer. Errors: bad input for a policy without a buffer per layer, and for traces with
+/// expert blocks; interrupted. Memory: O(blocks) for `lru`, O(blocks) per capacity else.
 [[nodiscard]] Result<std::vector<LayerMissCurve>> measure_miss_curves(const TraceReader& trace,
                                                                       const Instance& instance,
                                                                       const PolicySpec& policy,
+                                                                      std::span<const std::uint32_t> reference_blocks,
                                                                       const RunContext& context);
 
 }  // namespace kvplace
