@@ -49,6 +49,10 @@ class BudgetSearch {
     const Instance& first = *traces_.front().instance;
     budgets_.block_bytes = first.kv_block_bytes();
     budgets_.total_blocks = static_cast<std::uint64_t>(first.capacity().value() / first.kv_block_bytes().value());
+    if (budgets_.total_blocks == 0) {
+      return bad_input("the near capacity of a request, " + format_bytes(first.capacity()) +
+                       ", holds no block: give a larger --total");
+    }
     for (const std::span<const BudgetTrace> group : {traces_, held_out_}) {
       for (const BudgetTrace& trace : group) {
         const Instance& instance = *trace.instance;

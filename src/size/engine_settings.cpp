@@ -30,7 +30,8 @@ EngineSettings engine_settings(const TraceReader& trace, const Instance& instanc
   const std::uint64_t context = std::uint64_t{layout.prompt_tokens} + rounded_up(instance.steps(), layout.requests);
   EngineSettings settings;
   settings.top_k = tokens_read(trace, instance);
-  settings.device_buffer_size = buffer_blocks * layout.block_tokens / layout.requests;
+  const std::uint64_t buffer = buffer_blocks * layout.block_tokens / layout.requests;
+  settings.device_buffer_size = std::max(buffer, settings.top_k);
   settings.host_to_device_ratio = rounded_up(context, settings.device_buffer_size);
   const auto kv = static_cast<std::uint64_t>(kv_bytes_of_request(instance).value());
   settings.host_pool_gib = rounded_up(kv * batch, std::uint64_t{1} << 30);
@@ -50,8 +51,9 @@ EngineSettings engine_settings(const TraceReader& trace, const Instance& instanc
           " requests; recent versions take both in kv_connector_extra_config of HiSparseConnector",
       "KV of the model's heads as sized here: no tensor parallelism, no speculative decoding",
   };
-  if (settings.device_buffer_size < settings.top_k) {
-    settings.assumes.emplace_back("HiSparse needs device_buffer_size >= top_k, which this buffer is not: take top_k");
+  if (buffer < settings.top_k) {
+    settings.assumes.push_back("HiSparse needs device_buffer_size >= top_k, so it is that: a buffer of " +
+                               std::to_string(buffer) + " tokens would do");
   }
   return settings;
 }

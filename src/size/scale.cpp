@@ -11,7 +11,7 @@ namespace {
 constexpr std::int64_t kMostBatch = std::int64_t{1} << 20;
 
 Scale capacity_scale(const Instance& instance, double tolerance) {
-  const InstanceSpec spec = instance.spec();
+  const InstanceSpec& spec = instance.spec();  // copied where it is captured
   const std::int64_t block = instance.kv_block_bytes().value() * spec.options.batch;
   Scale scale;
   scale.most = kv_bytes_of_request(instance).value() / instance.kv_block_bytes().value();
@@ -26,7 +26,7 @@ Scale capacity_scale(const Instance& instance, double tolerance) {
 }
 
 Scale buffer_scale(const Instance& instance, double tolerance) {
-  const InstanceSpec spec = instance.spec();
+  const InstanceSpec& spec = instance.spec();  // copied where it is captured
   Scale scale;
   scale.most = instance.blocks_per_layer();
   scale.tolerance = tolerance;
@@ -43,8 +43,8 @@ Scale buffer_scale(const Instance& instance, double tolerance) {
 /// certificate can say.
 Scale link_scale(const Instance& instance, double tolerance) {
   constexpr double kWidest = 0x1p20;
-  constexpr double kFastest = 0x1p49;  // bytes/s; a certificate ends at 2^50
-  const InstanceSpec spec = instance.spec();
+  constexpr double kFastest = 0x1p49;          // bytes/s; a certificate ends at 2^50
+  const InstanceSpec& spec = instance.spec();  // copied where it is captured
   const Hardware& hardware = spec.hardware;
   const double read = hardware.effective(hardware.far.link_read).value();
   const double fastest = std::max(read, hardware.effective(hardware.far.link_write).value());
@@ -71,7 +71,7 @@ std::int64_t most_requests(const Instance& instance) {
 }
 
 Scale batch_scale(const Instance& instance, std::int64_t least) {
-  const InstanceSpec spec = instance.spec();
+  const InstanceSpec& spec = instance.spec();  // copied where it is captured
   Scale scale;
   scale.least = least;
   scale.most = most_requests(instance);

@@ -66,10 +66,12 @@ class Budgets(cli.CliTest):
             self.assertAlmostEqual(found["mean_blocks"][layer], sum(of_layer) / 2)
             self.assertAlmostEqual(found["deviation_blocks"][layer], abs(of_layer[0] - of_layer[1]) / 2)
         self.assertEqual(len(found["manifest"]["inputs"]), 3)
+        # Equal budgets, but no less than a step reads.
         settings = found["engine_settings"]
-        self.assertEqual(settings["device_buffer_size"], 15)
-        self.assertIn('"device_buffer_size":15', settings["sglang"])
-        self.assertEqual(settings["host_to_device_ratio"], -(-(PROMPT + STEPS) // 15))
+        size = settings["device_buffer_size"]
+        self.assertEqual(size, max(15, settings["top_k"]))
+        self.assertIn(f'"device_buffer_size":{size}', settings["sglang"])
+        self.assertEqual(settings["host_to_device_ratio"], -(-(PROMPT + STEPS) // size))
 
     def test_threads_change_nothing(self) -> None:
         for policy in ("lru", "clock"):
@@ -96,6 +98,7 @@ class Budgets(cli.CliTest):
         refused((".json or .toml",), "1.kvt", *total, "-o", "b.csv")
         refused(("only one",), "1.kvt", *total, "--near-blocks-per-layer", 3)
         refused(("--total",), "1.kvt", *FLAGS, "--total", "many")
+        refused(("holds no block",), "1.kvt", *FLAGS, "--total", "100B")
         self.make_trace("4.kvt", cli.random_rows(4, 2, 20, PROMPT), PROMPT)
         refused(("4.kvt", "2 layers"), "1.kvt", "4.kvt", *total)
         refused(("near capacity",), "1.kvt", self.make_trace("5.kvt", cli.random_rows(4, 3, 20, PROMPT), PROMPT), *FLAGS,

@@ -20,6 +20,13 @@ namespace {
 
 using testing::drawn;
 
+/// Threads take longer to start than these instances take.
+RunContext one_thread() {
+  RunContext context;
+  context.threads = 1;
+  return context;
+}
+
 RC_GTEST_PROP(Bracket, FindsTheLeastOfAMonotoneRow, ()) {
   const auto least = static_cast<std::int64_t>(drawn(rc::gen::inRange(-20, 20)));
   const std::int64_t most = least + drawn(rc::gen::inRange(0, 60));
@@ -51,7 +58,7 @@ struct Case {
   [[nodiscard]] Seconds time(const InstanceSpec& changed, const PolicySpec& policy) const {
     const Instance instance = make(changed);
     const ReplayJob job{&instance, policy};
-    return replay(trace, std::span(&job, 1), {}).value().front().total;
+    return replay(trace, std::span(&job, 1), one_thread()).value().front().total;
   }
 };
 
@@ -59,9 +66,9 @@ Case random_case() {
   testing::RandomTraceShape shape;
   shape.seed = drawn(rc::gen::arbitrary<std::uint64_t>());
   shape.layers = drawn(rc::gen::inRange(1u, 4u));
-  shape.steps = 12;
+  shape.steps = 8;
   shape.prompt_tokens = drawn(rc::gen::inRange(5u, 20u));
-  shape.reads = drawn(rc::gen::inRange(2u, 7u));
+  shape.reads = drawn(rc::gen::inRange(2u, 6u));
   auto folder = std::make_unique<testing::TempDir>();
   TraceReader trace = TraceReader::open(testing::write_random_trace(folder->path("t.kvt"), shape)).value();
   InstanceSpec spec;
@@ -84,7 +91,7 @@ SizeOptions options_for(const Case& c, const std::string& policy, Find find) {
   options.policies = {PolicyRegistry::instance().parse(policy).value()};
   // A target between what is slow and what is fast, so that both sides of it are there.
   const Instance instance = c.make(c.spec);
-  const Bounds bounds = compare(c.trace, instance, {}, {}).value().bounds;
+  const Bounds bounds = compare(c.trace, instance, {}, one_thread()).value().bounds;
   const double all_near = static_cast<double>(instance.steps()) / bounds.all_near.value();
   const double share = drawn(rc::gen::element(0.3, 0.6, 0.8, 0.9, 1.0));
   options.target = drawn(rc::gen::inRange(0, 2)) == 0
@@ -105,8 +112,8 @@ RC_GTEST_PROP(Size, BufferAgainstAllReplays, ()) {
   const std::string policy = drawn(rc::gen::element<std::string>("lru", "belady", "fifo"));
   const SizeOptions options = options_for(c, policy, Find::kBuffer);
   const Instance instance = c.make(c.spec);
-  const SizeResult result = find_size(c.trace, instance, options, {}).value();
-  const Seconds all_near = compare(c.trace, instance, {}, {}).value().bounds.all_near;
+  const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
+  const Seconds all_near = compare(c.trace, instance, {}, one_thread()).value().bounds.all_near;
   std::vector<bool> grid;
   for (std::uint32_t blocks = 0; blocks <= instance.blocks_per_layer(); ++blocks) {
     InstanceSpec changed = c.spec;
@@ -134,8 +141,8 @@ RC_GTEST_PROP(Size, NearCapacityAgainstAllReplays, ()) {
   const Case c = random_case();
   const SizeOptions options = options_for(c, "belady-global", Find::kNearCapacity);
   const Instance instance = c.make(c.spec);
-  const SizeResult result = find_size(c.trace, instance, options, {}).value();
-  const Seconds all_near = compare(c.trace, instance, {}, {}).value().bounds.all_near;
+  const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
+  const Seconds all_near = compare(c.trace, instance, {}, one_thread()).value().bounds.all_near;
   const std::int64_t block = instance.kv_block_bytes().value();
   const std::int64_t all = std::int64_t{instance.blocks_per_layer()} * instance.layers();
   const auto reached = [&](std::int64_t blocks) {
@@ -165,8 +172,8 @@ RC_GTEST_PROP(Size, LinkAgainstReplaysOnBothSides, ()) {
   SizeOptions options = options_for(c, drawn(rc::gen::element<std::string>("lru", "lru-global")), Find::kLink);
   options.tolerance = 0.01;
   const Instance instance = c.make(c.spec);
-  const Seconds all_near = compare(c.trace, instance, {}, {}).value().bounds.all_near;
-  const SizeResult result = find_size(c.trace, instance, options, {}).value();
+  const Seconds all_near = compare(c.trace, instance, {}, one_thread()).value().bounds.all_near;
+  const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
   const SizeAnswer& answer = result.answers.front();
   const double given = c.spec.hardware.far.link_read.spec.value();
   const auto reached = [&](double factor) {
@@ -200,13 +207,13 @@ RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
   options.target.value *= drawn(rc::gen::element(1.0, 1.5));
   options.crossover = true;
   const Instance instance = c.make(c.spec);
-  const SizeResult result = find_size(c.trace, instance, options, {}).value();
+  const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
   std::vector<bool> grid;
   std::vector<double> speed;
   for (std::uint32_t batch = 1; batch <= 12; ++batch) {
     InstanceSpec changed = c.spec;
     changed.options.batch = batch;
-    const Seconds all_near = compare(c.trace, c.make(changed), {}, {}).value().bounds.all_near;
+    const Seconds all_near = compare(c.trace, c.make(changed), {}, one_thread()).value().bounds.all_near;
     const Seconds total = c.time(changed, options.policies.front());
     grid.push_back(reaches(c, changed, total, options.target, all_near));
     speed.push_back(c.trace.totals().steps * batch / total.value());
@@ -240,7 +247,7 @@ RC_GTEST_PROP(Size, ForACostNothingOnAFineGridIsFasterThanTheBound, ()) {
   options.price_near_per_gib = 1e4;
   options.price_link_per_gb_s = 1;
   const Instance instance = c.make(c.spec);
-  const SizeResult result = find_size(c.trace, instance, options, {}).value();
+  const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
   const SizeAnswer& answer = result.answers.front();
   const SizeAnswer& bound = result.answers.back();
   RC_ASSERT(answer.answer && bound.answer);

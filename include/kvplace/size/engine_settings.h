@@ -18,7 +18,7 @@ namespace kvplace {
 /// replica").
 struct EngineSettings {
   std::uint64_t top_k = 0;                 ///< tokens read per step and layer
-  std::uint64_t device_buffer_size = 0;    ///< tokens
+  std::uint64_t device_buffer_size = 0;    ///< tokens; at least top_k, as HiSparse demands
   std::uint64_t host_to_device_ratio = 0;  ///< whole, rounded up
   std::uint64_t host_pool_gib = 0;         ///< whole, rounded up
   std::string sglang;                      ///< flags of its server
