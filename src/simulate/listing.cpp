@@ -31,6 +31,7 @@ Json list_policies() {
                     {"information", to_text(info.information)},
                     {"doc", info.doc},
                     {"source", info.source},
+                    {"buffer_per_layer", info.buffer_per_layer},
                     {"parameters", std::move(parameters)}});
   }
   return list;
