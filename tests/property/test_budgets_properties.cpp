@@ -15,6 +15,8 @@
 #include "support/random_trace.h"
 #include "support/temp_dir.h"
 
+// RC_ASSERT evaluates both sides of || and && unless they stand in brackets of their own.
+
 namespace kvplace {
 namespace {
 
@@ -66,7 +68,7 @@ RC_GTEST_PROP(Budgets, TheEnvelopeIsTheLargestConvexCurveBelow, ()) {
     RC_ASSERT(misses_at(envelope, b) <= (misses_at(envelope, b - 1) + misses_at(envelope, b + 1)) / 2 + 1e-9);
   }
   for (const CurvePoint& point : envelope) {  // it touches the curve, unless more blocks only did harm
-    RC_ASSERT(std::abs(misses_at(curve, point.blocks) - point.misses) < 1e-9 || point.misses == lowest);
+    RC_ASSERT((std::abs(misses_at(curve, point.blocks) - point.misses) < 1e-9 || point.misses == lowest));
   }
 }
 

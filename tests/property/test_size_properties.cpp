@@ -15,6 +15,8 @@
 #include "support/random_trace.h"
 #include "support/temp_dir.h"
 
+// RC_ASSERT evaluates both sides of || and && unless they stand in brackets of their own.
+
 namespace kvplace {
 namespace {
 
@@ -43,7 +45,7 @@ RC_GTEST_PROP(Bracket, FindsTheLeastOfAMonotoneRow, ()) {
     RC_ASSERT(!bracket.reaches().has_value());
   } else {
     RC_ASSERT(bracket.reaches() == first);
-    RC_ASSERT(first == least || bracket.fails() == first - 1);
+    RC_ASSERT((first == least || bracket.fails() == first - 1));
   }
 }
 
@@ -127,7 +129,7 @@ RC_GTEST_PROP(Size, BufferAgainstAllReplays, ()) {
   }
   const auto found = static_cast<std::size_t>(answer.answer->value);
   RC_ASSERT(grid[found]);
-  RC_ASSERT(found == 0 || !grid[found - 1]);
+  RC_ASSERT((found == 0 || !grid[found - 1]));
   const auto first = static_cast<std::size_t>(std::find(grid.begin(), grid.end(), true) - grid.begin());
   if (std::find(grid.begin() + static_cast<std::ptrdiff_t>(first), grid.end(), false) == grid.end()) {
     RC_ASSERT(found == first);  // monotone: the least of all
@@ -163,7 +165,7 @@ RC_GTEST_PROP(Size, NearCapacityAgainstAllReplays, ()) {
   if (answer.answer) {
     RC_ASSERT(answer.answer->near_bytes / block >= proven);
     RC_ASSERT(reached(answer.answer->near_bytes / block));
-    RC_ASSERT(!answer.neighbour || !reached(answer.neighbour->near_bytes / block));
+    RC_ASSERT((!answer.neighbour || !reached(answer.neighbour->near_bytes / block)));
   }
 }
 
@@ -194,7 +196,7 @@ RC_GTEST_PROP(Size, LinkAgainstReplaysOnBothSides, ()) {
     RC_ASSERT(answer.answer->value <= answer.neighbour->value * 1.011);
   }
   const SizeAnswer& bound = result.answers.back();
-  RC_ASSERT(bound.answer && bound.answer->value <= answer.answer->value * 1.0001);
+  RC_ASSERT((bound.answer && bound.answer->value <= answer.answer->value * 1.0001));
 }
 
 RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
@@ -224,7 +226,7 @@ RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
     const auto batch = static_cast<std::size_t>(answer.answer->value);
     RC_ASSERT(grid[batch - 1]);
     const std::size_t next = largest ? batch : batch - 2;  // index of the neighbour
-    RC_ASSERT(next >= grid.size() || !grid[next]);
+    RC_ASSERT((next >= grid.size() || !grid[next]));
   } else if (largest) {
     RC_ASSERT(!grid.front());
   } else {
@@ -235,8 +237,8 @@ RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
   RC_ASSERT(result.all_near_batch == 1u);
   if (answer.crossover) {
     RC_ASSERT(speed[answer.crossover->batch - 1] > result.all_near_batch_tokens_per_second);
-    RC_ASSERT(answer.crossover->batch == 2u ||
-              speed[answer.crossover->batch - 2] <= result.all_near_batch_tokens_per_second);
+    RC_ASSERT((answer.crossover->batch == 2u ||
+               speed[answer.crossover->batch - 2] <= result.all_near_batch_tokens_per_second));
   }
 }
 
@@ -250,7 +252,7 @@ RC_GTEST_PROP(Size, ForACostNothingOnAFineGridIsFasterThanTheBound, ()) {
   const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
   const SizeAnswer& answer = result.answers.front();
   const SizeAnswer& bound = result.answers.back();
-  RC_ASSERT(answer.answer && bound.answer);
+  RC_ASSERT((answer.answer && bound.answer));
   const auto cost_of = [&](double near, double link) {
     return near / 0x1p30 * options.price_near_per_gib + link / 1e9 * options.price_link_per_gb_s;
   };
