@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kvplace/base/config.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/instance/layer_budgets.h"
+#include "kvplace/size/target.h"
 #include "require.h"
 
 namespace kvplace {
@@ -38,6 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   reads_back<FlopsPerSecond>(text, parse_flops_rate, format_flops_rate);
   reads_back<Flops>(text, parse_flops, format_flops);
   reads_back<double>(text, parse_number, format_number);
+  reads_back<std::vector<double>>(text, parse_layer_shares, format_layer_shares);
+  is_value_or_message(parse_target(text));
   is_value_or_message(parse_count(text));
   is_value_or_message(parse_bool(text));
   is_value_or_message(parse_assignment(text));

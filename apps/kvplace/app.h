@@ -63,6 +63,8 @@ void add_info(App& app);
 void add_export(App& app);
 void add_compare(App& app);
 void add_bound(App& app);
+void add_size(App& app);
+void add_budgets(App& app);
 void add_replay(App& app);
 void add_verify(App& app);
 void add_list(App& app);

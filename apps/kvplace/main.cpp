@@ -8,6 +8,8 @@ int main(int argc, char** argv) {
   kvplace::cli::add_export(app);
   kvplace::cli::add_compare(app);
   kvplace::cli::add_bound(app);
+  kvplace::cli::add_size(app);
+  kvplace::cli::add_budgets(app);
   kvplace::cli::add_replay(app);
   kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);

@@ -18,14 +18,17 @@ from ._generate import generate, generate_like
 from ._instance import Instance, show_config
 from ._presets import Hardware, Model, Preset, list_formats, list_generators, list_hardware, list_models, list_policies
 from ._run import Progress
+from ._size import BudgetCheck, BudgetOutcome, LayerBudgets, Size, SizeAnswer, SizeProbe, budgets, size
 from ._trace import Trace, TraceInfo
 from ._trace_writer import TraceWriter, import_trace
 
 __version__: str = _core.version()
 
 __all__ = [
-    "BadInput", "Bounds", "Comparison", "Error", "Failed", "Hardware", "Instance", "Interrupt", "Interrupted", "Model",
-    "Preset", "Progress", "ProvenBound", "Record", "Rejected", "Replay", "Result", "Trace", "TraceInfo", "TraceWriter",
-    "VerifiedBound", "bound", "bundled_trace", "compare", "demo", "generate", "generate_like", "import_trace",
-    "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "record_schedule", "replay", "select", "show_config", "verify",
+    "BadInput", "Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "Error", "Failed", "Hardware", "Instance",
+    "Interrupt", "Interrupted", "LayerBudgets", "Model", "Preset", "Progress", "ProvenBound", "Record", "Rejected",
+    "Replay", "Result", "Size", "SizeAnswer", "SizeProbe", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
+    "bound", "budgets", "bundled_trace", "compare", "demo", "generate", "generate_like", "import_trace",
+    "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "record_schedule", "replay",
+    "select", "show_config", "size", "verify",
 ]

@@ -48,8 +48,8 @@ Result<PolicySpec> PolicyRegistry::parse(std::string_view text) const {
 
 std::string PolicySpec::text() const {
   const Result<const PolicyInfo*> info = PolicyRegistry::instance().find(name);
-  return format_parameters(name, info ? std::span<const ParameterInfo>((*info)->parameters) : std::span<const ParameterInfo>(),
-                           parameters);
+  return format_parameters(
+      name, info ? std::span<const ParameterInfo>((*info)->parameters) : std::span<const ParameterInfo>(), parameters);
 }
 
 std::string to_text(Information information) {

@@ -33,6 +33,7 @@ Json list_policies() {
                     {"source", info.source},
                     {"requires_ranking", info.requires_ranking},
                     {"by_default", info.by_default},
+                    {"buffer_per_layer", info.buffer_per_layer},
                     {"parameters", std::move(parameters)}});
   }
   return list;

@@ -56,7 +56,7 @@ class PolicyRun {
   const Instance& instance_;
   ReplayJob job_;
   AnyPolicy policy_;
-  std::optional<ToldReads> told_;             // of a look-ahead policy
+  std::optional<ToldReads> told_;            // of a look-ahead policy
   std::vector<std::uint8_t> state_;          // by BlockIndex
   std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, valid with kMissedMark; only if not uniform
   std::vector<BlockIndex> initial_near_;

@@ -37,6 +37,16 @@ constexpr std::uint32_t count_bits(std::uint64_t bits) {
 
 }  // namespace
 
+std::vector<std::uint64_t> DistanceHistogram::misses_up_to(std::uint64_t most) const {
+  std::vector<std::uint64_t> misses(most + 1);
+  std::uint64_t left = this->misses(0);
+  for (std::uint64_t capacity = 0; capacity <= most; ++capacity) {
+    misses[capacity] = left;
+    left -= capacity < counts_.size() ? counts_[capacity] : 0;
+  }
+  return misses;
+}
+
 std::uint64_t DistanceHistogram::misses(std::uint64_t capacity) const {
   std::uint64_t misses = cold_;
   for (std::size_t distance = counts_.size(); distance > capacity; --distance) {
@@ -107,15 +117,29 @@ void RecencyList::renumber() {
   next_slot_ = size_;
 }
 
-void RecencyList::touch(std::span<const BlockId> reads, std::span<const BlockId> appended, std::size_t first_block) {
-  if (next_slot_ + reads.size() + appended.size() > used_.size() * kWordSlots) {
+void RecencyList::make_room(std::size_t touches) {
+  if (next_slot_ + touches > used_.size() * kWordSlots) {
     renumber();
   }
+  known_word_ = 0;
+  before_known_word_ = 0;
+  vacated_.clear();
+}
+
+std::uint32_t RecencyList::distance_of(std::uint32_t slot) {
+  const std::size_t word = slot / kWordSlots;
+  if (word != known_word_) {
+    known_word_ = word;
+    before_known_word_ = used_before(word);
+  }
+  const std::uint64_t not_newer = used_[word] & low_bits(slot % kWordSlots + 1);
+  return size_ - before_known_word_ - count_bits(not_newer);
+}
+
+void RecencyList::touch(std::span<const BlockId> reads, std::span<const BlockId> appended, std::size_t first_block) {
+  make_room(reads.size() + appended.size());
   std::uint32_t* const slots = slot_.data() + first_block;
   auto next = static_cast<std::uint32_t>(next_slot_);
-  std::size_t known_word = 0;
-  std::uint32_t before_known_word = 0;
-  vacated_.clear();
   for_each_touched(
       reads, appended,
       [&](BlockId id) {
@@ -125,13 +149,7 @@ void RecencyList::touch(std::span<const BlockId> reads, std::span<const BlockId>
           distances_.add_cold();
           return;
         }
-        const std::size_t word = slot / kWordSlots;
-        if (word != known_word) {
-          known_word = word;
-          before_known_word = used_before(word);
-        }
-        const std::uint64_t not_newer = used_[word] & low_bits(slot % kWordSlots + 1);
-        distances_.add(size_ - before_known_word - count_bits(not_newer));
+        distances_.add(distance_of(slot));
         vacated_.push_back(slot);
       },
       [&](BlockId id) {
@@ -141,6 +159,42 @@ void RecencyList::touch(std::span<const BlockId> reads, std::span<const BlockId>
           vacated_.push_back(slot);
         }
       });
+  release(vacated_);
+  occupy(next_slot_, next);
+  size_ += next - static_cast<std::uint32_t>(next_slot_ + vacated_.size());
+  next_slot_ = next;
+}
+
+void RecencyList::touch_like_lru(std::span<const BlockId> reads, std::span<const BlockId> appended,
+                                 std::uint64_t capacity) {
+  make_room(reads.size() + appended.size());
+  near_.clear();
+  entering_.clear();
+  const auto classify = [&](BlockId id, bool is_appended) {
+    const std::uint32_t slot = slot_[id.value()];
+    const bool known = slot != kNoSlot;
+    const std::uint32_t distance = known ? distance_of(slot) : 0;
+    if (!is_appended && known) {
+      distances_.add(distance);
+    } else if (!is_appended) {
+      distances_.add_cold();
+    }
+    const bool near = known && distance < capacity;
+    if (near && is_appended && !std::binary_search(reads.begin(), reads.end(), id)) {
+      return;
+    }
+    (near ? near_ : entering_).push_back(id);
+    if (known) {
+      vacated_.push_back(slot);
+    }
+  };
+  for_each_touched(reads, appended, [&](BlockId id) { classify(id, false); }, [&](BlockId id) { classify(id, true); });
+  auto next = static_cast<std::uint32_t>(next_slot_);
+  for (const std::vector<BlockId>* group : {&near_, &entering_}) {
+    for (const BlockId id : *group) {
+      slot_[id.value()] = next++;
+    }
+  }
   release(vacated_);
   occupy(next_slot_, next);
   size_ += next - static_cast<std::uint32_t>(next_slot_ + vacated_.size());

@@ -104,6 +104,18 @@ class Interrupt(cli.CliTest):
         if ran.code != cli.DONE:
             self.refused(ran, cli.LIMIT_REACHED)
 
+    def test_size_and_budgets(self) -> None:
+        """Half a search answers nothing; an older file of budgets stays as it was."""
+        near = ("--near-blocks-per-layer", 96)
+        self.write("b.json", b"older")
+        for arguments in (("size", cli.BUNDLED, "--target", "80%", "--hardware", "h100-sxm-pcie5", "--json"),
+                          ("budgets", cli.BUNDLED, *near, "--policy", "belady", "-o", "b.json")):
+            ran = self.interrupt(*arguments, after=0.5)
+            if ran.code == cli.DONE:
+                continue
+            self.refused(ran, cli.LIMIT_REACHED, "stopped")
+            self.assertEqual((self.names(), self.read("b.json")), (["b.json"], b"older"))
+
     def test_output_nobody_reads(self) -> None:
         """A closed pipe is a failure to write, not a crash."""
         read_end, write_end = os.pipe()

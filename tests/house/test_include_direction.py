@@ -22,8 +22,9 @@ MAY_INCLUDE["bound"] = MAY_INCLUDE["instance"] | {"instance"}  # never solve: th
 MAY_INCLUDE["solve"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["policy"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["simulate"] = MAY_INCLUDE["bound"] | {"bound", "solve", "policy", "generate"}
+MAY_INCLUDE["size"] = MAY_INCLUDE["simulate"] | {"simulate"}
 MAY_INCLUDE["runtime"] = MAY_INCLUDE["simulate"] | {"simulate"}
-SHARED_WITH_BINDINGS = {"tables.h"}  # of the command
+SHARED_WITH_BINDINGS = {"tables.h", "size_text.h"}  # of the command
 APPS_MAY_INCLUDE = set(MAY_INCLUDE)
 
 STANDARD_HEADERS = set(

@@ -25,7 +25,7 @@ struct StepInput {
   std::span<const BlockIndex> written;  ///< appended to in this step, and not near
   std::span<const std::uint8_t>
       written_is_new;  ///< parallel: 1 if the block exists since this step, so that it enters free
-  Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
+  Loads loads;         ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
 };
 
 /// What changes at the end of the step. Net: no block in both lists, none twice.
@@ -110,8 +110,8 @@ class IdealPolicy {
   [[nodiscard]] virtual double near_share(Bytes total) const = 0;
 };
 
-using AnyPolicy = std::variant<std::unique_ptr<CausalPolicy>, std::unique_ptr<RankedPolicy>,
-                               std::unique_ptr<LookaheadPolicy>, std::unique_ptr<OraclePolicy>,
-                               std::unique_ptr<IdealPolicy>>;
+using AnyPolicy =
+    std::variant<std::unique_ptr<CausalPolicy>, std::unique_ptr<RankedPolicy>, std::unique_ptr<LookaheadPolicy>,
+                 std::unique_ptr<OraclePolicy>, std::unique_ptr<IdealPolicy>>;
 
 }  // namespace kvplace

@@ -89,6 +89,7 @@ void register_policy_2q(PolicyRegistry& registry) {
   info.parameters = {{"in", "Kin, queue of blocks read for the first time", "share of the buffer", 0.25, 0, 1, false},
                      {"out", "Kout, blocks remembered that left it", "share of the buffer", 0.5, 0, 10, false}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) { return per_layer_buffers(TwoQueueOrder(p.at("in"), p.at("out"))); };
   registry.add(std::move(info));
 }

@@ -122,6 +122,7 @@ void register_policy_arc(PolicyRegistry& registry) {
   info.source = "Megiddo, Modha, FAST 2003";
   info.information = Information::kCausal;
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) { return per_layer_buffers(AdaptiveOrder()); };
   registry.add(std::move(info));
 }

@@ -77,6 +77,7 @@ void register_policy_bucketed_lru(PolicyRegistry& registry) {
   info.parameters = {{"buckets", "values that an age can have", "buckets", 8, 2, 1024, true},
                      {"width", "time that a bucket covers", "decode steps", 1, 1, 1e6, true}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) {
     return per_layer_buffers(
         BucketedOrder(static_cast<std::uint32_t>(p.at("buckets")), static_cast<std::uint32_t>(p.at("width"))));

@@ -19,8 +19,8 @@ class HiSparsePolicy final : public CausalPolicy {
     instance_ = context.instance;
     const BlockLayout& layout = instance_->layout();
     const auto slots = [&](std::uint32_t layer) {
-      const std::int64_t places = instance_->layer_capacity(LayerIndex(layer)).value() /
-                                  instance_->kv_block_bytes().value() / layout.requests;
+      const std::int64_t places =
+          instance_->layer_capacity(LayerIndex(layer)).value() / instance_->kv_block_bytes().value() / layout.requests;
       return places > 1 ? static_cast<std::uint32_t>(places - 1) : 0;
     };
     links_.reset(*instance_);
@@ -162,6 +162,7 @@ void register_policy_hisparse(PolicyRegistry& registry) {
   info.source = "SGLang's kernel load_cache_to_device_buffer, ported by vLLM; arXiv 2608.07009";
   info.information = Information::kCausal;
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(std::make_unique<HiSparsePolicy>());
   };

@@ -31,7 +31,8 @@ class Kvplace final : public RankedPolicy {
 void register_policy_kvplace(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "kvplace";
-  info.doc = "keeps what is most likely to be read within the time that keeping it costs; by the selector's ranks, if known";
+  info.doc =
+      "keeps what is most likely to be read within the time that keeping it costs; by the selector's ranks, if known";
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kRanked;
   info.parameters = {{"depth", "candidates it is told, as a multiple of what is read", "factor", 4, 1, 64, false}};

@@ -10,6 +10,7 @@ void register_policy_kvplace_budgets(PolicyRegistry& registry) {
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kCausal;
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     ValueOptions options;
     options.scored_by = ScoredBy::kReads;

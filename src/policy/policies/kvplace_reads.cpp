@@ -12,8 +12,7 @@ void register_policy_kvplace_reads(PolicyRegistry& registry) {
   info.by_default = false;
   info.parameters = value_option_parameters();
   info.make = [](const Parameters& p) -> AnyPolicy {
-    return std::unique_ptr<CausalPolicy>(
-        std::make_unique<CausalValuePolicy>(value_options_of(ScoredBy::kReads, p)));
+    return std::unique_ptr<CausalPolicy>(std::make_unique<CausalValuePolicy>(value_options_of(ScoredBy::kReads, p)));
   };
   registry.add(std::move(info));
 }

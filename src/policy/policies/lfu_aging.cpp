@@ -50,6 +50,7 @@ void register_policy_lfu_aging(PolicyRegistry& registry) {
   info.parameters = {
       {"aging", "share of the last victim's key that becomes the buffer's age", "share", 1, 0, 1, false}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) { return per_layer_buffers(AgingFrequencyOrder(p.at("aging"))); };
   registry.add(std::move(info));
 }

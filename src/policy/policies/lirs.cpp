@@ -151,6 +151,7 @@ void register_policy_lirs(PolicyRegistry& registry) {
       {"hir", "room of blocks of high inter-reference recency", "share of the buffer", 0.01, 0, 1, false},
       {"history", "blocks remembered that left", "share of the buffer", 1, 0, 100, false}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) { return per_layer_buffers(LirsOrder(p.at("hir"), p.at("history"))); };
   registry.add(std::move(info));
 }

@@ -46,6 +46,7 @@ void register_policy_lrfu(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.parameters = {{"lambda", "0 is LFU, 1 is LRU", "halvings per decode step", 0.3, 0, 1, false}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) { return per_layer_buffers(RecencyFrequencyOrder(p.at("lambda"))); };
   registry.add(std::move(info));
 }

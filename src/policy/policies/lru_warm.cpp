@@ -50,6 +50,7 @@ void register_policy_lru_warm(PolicyRegistry& registry) {
   info.parameters = {{"steps", "how long it fills", "decode steps", 1, 1, 1e6, true}};
   info.requires_ranking = true;
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<RankedPolicy>(std::make_unique<WarmLruPolicy>(static_cast<std::uint32_t>(p.at("steps"))));
   };

@@ -122,6 +122,7 @@ void register_policy_s3_fifo(PolicyRegistry& registry) {
       {"ghosts", "blocks remembered that left the small queue", "share of the buffer", 0.9, 0, 10, false},
       {"threshold", "reads in the small queue that make a block go on", "reads", 2, 1, 100, true}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) {
     return per_layer_buffers(
         ThreeFifoOrder(p.at("small"), p.at("ghosts"), static_cast<std::uint8_t>(p.at("threshold"))));

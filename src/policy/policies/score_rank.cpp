@@ -63,6 +63,7 @@ void register_policy_score_rank(PolicyRegistry& registry) {
   info.parameters = {{"depth", "candidates of which the rank is told", "per block read", 4, 1, 1024, false}};
   info.requires_ranking = true;
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<RankedPolicy>(std::make_unique<ScoreRankPolicy>(p.at("depth")));
   };

@@ -59,6 +59,7 @@ void register_policy_sieve(PolicyRegistry& registry) {
   info.source = "Zhang et al., NSDI 2024";
   info.information = Information::kCausal;
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters&) { return per_layer_buffers(SieveOrder()); };
   registry.add(std::move(info));
 }

@@ -69,6 +69,7 @@ void register_policy_slru(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.parameters = {{"protected", "protected segment", "share of the buffer", 0.8, 0, 1, false}};
   info.by_default = false;
+  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) { return per_layer_buffers(SegmentedLruOrder(p.at("protected"))); };
   registry.add(std::move(info));
 }

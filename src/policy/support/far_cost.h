@@ -31,8 +31,8 @@ class FarCost {
   void learn(std::size_t group, const Loads& loads);
 
   const Instance* instance_ = nullptr;
-  double near_to_far_ = 0;          // time of a block on near memory, as a share of its time on the far side
-  std::vector<double> far_share_;   // of the recent steps: those that waited for the far side
+  double near_to_far_ = 0;         // time of a block on near memory, as a share of its time on the far side
+  std::vector<double> far_share_;  // of the recent steps: those that waited for the far side
   std::vector<double> worth_;
   std::vector<float> log_worth_;
   Loads open_loads_;  // since the last barrier

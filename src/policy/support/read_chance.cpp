@@ -85,8 +85,8 @@ void ReadChance::begin_step(std::uint32_t step, std::span<const std::uint32_t> l
 }
 
 void ReadChance::sample(BlockIndex block, float score, const BlockTraits& traits, float log_chance) {
-  const auto bin = static_cast<std::uint32_t>(
-      std::clamp((score - kLowest) * kBinsPerUnit, 0.0F, static_cast<float>(kBins) - 1));
+  const auto bin =
+      static_cast<std::uint32_t>(std::clamp((score - kLowest) * kBinsPerUnit, 0.0F, static_cast<float>(kBins) - 1));
   pending_[open_].push_back({block, bin, traits, std::min(1.0F, std::exp(log_chance))});
 }
 

@@ -7,8 +7,8 @@
 namespace kvplace {
 namespace {
 
-constexpr float kLeavesLast = 1e6F;   // above all ln chances
-constexpr float kMargin = 1;          // of ln chance around the threshold, where decisions fall
+constexpr float kLeavesLast = 1e6F;          // above all ln chances
+constexpr float kMargin = 1;                 // of ln chance around the threshold, where decisions fall
 constexpr std::uint32_t kMarginSamples = 8;  // one in so many of the blocks there is learned from
 constexpr std::uint32_t kOtherSamples = 256;
 

@@ -1,0 +1,233 @@
+#include "size_text.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "format.h"
+#include "kvplace/size/report.h"
+
+namespace kvplace::cli {
+namespace {
+
+/// Three digits and more where a number needs them.
+std::string rate(double per_second) {
+  return std::abs(per_second) < 1000 ? fmt::format("{:.3g}", per_second)
+                                     : with_commas(static_cast<std::uint64_t>(std::llround(per_second)));
+}
+
+/// Bytes with the digits that tell an answer from its neighbour.
+std::string exact_bytes(double bytes) {
+  constexpr double kMiB = 0x1p20;
+  return bytes < 1024 * kMiB ? fmt::format("{:.6g} MiB", bytes / kMiB) : fmt::format("{:.6g} GiB", bytes / kMiB / 1024);
+}
+
+std::string gb_per_s(double bytes_per_second) { return fmt::format("{:.4g} GB/s", bytes_per_second / 1e9); }
+
+bool is_cost(const SizeResult& result) { return result.target.kind == SizeTarget::Kind::kCost; }
+
+std::string value_text(const SizeResult& result, const SizeProbe& probe) {
+  if (is_cost(result)) {
+    return exact_bytes(static_cast<double>(probe.near_bytes)) + " + " + gb_per_s(probe.link_bytes_per_second);
+  }
+  switch (result.find) {
+    case Find::kNearCapacity:
+      return exact_bytes(probe.value);
+    case Find::kBuffer:
+      return fmt::format("{:.0f} blocks", probe.value);
+    case Find::kLink:
+      return gb_per_s(probe.value);
+    case Find::kBatch:
+      return fmt::format("{:.0f}", probe.value);
+  }
+  return {};
+}
+
+std::string heading(const SizeResult& result) {
+  if (is_cost(result)) {
+    return "near capacity + link";
+  }
+  switch (result.find) {
+    case Find::kNearCapacity:
+      return "near capacity";
+    case Find::kBuffer:
+      return "buffer per layer";
+    case Find::kLink:
+      return "link";
+    case Find::kBatch:
+      return result.target.kind == SizeTarget::Kind::kTokensPerSecond ? "least batch" : "largest batch";
+  }
+  return {};
+}
+
+std::string gain(const std::optional<SizeWorth>& worth, std::optional<double> SizeWorth::* member) {
+  if (!worth || !((*worth).*member)) {
+    return "-";
+  }
+  const double value = *((*worth).*member);
+  return (value < 0 ? "-" : "+") + rate(std::abs(value));
+}
+
+std::size_t name_width(const SizeResult& result) {
+  std::size_t width = 6;
+  for (const SizeAnswer& answer : result.answers) {
+    width = std::max(width, answer.name.size());
+  }
+  return width;
+}
+
+std::string answers_table(const SizeResult& result, const Instance& instance) {
+  const std::size_t width = name_width(result);
+  std::string out =
+      fmt::format("{:<{}}  {:>22}  {:>9}  {:>11}  {:>22}  {:>9}  {:>9}  {:>9}\n", "policy", width, heading(result),
+                  "per layer", "tokens/s", is_cost(result) ? "" : "not reached with", "+1 GiB", "+1 GB/s", "+1 point");
+  for (const SizeAnswer& answer : result.answers) {
+    const double block = static_cast<double>(instance.kv_block_bytes().value()) * instance.layers();
+    const std::string per_layer =
+        answer.answer
+            ? fmt::format("{:.4g}", static_cast<double>(answer.answer->near_bytes) / answer.answer->batch / block)
+            : "-";
+    out += fmt::format("{:<{}}  {:>22}  {:>9}  {:>11}  {:>22}  {:>9}  {:>9}  {:>9}\n", answer.name, width,
+                       answer.answer ? value_text(result, *answer.answer) : "out of reach", per_layer,
+                       answer.answer ? rate(answer.answer->tokens_per_second) : "-",
+                       answer.neighbour ? value_text(result, *answer.neighbour) : "-",
+                       gain(answer.worth, &SizeWorth::gib_near), gain(answer.worth, &SizeWorth::gb_s_link),
+                       gain(answer.worth, &SizeWorth::point_of_sparsity));
+  }
+  return out;
+}
+
+/// What the row of the bound says, in a sentence.
+std::string proof(const SizeResult& result) {
+  const SizeAnswer& bound = result.answers.back();
+  if (is_cost(result)) {
+    return bound.answer ? "(certified): no policy decodes more than " + rate(bound.answer->tokens_per_second) +
+                              " tokens/s, however that cost is divided.\n"
+                        : std::string();
+  }
+  if (!bound.answer) {
+    return "(certified): no policy reaches the target, whatever is given.\n";
+  }
+  if (!bound.neighbour) {
+    return "(certified): nothing speaks against the least that was tried.\n";
+  }
+  const bool batch = result.find == Find::kBatch;
+  return fmt::format(
+      "(certified): no policy reaches the target with {}{}.\n",
+      batch ? "a batch of " + value_text(result, *bound.neighbour) : value_text(result, *bound.neighbour) + " or less",
+      batch ? "" : ", whatever is near at the start");
+}
+
+std::string brackets(const SizeResult& result) {
+  if (is_cost(result)) {
+    return {};  // too many to be read; --json has them
+  }
+  std::string out = "\nbrackets\n";
+  for (const SizeAnswer& answer : result.answers) {
+    out += fmt::format("  {:<{}} ", answer.name, name_width(result));
+    for (const SizeProbe& probe : answer.probes) {
+      out += fmt::format(" {} {}{}", value_text(result, probe), probe.reached ? "yes" : "no",
+                         &probe == &answer.probes.back() ? "" : ",");
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+std::string crossover(const SizeResult& result) {
+  const bool asked = std::any_of(result.answers.begin(), result.answers.end(),
+                                 [](const SizeAnswer& a) { return !a.crossover_probes.empty(); });
+  if (!asked) {
+    return {};
+  }
+  std::string out = fmt::format("\nall KV near: {} requests, {} tokens/s; tiering is faster from\n",
+                                result.all_near_batch, rate(result.all_near_batch_tokens_per_second));
+  for (const SizeAnswer& answer : result.answers) {
+    out += fmt::format("  {:<{}}  {}\n", answer.name, name_width(result),
+                       answer.crossover
+                           ? fmt::format("a batch of {}: {} tokens/s{}", answer.crossover->batch,
+                                         rate(answer.crossover->tokens_per_second), answer.certified ? " at most" : "")
+                           : std::string("no batch that far memory holds"));
+  }
+  return out;
+}
+
+std::string settings_text(const std::string& head, const EngineSettings& settings) {
+  std::string out = "\n" + head + "\n";
+  out += "  SGLang  " + settings.sglang + "\n  vLLM    " + settings.vllm + "\n";
+  for (const std::string& sentence : settings.assumes) {
+    out += "  assumes " + sentence + "\n";
+  }
+  return out;
+}
+
+std::string share_of(std::uint64_t far_reads, std::uint64_t reads) {
+  return reads == 0 ? "-" : percent(static_cast<double>(far_reads) / static_cast<double>(reads), 2);
+}
+
+std::string checks_table(const LayerBudgets& budgets) {
+  std::size_t width = 5;
+  const auto name = [](const BudgetCheck& c) { return c.file.substr(c.file.find_last_of('/') + 1); };
+  for (const BudgetCheck& check : budgets.checks) {
+    width = std::max(width, name(check).size());
+  }
+  std::string out = fmt::format("{:<{}}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {:>10}  {:>10}\n", "trace", width, "equal",
+                                "found", "own", "others'", "change", "time", "change");
+  for (const BudgetCheck& check : budgets.checks) {
+    const auto of = [&](const std::optional<BudgetOutcome>& outcome) {
+      return outcome ? share_of(outcome->far_reads, check.reads) : "-";
+    };
+    const auto change = [](double now, double before) {
+      return before > 0 ? fmt::format("{:+.1f} %", 100 * (now / before - 1)) : std::string("-");
+    };
+    out +=
+        fmt::format("{:<{}}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}  {:>10}  {:>10}{}\n", name(check), width,
+                    share_of(check.equal.far_reads, check.reads), share_of(check.found.far_reads, check.reads),
+                    of(check.own), of(check.others),
+                    change(static_cast<double>(check.found.far_reads), static_cast<double>(check.equal.far_reads)),
+                    short_time(check.found.total.value()), change(check.found.total.value(), check.equal.total.value()),
+                    check.held_out ? "  held out" : "");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string table(const SizeResult& result, const TraceReader& trace, const Instance& instance) {
+  std::string out = fmt::format("target    {}; all near: {} tokens/s\n\n", to_text(result.target),
+                                rate(result.all_near_tokens_per_second));
+  out += answers_table(result, instance) + "\n" + proof(result);
+  out +=
+      "+1 ...: tokens/s gained by one more GiB near (or what there is of KV), GB/s of link, and 1 % fewer bytes "
+      "read.\n";
+  out += brackets(result) + crossover(result);
+  if (const std::optional<EngineSettings> settings = engine_settings(trace, instance, result)) {
+    out += settings_text("settings for lru's buffer", *settings);
+  }
+  return out;
+}
+
+std::string table(const LayerBudgets& budgets, const BudgetTrace& first) {
+  std::string out = fmt::format("budgets   {} blocks of one request over {} layers for {}, from {} trace{}\n\n",
+                                with_commas(budgets.total_blocks), budgets.blocks.size(), budgets.policy.text(),
+                                budgets.from_each.size(), budgets.from_each.size() == 1 ? "" : "s");
+  const bool several = budgets.from_each.size() > 1;
+  const std::uint32_t most = *std::max_element(budgets.blocks.begin(), budgets.blocks.end());
+  out += several ? "layer  blocks  mean of each  deviation\n" : "layer  blocks\n";
+  for (std::size_t layer = 0; layer < budgets.blocks.size(); ++layer) {
+    const std::uint32_t blocks = budgets.blocks[layer];
+    out += fmt::format("{:>5}  {:>6}  ", layer, blocks);
+    if (several) {
+      out += fmt::format("{:>12.1f}  {:>9.1f}  ", budgets.mean_blocks[layer], budgets.deviation_blocks[layer]);
+    }
+    out += std::string(most == 0 ? 0 : static_cast<std::size_t>(std::uint64_t{blocks} * 40 / most), '#') + "\n";
+  }
+  out += "\nfar reads as a share of reads\n" + checks_table(budgets);
+  if (budgets.equal_are_better) {
+    out += "\nUnequal budgets were worse than equal ones when replayed on these traces: equal ones are given.\n";
+  }
+  return out + settings_text("settings for equal buffers of the same total", engine_settings(first, budgets));
+}
+
+}  // namespace kvplace::cli

@@ -1,0 +1,88 @@
+#include "kvplace/size/budgets.h"
+
+#include <memory>
+
+#include "app.h"
+#include "instance_flags.h"
+#include "kvplace/size/report.h"
+#include "size_text.h"
+#include "tables.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct BudgetsFlags {
+  std::vector<std::string> traces;
+  std::vector<std::string> held_out;
+  InstanceFlags instance;
+  std::string total;
+  std::string policy = "lru";
+  std::uint32_t least_blocks = 0;
+  std::string output;
+  bool json = false;
+};
+
+/// Traces with their instances.
+struct Opened {
+  std::vector<TraceReader> traces;
+  std::vector<Instance> instances;
+
+  [[nodiscard]] std::vector<BudgetTrace> all() const {
+    std::vector<BudgetTrace> list;
+    for (std::size_t i = 0; i < traces.size(); ++i) {
+      list.push_back({&traces[i], &instances[i]});
+    }
+    return list;
+  }
+};
+
+Result<Opened> open_all(const std::vector<std::string>& paths, const BudgetsFlags& flags) {
+  Opened opened;
+  for (const std::string& path : paths) {
+    KVPLACE_TRY(check_output(path, flags.output));
+    KVPLACE_ASSIGN(trace, TraceReader::open(path));
+    KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
+    opened.traces.push_back(std::move(trace));
+    opened.instances.push_back(std::move(instance));
+  }
+  return opened;
+}
+
+VerbResult run(BudgetsFlags& flags) {
+  BudgetOptions options;
+  KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(flags.policy));
+  options.policy = std::move(policy);
+  options.least_blocks = flags.least_blocks;
+  if (!flags.total.empty()) {
+    flags.instance.set("options.near_capacity", flags.total, "--total");
+  }
+  KVPLACE_ASSIGN(opened, open_all(flags.traces, flags));
+  KVPLACE_ASSIGN(held_out, open_all(flags.held_out, flags));
+  const std::vector<BudgetTrace> traces = opened.all();
+  KVPLACE_ASSIGN(budgets, find_budgets(traces, held_out.all(), options, run_context(flags.instance.threads())));
+  if (!flags.output.empty()) {
+    KVPLACE_TRY(write_layer_budgets(flags.output, budgets, traces.front()));
+  }
+  KVPLACE_TRY(print(flags.json ? to_json(budgets, traces.front()) + "\n"
+                               : describe(*traces.front().trace, *traces.front().instance) + "\n" +
+                                     table(budgets, traces.front())));
+  return kDone;
+}
+
+}  // namespace
+
+void add_budgets(App& app) {
+  auto flags = std::make_shared<BudgetsFlags>();
+  CLI::App* verb = app.add_verb("budgets", "The best fixed near capacity of each layer, from traces of a model",
+                                [flags] { return run(*flags); });
+  verb->add_option("traces", flags->traces, "traces (.kvt) of one model")->required();
+  verb->add_option("--held-out", flags->held_out, "traces that the budgets are only checked on");
+  flags->instance.add_to(*verb);
+  verb->add_option("--total", flags->total, "near bytes to divide, like --near-capacity");
+  verb->add_option("--policy", flags->policy, "a policy with a buffer per layer (default: lru)");
+  verb->add_option("--least-blocks", flags->least_blocks, "no layer gets less (default: 0)");
+  verb->add_option("-o,--output", flags->output, "the budgets (.json or .toml), for --layer-budgets");
+  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+}
+
+}  // namespace kvplace::cli

@@ -1,0 +1,70 @@
+#include "kvplace/size/size.h"
+
+#include <memory>
+
+#include "app.h"
+#include "instance_flags.h"
+#include "kvplace/base/parse.h"
+#include "kvplace/size/report.h"
+#include "size_text.h"
+#include "tables.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct SizeFlags {
+  TraceFlags trace;
+  InstanceFlags instance;
+  PolicyFlags policies;
+  SizeOptions options;
+  std::string target;
+  std::string find;
+  std::string time_limit;
+  bool json = false;
+};
+
+VerbResult run(SizeFlags& flags) {
+  SizeOptions& options = flags.options;
+  KVPLACE_ASSIGN(target, parse_target(flags.target));
+  options.target = target;
+  if (!flags.find.empty()) {
+    if (target.kind == SizeTarget::Kind::kCost) {
+      return bad_input("a cost as target divides the money between near capacity and link: --find does not apply");
+    }
+    KVPLACE_ASSIGN(find, parse_find(flags.find));
+    options.find = find;
+  }
+  if (!flags.time_limit.empty()) {
+    KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
+    options.bound_time_limit = time_limit;
+  }
+  KVPLACE_ASSIGN(policies, flags.policies.policies(flags.instance));
+  KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
+  KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
+  options.policies = policies.empty() ? default_size_policies(trace, options.find) : policies;
+  KVPLACE_ASSIGN(result, find_size(trace, instance, options, run_context(flags.instance.threads())));
+  KVPLACE_TRY(print(flags.json ? to_json(result, trace, instance) + "\n"
+                               : describe(trace, instance) + "\n" + table(result, trace, instance)));
+  return kDone;
+}
+
+}  // namespace
+
+void add_size(App& app) {
+  auto flags = std::make_shared<SizeFlags>();
+  CLI::App* verb = app.add_verb("size", "What must be bought or set to reach a speed", [flags] { return run(*flags); });
+  flags->trace.add_to(*verb, false);
+  SizeOptions& options = flags->options;
+  verb->add_option("--target", flags->target, "120tokens/s, 90% (of the all-near speed) or cost=500")->required();
+  verb->add_option("--find", flags->find, "near-capacity (default), buffer, link or batch");
+  flags->policies.add_to(*verb);
+  flags->instance.add_to(*verb);
+  verb->add_flag("--crossover", options.crossover, "also from which batch on tiering pays");
+  verb->add_option("--price-near", options.price_near_per_gib, "of a GiB of near memory; for a cost as target");
+  verb->add_option("--price-link", options.price_link_per_gb_s, "of a GB/s of link; for a cost as target");
+  verb->add_option("--tolerance", options.tolerance, "of the value found (default: 0.001)");
+  verb->add_option("--time-limit", flags->time_limit, "of each search for a bound, like 20s (default: 60s)");
+  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+}
+
+}  // namespace kvplace::cli

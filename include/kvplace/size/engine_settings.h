@@ -1,0 +1,33 @@
+/// A buffer per layer as settings of the engines that have one today: HiSparse in SGLang and in vLLM.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kvplace/instance/instance.h"
+#include "kvplace/trace/reader.h"
+
+namespace kvplace {
+
+/// In the engines' own names; tokens are slots of one request in one layer.
+///
+/// Sources: sgl-project/sglang docs/advanced_features/hisparse_guide.md ("device_buffer_size: number of token slots in
+/// the per-request GPU device buffer", "host_to_device_ratio: ratio of logical pool size to device pool size");
+/// vllm-project/vllm docs/design/hisparse.md ("host_pool_gib ... is the usable host-cache capacity per data-parallel
+/// replica").
+struct EngineSettings {
+  std::uint64_t top_k = 0;                 ///< tokens read per step and layer
+  std::uint64_t device_buffer_size = 0;    ///< tokens; at least top_k, as HiSparse demands
+  std::uint64_t host_to_device_ratio = 0;  ///< whole, rounded up
+  std::uint64_t host_pool_gib = 0;         ///< whole, rounded up
+  std::string sglang;                      ///< flags of its server
+  std::string vllm;                        ///< the same
+  std::vector<std::string> assumes;        ///< a sentence each
+};
+
+/// For `buffer_blocks` per layer of each of `batch` requests.
+[[nodiscard]] EngineSettings engine_settings(const TraceReader& trace, const Instance& instance,
+                                             std::uint64_t buffer_blocks, std::uint32_t batch);
+
+}  // namespace kvplace

@@ -1,0 +1,26 @@
+/// Budgets and sizes as JSON text, with the keys of docs/json.md, and as files.
+#pragma once
+
+#include <string>
+
+#include "kvplace/size/budgets.h"
+#include "kvplace/size/engine_settings.h"
+#include "kvplace/size/size.h"
+
+namespace kvplace {
+
+/// The settings of the buffer that an answer for `lru` stands for; none if the result has no such answer.
+[[nodiscard]] std::optional<EngineSettings> engine_settings(const TraceReader& trace, const Instance& instance,
+                                                            const SizeResult& result);
+/// The settings nearest to the budgets: engines take one size for all layers.
+[[nodiscard]] EngineSettings engine_settings(const BudgetTrace& trace, const LayerBudgets& budgets);
+
+[[nodiscard]] std::string to_json(const SizeResult& result, const TraceReader& trace, const Instance& instance);
+[[nodiscard]] std::string to_json(const LayerBudgets& budgets, const BudgetTrace& trace);
+
+/// Writes what --layer-budgets reads back: .json the whole result, .toml the budgets with what they were made for. The
+/// file appears only when it is complete. Errors: bad input for another ending.
+[[nodiscard]] Status write_layer_budgets(const std::string& path, const LayerBudgets& budgets,
+                                         const BudgetTrace& trace);
+
+}  // namespace kvplace
