@@ -42,11 +42,11 @@ std::string bottleneck_of(const ReplayResult& result) {
 
 Row row_of(const ReplayResult& result) {
   Row row;
-  row.name = result.found_by.empty() ? result.policy.text() : result.found_by;
+  row.name = result.found_by.empty() ? result.policy.label() : result.found_by;
   if (result.policy.name != row.name) {
     row.name += " = " + result.policy.text();
   } else if (!result.policy.parameters.empty()) {
-    row.name = result.policy.text();
+    row.name = result.policy.label();
   }
   row.knows = to_text(result.information);
   row.total = result.total;

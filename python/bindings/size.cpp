@@ -57,7 +57,7 @@ void bind_size(nb::module_& module) {
           options.policies.push_back(unwrap(PolicyRegistry::instance().parse(policy)));
         }
         if (policies.empty()) {
-          options.policies = default_size_policies(trace, options.find);
+          options.policies = default_size_policies(options.find);
         }
         return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Told> {
           KVPLACE_ASSIGN(result, find_size(trace, instance, options, context));

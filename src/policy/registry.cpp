@@ -46,10 +46,27 @@ Result<PolicySpec> PolicyRegistry::parse(std::string_view text) const {
   return PolicySpec{info->name, std::move(parameters)};
 }
 
-std::string PolicySpec::text() const {
-  const Result<const PolicyInfo*> info = PolicyRegistry::instance().find(name);
-  return format_parameters(
-      name, info ? std::span<const ParameterInfo>((*info)->parameters) : std::span<const ParameterInfo>(), parameters);
+namespace {
+
+std::vector<ParameterInfo> known_parameters(const std::string& policy) {
+  const Result<const PolicyInfo*> info = PolicyRegistry::instance().find(policy);
+  return info ? (*info)->parameters : std::vector<ParameterInfo>();
+}
+
+}  // namespace
+
+std::string PolicySpec::text() const { return format_parameters(name, known_parameters(name), parameters); }
+
+std::string PolicySpec::label() const {
+  const std::vector<ParameterInfo> known = known_parameters(name);
+  Parameters changed = parameters;
+  for (const ParameterInfo& parameter : known) {
+    const auto value = changed.find(parameter.name);
+    if (value != changed.end() && value->second == parameter.default_value) {
+      changed.erase(value);
+    }
+  }
+  return format_parameters(name, known, changed);
 }
 
 std::string to_text(Information information) {

@@ -195,17 +195,13 @@ Result<Find> parse_find(std::string_view text) {
   return bad_input("what is to be found, " + in_quotes(text) + ", is none of " + names);
 }
 
-std::vector<PolicySpec> default_size_policies(const TraceReader& trace, Find find) {
+std::vector<PolicySpec> default_size_policies(Find find) {
+  const std::vector<std::string> names = find == Find::kBuffer
+                                             ? std::vector<std::string>{"lru", "kvplace-budgets"}
+                                             : std::vector<std::string>{"lru", "lru-global", "kvplace"};
   std::vector<PolicySpec> policies;
-  const PolicyRegistry& registry = PolicyRegistry::instance();
-  for (const char* name : {"lru", "lru-global", "kvplace"}) {
-    const auto info = std::find_if(registry.policies().begin(), registry.policies().end(),
-                                   [&](const PolicyInfo& p) { return p.name == name; });
-    const bool suits = info != registry.policies().end() && (!info->requires_ranking || trace.meta().has_ranking) &&
-                       (find != Find::kBuffer || info->buffer_per_layer);
-    if (suits) {
-      policies.push_back(*registry.parse(name));
-    }
+  for (const std::string& name : names) {
+    policies.push_back(*PolicyRegistry::instance().parse(name));
   }
   return policies;
 }

@@ -5,6 +5,7 @@
 #include "app.h"
 #include "instance_flags.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/simulate/compare.h"
 #include "kvplace/size/report.h"
 #include "size_text.h"
 #include "tables.h"
@@ -38,10 +39,15 @@ VerbResult run(SizeFlags& flags) {
     KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
     options.bound_time_limit = time_limit;
   }
-  KVPLACE_ASSIGN(policies, flags.policies.policies(flags.instance));
+  KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
   KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
   KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
-  options.policies = policies.empty() ? default_size_policies(trace, options.find) : policies;
+  if (texts.empty()) {
+    options.policies = default_size_policies(options.find);
+  } else {
+    KVPLACE_ASSIGN(policies, named_policies(texts, trace.meta(), instance));
+    options.policies = std::move(policies);
+  }
   KVPLACE_ASSIGN(result, find_size(trace, instance, options, run_context(flags.instance.threads())));
   KVPLACE_TRY(print(flags.json ? to_json(result, trace, instance) + "\n"
                                : describe(trace, instance) + "\n" + table(result, trace, instance)));

@@ -25,6 +25,8 @@ struct PolicySpec {
 
   /// The text form, with all parameters.
   [[nodiscard]] std::string text() const;
+  /// The text form with those parameters that are not at their defaults.
+  [[nodiscard]] std::string label() const;
 };
 
 /// Gives the total time of a policy on the instance at hand.

@@ -101,7 +101,7 @@ struct SizeResult {
 [[nodiscard]] Result<SizeResult> find_size(const TraceReader& trace, const Instance& instance,
                                            const SizeOptions& options, const RunContext& context);
 
-/// `lru`, `lru-global` and, if there is one that the trace and the search suit, `kvplace`.
-[[nodiscard]] std::vector<PolicySpec> default_size_policies(const TraceReader& trace, Find find);
+/// `lru`, `lru-global` and `kvplace`; of a buffer per layer, `lru` and `kvplace-budgets`.
+[[nodiscard]] std::vector<PolicySpec> default_size_policies(Find find);
 
 }  // namespace kvplace
