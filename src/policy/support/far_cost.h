@@ -1,7 +1,8 @@
-/// What a far read costs in each layer's steps, learned from which side its recent steps waited for.
+/// What a hit saves in each layer's steps, learned from its recent ones: how much longer each would have taken with one
+/// block more read from far and one less from near.
 ///
-/// Where far is the slower side a hit saves a block's time on the far side; where near is, the hit costs its time on
-/// near memory (formulation, sections 3 and 4: balance).
+/// Where far is the slower side that is a block's time there; where near is, the hit costs its time on near memory
+/// (formulation, sections 3 and 4: balance).
 #pragma once
 
 #include <vector>
@@ -28,12 +29,11 @@ class FarCost {
 
   /// With a barrier per token all layers wait together.
   [[nodiscard]] std::size_t group_of(LayerIndex layer) const { return log_worth_.size() == 1 ? 0 : layer.value(); }
-  void learn(std::size_t group, const Loads& loads);
+  void learn(std::size_t group, const Loads& loads, std::uint32_t layers);
 
   const Instance* instance_ = nullptr;
-  double near_to_far_ = 0;         // time of a block on near memory, as a share of its time on the far side
-  std::vector<double> far_share_;  // of the recent steps: those that waited for the far side
-  std::vector<double> worth_;
+  double near_to_far_ = 0;     // time of a block on near memory, as a share of its time on the far side
+  std::vector<double> worth_;  // of a hit, 1: a block's time on the far side
   std::vector<float> log_worth_;
   Loads open_loads_;  // since the last barrier
   bool near_waits_ = false;

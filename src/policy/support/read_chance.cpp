@@ -1,6 +1,7 @@
 #include "policy/support/read_chance.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace kvplace {
@@ -9,10 +10,14 @@ namespace {
 constexpr float kLowest = -10;  // of the scores in the table
 constexpr float kBinsPerUnit = 4;
 constexpr float kFirstSamples = 10;  // as if seen before, read with the chance that the score itself stands for
-constexpr float kFirstReads = 20;    // as if seen before with each trait, just as predicted
-constexpr float kKept = 0.999F;      // of the counts, per step
+constexpr float kCommonSamples = 20;
+constexpr float kFirstReads = 20;  // as if seen before with each trait, just as predicted
+constexpr float kKept = 0.999F;    // of the counts, per step
 constexpr std::uint32_t kRebuildSteps = 8;
-constexpr float kLeastRise = 1e-3F;  // of the ln chance per bin, so that each chance has one score
+// The least chance is kRareReads / (kRareSteps + steps since the last read).
+constexpr float kRareReads = 0.3F;
+constexpr float kRareSteps = 30;
+constexpr float kRiseInPool = 1e-3F;  // of the ln chance per bin, so that scores within a pool keep their order
 
 float centre(std::size_t bin) { return kLowest + (static_cast<float>(bin) + 0.5F) / kBinsPerUnit; }
 
@@ -39,20 +44,28 @@ std::uint8_t age_bin(std::uint32_t token, std::uint32_t newest_token) {
   return token < kSinks ? 8 : bin_among(kEnds, newest_token - std::min(token, newest_token));
 }
 
-ReadChance::ReadChance() { rebuild(); }
+void ScoreCounts::fade(float kept) {
+  for (std::size_t bin = 0; bin < kScoreBins; ++bin) {
+    samples[bin] *= kept;
+    reads[bin] *= kept;
+  }
+}
+
+ReadChance::ReadChance(ScoreCounts& common) : common_(&common) { rebuild(); }
 
 float ReadChance::log_chance(float score, const BlockTraits& traits) const {
-  const float at = std::clamp((score - kLowest) * kBinsPerUnit - 0.5F, 0.0F, static_cast<float>(kBins) - 1.001F);
+  const float at = std::clamp((score - kLowest) * kBinsPerUnit - 0.5F, 0.0F, static_cast<float>(kScoreBins) - 1.001F);
   const auto bin = static_cast<std::size_t>(at);
   const float of_score = log_chance_[bin] + (log_chance_[bin + 1] - log_chance_[bin]) * (at - static_cast<float>(bin));
-  return of_score + corrections_[0][traits.rank].log_factor + corrections_[1][traits.recency].log_factor +
-         corrections_[2][traits.age].log_factor;
+  const float by_tables = of_score + corrections_[0][traits.rank].log_factor +
+                          corrections_[1][traits.recency].log_factor + corrections_[2][traits.age].log_factor;
+  return std::max(by_tables, std::log(kRareReads / (kRareSteps + static_cast<float>(traits.unread))));
 }
 
 float ReadChance::surely_above(float log_chance) const {
   const auto above = std::lower_bound(log_chance_.begin(), log_chance_.end(), log_chance - least_correction_);
   const auto bin = static_cast<std::size_t>(above - log_chance_.begin());
-  return bin == kBins ? 1e9F : centre(bin);
+  return bin == kScoreBins ? 1e9F : centre(bin);
 }
 
 void ReadChance::begin_step(std::uint32_t step, std::span<const std::uint32_t> last_read) {
@@ -60,19 +73,20 @@ void ReadChance::begin_step(std::uint32_t step, std::span<const std::uint32_t> l
   for (const Sample& sample : pending_[open_]) {
     // It was taken kHorizon steps ago, when the last read could at most be step - kHorizon + 1.
     const float read = last_read[sample.block.value()] + kHorizon > step + 1 ? 1.0F : 0.0F;
-    samples_[sample.score_bin] += 1;
-    reads_[sample.score_bin] += read;
+    for (ScoreCounts* counts : {&own_, common_}) {
+      counts->samples[sample.score_bin] += 1;
+      counts->reads[sample.score_bin] += read;
+    }
     const std::array<std::uint8_t, kTraits> bins = {sample.traits.rank, sample.traits.recency, sample.traits.age};
     for (std::size_t trait = 0; trait < kTraits; ++trait) {
-      corrections_[trait][bins[trait]].predicted += sample.chance;
-      corrections_[trait][bins[trait]].read += read;
+      // What the trait adds is what was read over what the rest alone foretells.
+      Correction& bin = corrections_[trait][bins[trait]];
+      bin.predicted += std::min(1.0F, std::exp(sample.log_chance - bin.log_factor));
+      bin.read += read;
     }
   }
   pending_[open_].clear();
-  for (std::size_t bin = 0; bin < kBins; ++bin) {
-    samples_[bin] *= kKept;
-    reads_[bin] *= kKept;
-  }
+  own_.fade(kKept);
   for (auto& trait : corrections_) {
     for (Correction& bin : trait) {
       bin.predicted *= kKept;
@@ -85,18 +99,37 @@ void ReadChance::begin_step(std::uint32_t step, std::span<const std::uint32_t> l
 }
 
 void ReadChance::sample(BlockIndex block, float score, const BlockTraits& traits, float log_chance) {
-  const auto bin =
-      static_cast<std::uint32_t>(std::clamp((score - kLowest) * kBinsPerUnit, 0.0F, static_cast<float>(kBins) - 1));
-  pending_[open_].push_back({block, bin, traits, std::min(1.0F, std::exp(log_chance))});
+  const auto bin = static_cast<std::uint32_t>(
+      std::clamp((score - kLowest) * kBinsPerUnit, 0.0F, static_cast<float>(kScoreBins) - 1));
+  pending_[open_].push_back({block, bin, traits, log_chance});
 }
 
 void ReadChance::rebuild() {
-  float best = -1e9F;
-  for (std::size_t bin = 0; bin < kBins; ++bin) {
+  // Pools neighbours that are out of order, weighed by their samples, until chances rise with the score.
+  struct Pool {
+    float reads;
+    float samples;
+    std::size_t bins;
+    [[nodiscard]] float chance() const { return reads / samples; }
+  };
+  std::array<Pool, kScoreBins> pools{};
+  std::size_t num_pools = 0;
+  for (std::size_t bin = 0; bin < kScoreBins; ++bin) {
     const float prior = 1 / (1 + std::exp(-(centre(bin) - 0.5F)));
-    best = std::max(best + kLeastRise,
-                    std::log((reads_[bin] + kFirstSamples * prior) / (samples_[bin] + kFirstSamples) + 1e-6F));
-    log_chance_[bin] = best;
+    const float common = (common_->reads[bin] + kFirstSamples * prior) / (common_->samples[bin] + kFirstSamples);
+    Pool pool{own_.reads[bin] + kCommonSamples * common, own_.samples[bin] + kCommonSamples, 1};
+    while (num_pools > 0 && pools[num_pools - 1].chance() >= pool.chance()) {
+      const Pool& below = pools[--num_pools];
+      pool = {pool.reads + below.reads, pool.samples + below.samples, pool.bins + below.bins};
+    }
+    pools[num_pools++] = pool;
+  }
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < num_pools; ++i) {
+    const float log_chance = std::log(pools[i].chance());
+    for (std::size_t end = next + pools[i].bins; next < end; ++next) {
+      log_chance_[next] = log_chance + kRiseInPool * static_cast<float>(next);
+    }
   }
   least_correction_ = 0;
   for (auto& trait : corrections_) {

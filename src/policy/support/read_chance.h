@@ -17,6 +17,7 @@ struct BlockTraits {
   std::uint8_t rank = 0;     ///< the selector's rank now, as a share of what is read
   std::uint8_t recency = 0;  ///< steps since the last read
   std::uint8_t age = 0;      ///< tokens since its own; the first tokens of a text have a bin of their own
+  std::uint32_t unread = 0;  ///< steps since the last read, not as a bin
 };
 [[nodiscard]] std::uint8_t rank_bin(double rank, double reads);
 [[nodiscard]] std::uint8_t recency_bin(std::uint32_t steps);
@@ -24,14 +25,25 @@ struct BlockTraits {
 /// Of a block that is not among the ranked.
 constexpr std::uint8_t kUnranked = 9;
 
+constexpr std::size_t kScoreBins = 64;
+
+/// By bin of the score: how many samples there were, and how many of them were read.
+struct ScoreCounts {
+  std::array<float, kScoreBins> samples{};
+  std::array<float, kScoreBins> reads{};
+  void fade(float kept);
+};
+
 /// Counts fade, so that tables follow the text. Learned mostly from blocks near the threshold, where decisions fall.
-/// ln chance = table of the score + one correction per trait.
+/// ln chance = table of the score + one correction per trait. Where that is next to nothing the tables tell blocks
+/// apart no more; then the one read last is the likeliest: a chance that falls with the steps since, as long gaps do.
 class ReadChance {
  public:
   /// Decode steps within which a read counts.
   static constexpr std::uint32_t kHorizon = 3;
 
-  ReadChance();
+  /// `common`: counts of all layers, the first guess of each; outlives this.
+  explicit ReadChance(ScoreCounts& common);
 
   [[nodiscard]] float log_chance(float score, const BlockTraits& traits) const;
   /// Every block with a higher score has at least this ln chance, whatever its traits.
@@ -44,7 +56,6 @@ class ReadChance {
   void sample(BlockIndex block, float score, const BlockTraits& traits, float log_chance);
 
  private:
-  static constexpr std::size_t kBins = 64;
   static constexpr std::size_t kTraits = 3;
   static constexpr std::size_t kTraitBins = 10;
 
@@ -52,9 +63,9 @@ class ReadChance {
     BlockIndex block;
     std::uint32_t score_bin;
     BlockTraits traits;
-    float chance;
+    float log_chance;
   };
-  /// Of one bin of a trait: reads as predicted, and as they were.
+  /// Of one bin of a trait: reads as all but the trait predict, and as they were.
   struct Correction {
     float predicted = 0;
     float read = 0;
@@ -63,9 +74,9 @@ class ReadChance {
 
   void rebuild();
 
-  std::array<float, kBins> samples_{};
-  std::array<float, kBins> reads_{};
-  std::array<float, kBins> log_chance_{};
+  ScoreCounts own_;
+  ScoreCounts* common_;
+  std::array<float, kScoreBins> log_chance_{};
   std::array<std::array<Correction, kTraitBins>, kTraits> corrections_{};
   float least_correction_ = 0;
   std::array<std::vector<Sample>, kHorizon> pending_;  // by decode step

@@ -7,6 +7,7 @@
 namespace kvplace {
 namespace {
 
+constexpr float kCommonKept = 0.999F;        // of the counts of all layers, per decode step
 constexpr float kLeavesLast = 1e6F;          // above all ln chances
 constexpr float kMargin = 1;                 // of ln chance around the threshold, where decisions fall
 constexpr std::uint32_t kMarginSamples = 8;  // one in so many of the blocks there is learned from
@@ -30,7 +31,8 @@ ValueOptions value_options_of(ScoredBy scored_by, const Parameters& p) {
 
 void ValueEngine::start(const PolicyContext& context) {
   instance_ = context.instance;
-  layers_.assign(instance_->layers(), Layer(options_));
+  common_counts_ = std::make_unique<ScoreCounts>();
+  layers_.assign(instance_->layers(), Layer(options_, *common_counts_));
   slot_of_.assign(instance_->num_blocks(), kFar);
   last_read_.assign(instance_->num_blocks(), 0);
   left_.assign(instance_->num_blocks(), {unknown_history(options_.scored_by), kNever});
@@ -51,6 +53,9 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
   enter_all(input, layer);
   mark(input, ranking, layer);
   layer.slots.advance();
+  if (input.layer.value() == 0) {
+    common_counts_->fade(kCommonKept);
+  }
   layer.chance.begin_step(input.step.value(), last_read_);
   if (options_.shared) {
     const float worth = options_.balance ? far_cost_.log_worth(input.layer) : 0;
@@ -159,14 +164,17 @@ BlockTraits ValueEngine::traits(const Layer& layer, std::size_t slot, std::uint3
   const BlockIndex block = layer.slots.block(slot);
   const BlockLayout& layout = instance_->layout();
   const BlockId id = instance_->id_of(block);
-  const std::uint32_t since = last_read_[block.value()] == 0 ? kNever : step + 1 - last_read_[block.value()];
   const std::uint32_t newest = layout.prompt_tokens + step;
-  const std::uint32_t token = layout.kind(id) == BlockKind::kKvPage ? layout.page(id) * layout.block_tokens : newest;
-  return {layer.slots.rank_bin(slot), recency_bin(since), age_bin(token, newest)};
+  const std::uint32_t token = layout.kind(id) == BlockKind::kKvPage ? layout.page(id) * layout.block_tokens : 0;
+  // What was never read counts as read when it was written.
+  const std::uint32_t last = last_read_[block.value()];
+  const std::uint32_t unread = last != 0 ? step + 1 - last : newest - std::min(token, newest);
+  return {layer.slots.rank_bin(slot), recency_bin(unread), age_bin(token, newest), unread};
 }
 
 void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision) {
   const float threshold = layer.threshold;
+  order_.clear();
   const float surely_above = layer.chance.surely_above(threshold + kMargin);
   for (std::size_t slot = layer.slots.size(); slot-- > 0;) {
     ++sample_clock_;
@@ -181,9 +189,10 @@ void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decisio
       layer.chance.sample(layer.slots.block(slot), score, known, value);
     }
     if (options_.shared && value < threshold && may_leave(layer.slots.block(slot))) {
-      leave(layer, slot, step, decision);
+      order_.emplace_back(value, static_cast<std::uint32_t>(slot));
     }
   }
+  drop_lowest(layer, used_ - threshold_.least_filling(), step, decision);
 }
 
 void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& decision) {
@@ -198,6 +207,10 @@ void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& de
     const float value = layer.chance.log_chance(layer.slots.score(slot), traits(layer, slot, step));
     order_.emplace_back(may_leave(layer.slots.block(slot)) ? value : value + kLeavesLast, slot);
   }
+  drop_lowest(layer, excess, step, decision);
+}
+
+void ValueEngine::drop_lowest(Layer& layer, Bytes excess, std::uint32_t step, Decision& decision) {
   std::make_heap(order_.begin(), order_.end(), std::greater<>());
   leaving_.clear();
   while (excess > Bytes(0) && !order_.empty()) {

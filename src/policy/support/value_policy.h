@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -43,7 +44,8 @@ class ValueEngine {
   static constexpr std::uint32_t kNever = 0xffffffff;
 
   struct Layer {
-    explicit Layer(const ValueOptions& options) : slots(options.scored_by, options.frequency) {}
+    Layer(const ValueOptions& options, ScoreCounts& common)
+        : slots(options.scored_by, options.frequency), chance(common) {}
     ValueSlots slots;
     ReadChance chance;
     Bytes used;
@@ -59,6 +61,8 @@ class ValueEngine {
   void drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision);
   /// If the layer, or all together, still hold too much, the lowest of the layer leave.
   void drop_excess(const StepInput& input, Layer& layer, Decision& decision);
+  /// Of the blocks in order_, the lowest leave until so many bytes are gone, or all.
+  void drop_lowest(Layer& layer, Bytes excess, std::uint32_t step, Decision& decision);
   [[nodiscard]] BlockTraits traits(const Layer& layer, std::size_t slot, std::uint32_t step) const;
   [[nodiscard]] bool may_leave(BlockIndex block) const { return options_.admission || !entering_[block.value()]; }
   /// x and bins by rank for steps that read about `reads` blocks.
@@ -66,6 +70,7 @@ class ValueEngine {
 
   ValueOptions options_;
   const Instance* instance_ = nullptr;
+  std::unique_ptr<ScoreCounts> common_counts_;  // of all layers
   std::vector<Layer> layers_;
   ValueThreshold threshold_;
   FarCost far_cost_;

@@ -19,6 +19,10 @@ class ValueThreshold {
   /// ln of the value per KV block.
   [[nodiscard]] float log_value() const { return static_cast<float>(log_value_); }
 
+  /// Nothing leaves for the threshold's sake when no more than this is near: values that sink together would empty near
+  /// before the threshold has followed them.
+  [[nodiscard]] Bytes least_filling() const { return Bytes(static_cast<std::int64_t>(capacity_ * (1 - kMostRoom))); }
+
   /// After each step. Down fast as long as near was never full, then slowly both ways around a filling of
   /// 1 - slack (policy.md's control, its rates per decode step).
   void follow(Bytes used) {
@@ -36,6 +40,7 @@ class ValueThreshold {
 
  private:
   static constexpr double kFirstRates = 40;
+  static constexpr double kMostRoom = 0.008;
 
   double capacity_ = 0;
   double slack_ = 1;
