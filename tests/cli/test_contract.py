@@ -21,7 +21,7 @@ INFO_KEYS = {
     "reads_per_step": float, "overlap_by_layer": list, "overlap": float, "lru_miss_by_capacity": dict,
     "working_set": (float, type(None)), "ranks": bool}
 INFORMATION = {"causal", "ranked", "lookahead", "oracle", "ideal"}
-POLICIES = set("static reactive page sa-guided sa best-case lru lru-global clock random fifo "
+POLICIES = set("static reactive page sa-guided sa best-case lru lru-global clock random fifo kvplace "
                "belady belady-global belady-balanced".split())
 
 LAYERS, STEPS, PROMPT, BLOCK = 3, 60, 20, 4000

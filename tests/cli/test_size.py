@@ -78,7 +78,7 @@ class Size(cli.CliTest):
         self.assertEqual(link["answer"]["value"], link["answer"]["link_bytes_per_s"])
         self.assertLess(link["answer"]["value"] / link["neighbour"]["value"], 1.0011)
         buffer = self.size("--target", "80%", "--find", "buffer")
-        self.assertEqual([a["policy"] for a in buffer["answers"]], ["lru", "(certified)"])
+        self.assertEqual([a["policy"] for a in buffer["answers"]], ["lru", "kvplace-budgets", "(certified)"])
         self.assertEqual(buffer["answers"][0]["answer"]["value"] - buffer["answers"][0]["neighbour"]["value"], 1)
         settings = buffer["engine_settings"]
         self.assertEqual(settings["device_buffer_size"],

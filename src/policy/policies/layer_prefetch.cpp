@@ -68,7 +68,6 @@ void register_policy_layer_prefetch(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.parameters = {{"limit", "blocks that come in ahead, at most", "blocks per step", 4, 0, 1e6, true}};
   info.by_default = false;
-  info.buffer_per_layer = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(
         std::make_unique<LayerPrefetchPolicy>(static_cast<std::uint32_t>(p.at("limit"))));

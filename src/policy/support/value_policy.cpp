@@ -31,8 +31,11 @@ ValueOptions value_options_of(ScoredBy scored_by, const Parameters& p) {
 
 void ValueEngine::start(const PolicyContext& context) {
   instance_ = context.instance;
-  common_counts_ = std::make_unique<ScoreCounts>();
-  layers_.assign(instance_->layers(), Layer(options_, *common_counts_));
+  common_counts_.assign(options_.shared ? 1 : instance_->layers(), {});
+  layers_.clear();
+  for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
+    layers_.emplace_back(options_, common_counts_[options_.shared ? 0 : layer]);
+  }
   slot_of_.assign(instance_->num_blocks(), kFar);
   last_read_.assign(instance_->num_blocks(), 0);
   left_.assign(instance_->num_blocks(), {unknown_history(options_.scored_by), kNever});
@@ -53,8 +56,8 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
   enter_all(input, layer);
   mark(input, ranking, layer);
   layer.slots.advance();
-  if (input.layer.value() == 0) {
-    common_counts_->fade(kCommonKept);
+  if (!options_.shared || input.layer.value() == 0) {
+    common_counts_[options_.shared ? 0 : input.layer.value()].fade(kCommonKept);
   }
   layer.chance.begin_step(input.step.value(), last_read_);
   if (options_.shared) {
@@ -177,15 +180,15 @@ void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decisio
   order_.clear();
   const float surely_above = layer.chance.surely_above(threshold + kMargin);
   for (std::size_t slot = layer.slots.size(); slot-- > 0;) {
-    ++sample_clock_;
+    ++layer.sample_clock;
     const float score = layer.slots.score(slot);
-    if (score > surely_above && sample_clock_ % kOtherSamples != 0) {
+    if (score > surely_above && layer.sample_clock % kOtherSamples != 0) {
       continue;
     }
     const BlockTraits known = traits(layer, slot, step);
     const float value = layer.chance.log_chance(score, known);
     const bool decides = std::abs(value - threshold) < kMargin;
-    if (sample_clock_ % (decides ? kMarginSamples : kOtherSamples) == 0) {
+    if (layer.sample_clock % (decides ? kMarginSamples : kOtherSamples) == 0) {
       layer.chance.sample(layer.slots.block(slot), score, known, value);
     }
     if (options_.shared && value < threshold && may_leave(layer.slots.block(slot))) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -49,7 +48,8 @@ class ValueEngine {
     ValueSlots slots;
     ReadChance chance;
     Bytes used;
-    float threshold = 0;  // ln of the value below which blocks leave; if not shared, of the last that left
+    std::uint32_t sample_clock = 0;  // chooses which blocks are learned from
+    float threshold = 0;             // ln of the value below which blocks leave; if not shared, of the last that left
   };
 
   void note_reads(const StepInput& input);
@@ -70,7 +70,7 @@ class ValueEngine {
 
   ValueOptions options_;
   const Instance* instance_ = nullptr;
-  std::unique_ptr<ScoreCounts> common_counts_;  // of all layers
+  std::vector<ScoreCounts> common_counts_;  // of all layers, in one; of each, if they share nothing
   std::vector<Layer> layers_;
   ValueThreshold threshold_;
   FarCost far_cost_;
@@ -82,7 +82,6 @@ class ValueEngine {
   std::vector<BlockIndex> entered_;       // in this step
   std::vector<BlockIndex> leaving_;
   std::vector<std::pair<float, std::uint32_t>> order_;  // value and slot, as a heap
-  std::uint32_t sample_clock_ = 0;
   struct Rank {
     float x;
     std::uint8_t bin;
