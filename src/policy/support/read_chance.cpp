@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 namespace kvplace {
@@ -21,27 +22,46 @@ constexpr float kRiseInPool = 1e-3F;  // of the ln chance per bin, so that score
 
 float centre(std::size_t bin) { return kLowest + (static_cast<float>(bin) + 0.5F) / kBinsPerUnit; }
 
-template <std::size_t n>
-std::uint8_t bin_among(const std::array<double, n>& ends, double value) {
-  return static_cast<std::uint8_t>(std::upper_bound(ends.begin(), ends.end(), value) - ends.begin());
+/// ln of the least chance, by steps since the last read.
+float log_rare_chance(std::uint32_t unread) {
+  const auto of = [](std::uint32_t steps) { return std::log(kRareReads / (kRareSteps + static_cast<float>(steps))); };
+  static const auto kTable = [&of] {
+    std::array<float, 4096> table{};
+    for (std::uint32_t steps = 0; steps < table.size(); ++steps) {
+      table[steps] = of(steps);
+    }
+    return table;
+  }();
+  return unread < kTable.size() ? kTable[unread] : of(unread);
 }
 
 }  // namespace
 
 std::uint8_t rank_bin(double rank, double reads) {
   static constexpr std::array<double, 8> kEnds = {0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3};  // times what is read
-  return bin_among(kEnds, rank / reads);
+  return static_cast<std::uint8_t>(std::upper_bound(kEnds.begin(), kEnds.end(), rank / reads) - kEnds.begin());
 }
 
 std::uint8_t recency_bin(std::uint32_t steps) {
-  static constexpr std::array<double, 7> kEnds = {0.5, 1.5, 2.5, 4.5, 8.5, 16.5, 40.5};
-  return bin_among(kEnds, steps);
+  // 0, 1, 2, to 4, to 8, to 16, to 40, more.
+  static constexpr auto kBins = [] {
+    std::array<std::uint8_t, 42> bins{};
+    for (std::uint32_t i = 0; i < bins.size(); ++i) {
+      bins[i] = static_cast<std::uint8_t>(i < 3 ? i : i <= 4 ? 3 : i <= 8 ? 4 : i <= 16 ? 5 : i <= 40 ? 6 : 7);
+    }
+    return bins;
+  }();
+  return kBins[std::min<std::size_t>(steps, kBins.size() - 1)];
 }
 
 std::uint8_t age_bin(std::uint32_t token, std::uint32_t newest_token) {
   constexpr std::uint32_t kSinks = 8;
-  static constexpr std::array<double, 7> kEnds = {16, 64, 256, 1024, 2048, 4096, 8192};
-  return token < kSinks ? 8 : bin_among(kEnds, newest_token - std::min(token, newest_token));
+  constexpr std::uint8_t kSinkBin = 8;
+  // Below 16, 64, 256, 1024, 2048, 4096, 8192 tokens, more: by the bits of the distance.
+  static constexpr std::array<std::uint8_t, 33> kBins = {0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 7, 7,
+                                                         7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+  const std::uint32_t distance = newest_token - std::min(token, newest_token);
+  return token < kSinks ? kSinkBin : kBins[static_cast<std::size_t>(std::bit_width(distance))];
 }
 
 void ScoreCounts::fade(float kept) {
@@ -59,7 +79,7 @@ float ReadChance::log_chance(float score, const BlockTraits& traits) const {
   const float of_score = log_chance_[bin] + (log_chance_[bin + 1] - log_chance_[bin]) * (at - static_cast<float>(bin));
   const float by_tables = of_score + corrections_[0][traits.rank].log_factor +
                           corrections_[1][traits.recency].log_factor + corrections_[2][traits.age].log_factor;
-  return std::max(by_tables, std::log(kRareReads / (kRareSteps + static_cast<float>(traits.unread))));
+  return std::max(by_tables, log_rare_chance(traits.unread));
 }
 
 float ReadChance::surely_above(float log_chance) const {

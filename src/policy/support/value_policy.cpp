@@ -35,6 +35,13 @@ void ValueEngine::start(const PolicyContext& context) {
   layers_.clear();
   for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
     layers_.emplace_back(options_, common_counts_[options_.shared ? 0 : layer]);
+    layers_.back().first = instance_->index(LayerIndex(layer), BlockId(0));
+  }
+  token_of_.clear();
+  for (std::uint32_t i = 0; i < instance_->blocks_per_layer(); ++i) {
+    const BlockLayout& layout = instance_->layout();
+    const bool is_page = layout.kind(BlockId(i)) == BlockKind::kKvPage;
+    token_of_.push_back(is_page ? layout.page(BlockId(i)) * layout.block_tokens : 0);
   }
   slot_of_.assign(instance_->num_blocks(), kFar);
   last_read_.assign(instance_->num_blocks(), 0);
@@ -165,14 +172,16 @@ void ValueEngine::leave(Layer& layer, std::size_t slot, std::uint32_t step, Deci
 
 BlockTraits ValueEngine::traits(const Layer& layer, std::size_t slot, std::uint32_t step) const {
   const BlockIndex block = layer.slots.block(slot);
-  const BlockLayout& layout = instance_->layout();
-  const BlockId id = instance_->id_of(block);
-  const std::uint32_t newest = layout.prompt_tokens + step;
-  const std::uint32_t token = layout.kind(id) == BlockKind::kKvPage ? layout.page(id) * layout.block_tokens : 0;
+  const std::uint32_t newest = instance_->layout().prompt_tokens + step;
+  const std::uint32_t token = token_of_[block.value() - layer.first.value()];
   // What was never read counts as read when it was written.
   const std::uint32_t last = last_read_[block.value()];
   const std::uint32_t unread = last != 0 ? step + 1 - last : newest - std::min(token, newest);
   return {layer.slots.rank_bin(slot), recency_bin(unread), age_bin(token, newest), unread};
+}
+
+float ValueEngine::value_of(const Layer& layer, std::size_t slot, std::uint32_t step) const {
+  return layer.chance.log_chance(layer.slots.score(slot), traits(layer, slot, step));
 }
 
 void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision) {
@@ -204,11 +213,26 @@ void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& de
   if (excess <= Bytes(0)) {
     return;
   }
-  // Lowest values first; those that may not leave only when nothing else is left.
+  // Nearly always the blocks not much above the threshold are enough, and no other has a lower value.
+  const float enough = layer.threshold + kMargin;
+  const float surely_above = layer.chance.surely_above(enough);
+  Bytes found;
   order_.clear();
   for (std::size_t slot = 0; slot < layer.slots.size(); ++slot) {
-    const float value = layer.chance.log_chance(layer.slots.score(slot), traits(layer, slot, step));
-    order_.emplace_back(may_leave(layer.slots.block(slot)) ? value : value + kLeavesLast, slot);
+    if (layer.slots.score(slot) <= surely_above && may_leave(layer.slots.block(slot))) {
+      const float value = value_of(layer, slot, step);
+      if (value <= enough) {
+        order_.emplace_back(value, slot);
+        found += instance_->block_bytes(layer.slots.block(slot));
+      }
+    }
+  }
+  if (found < excess) {
+    order_.clear();
+    for (std::size_t slot = 0; slot < layer.slots.size(); ++slot) {
+      const float value = value_of(layer, slot, step);
+      order_.emplace_back(may_leave(layer.slots.block(slot)) ? value : value + kLeavesLast, slot);
+    }
   }
   drop_lowest(layer, excess, step, decision);
 }

@@ -47,6 +47,7 @@ class ValueEngine {
         : slots(options.scored_by, options.frequency), chance(common) {}
     ValueSlots slots;
     ReadChance chance;
+    BlockIndex first{0};
     Bytes used;
     std::uint32_t sample_clock = 0;  // chooses which blocks are learned from
     float threshold = 0;             // ln of the value below which blocks leave; if not shared, of the last that left
@@ -64,6 +65,7 @@ class ValueEngine {
   /// Of the blocks in order_, the lowest leave until so many bytes are gone, or all.
   void drop_lowest(Layer& layer, Bytes excess, std::uint32_t step, Decision& decision);
   [[nodiscard]] BlockTraits traits(const Layer& layer, std::size_t slot, std::uint32_t step) const;
+  [[nodiscard]] float value_of(const Layer& layer, std::size_t slot, std::uint32_t step) const;
   [[nodiscard]] bool may_leave(BlockIndex block) const { return options_.admission || !entering_[block.value()]; }
   /// x and bins by rank for steps that read about `reads` blocks.
   void update_ranks(std::size_t reads, std::size_t ranks);
@@ -75,6 +77,7 @@ class ValueEngine {
   ValueThreshold threshold_;
   FarCost far_cost_;
   Bytes used_;
+  std::vector<std::uint32_t> token_of_;   // by BlockId: its first token; 0 for experts
   std::vector<std::uint32_t> slot_of_;    // by BlockIndex; kFar
   std::vector<std::uint32_t> last_read_;  // by BlockIndex: decode step + 1; 0: never
   std::vector<Left> left_;                // by BlockIndex: as it was when it left near
