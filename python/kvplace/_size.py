@@ -32,7 +32,7 @@ class SizeProbe:
 class SizeAnswer:
     """What one policy needs, or what no policy can do without."""
 
-    policy: str  #: with all parameters, or "(certified)"
+    policy: str  #: with the parameters not at their defaults, or "(certified)"
     certified: bool  #: of the certified bound
     answer: SizeProbe | None  #: reaches the target; None if nothing in range does
     neighbour: SizeProbe | None  #: the nearest that was tried and does not reach it

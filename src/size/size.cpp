@@ -111,7 +111,7 @@ class SizeSearch {
       const Contender& contender = contenders_[c];
       SizeAnswer answer;
       answer.certified = !contender.policy;
-      answer.name = contender.policy ? contender.policy->text() : "(certified)";
+      answer.name = contender.policy ? contender.policy->label() : "(certified)";
       if (searches[c].answer) {
         KVPLACE_ASSIGN(at_answer, evaluator_.make(spec_of_answer(searches[c])));
         KVPLACE_ASSIGN(worth, measure_worth(trace_, evaluator_, contender, at_answer, searches[c].answer->total));

@@ -65,7 +65,7 @@ struct SizeWorth {
 };
 
 struct SizeAnswer {
-  std::string name;  ///< of the policy with its parameters, or "(certified)"
+  std::string name;  ///< of the policy with its parameters that are not at their defaults, or "(certified)"
   bool certified = false;
   std::vector<SizeProbe> probes;            ///< in ascending order of value
   std::optional<SizeProbe> answer;          ///< reaches the target; none if nothing in range does
