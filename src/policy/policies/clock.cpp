@@ -49,10 +49,7 @@ void register_policy_clock(PolicyRegistry& registry) {
   info.source = "classic; SGLang's multi-step kernel";
   info.information = Information::kCausal;
   info.buffer_per_layer = true;
-  info.make = [](const Parameters&) -> AnyPolicy {
-    return std::unique_ptr<CausalPolicy>(
-        std::make_unique<BufferPolicy<ClockOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
-  };
+  info.make = [](const Parameters&) { return per_layer_buffers(ClockOrder()); };
   registry.add(std::move(info));
 }
 

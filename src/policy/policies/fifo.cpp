@@ -11,10 +11,7 @@ void register_policy_fifo(PolicyRegistry& registry) {
   info.source = "classic";
   info.information = Information::kCausal;
   info.buffer_per_layer = true;
-  info.make = [](const Parameters&) -> AnyPolicy {
-    return std::unique_ptr<CausalPolicy>(
-        std::make_unique<BufferPolicy<FifoOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
-  };
+  info.make = [](const Parameters&) { return per_layer_buffers(FifoOrder()); };
   registry.add(std::move(info));
 }
 

@@ -11,10 +11,7 @@ void register_policy_lru(PolicyRegistry& registry) {
   info.source = "HiSparse in SGLang and vLLM (arXiv 2608.07009)";
   info.information = Information::kCausal;
   info.buffer_per_layer = true;
-  info.make = [](const Parameters&) -> AnyPolicy {
-    return std::unique_ptr<CausalPolicy>(
-        std::make_unique<BufferPolicy<LruOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
-  };
+  info.make = [](const Parameters&) { return per_layer_buffers(LruOrder()); };
   registry.add(std::move(info));
 }
 

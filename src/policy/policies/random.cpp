@@ -36,10 +36,7 @@ void register_policy_random(PolicyRegistry& registry) {
   info.source = "classic";
   info.information = Information::kCausal;
   info.buffer_per_layer = true;
-  info.make = [](const Parameters&) -> AnyPolicy {
-    return std::unique_ptr<CausalPolicy>(
-        std::make_unique<BufferPolicy<RandomOrder>>(Pooling::kPerLayer, Entering::kWrittenAndMisses));
-  };
+  info.make = [](const Parameters&) { return per_layer_buffers(RandomOrder()); };
   registry.add(std::move(info));
 }
 

@@ -204,7 +204,9 @@ void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decisio
       order_.emplace_back(value, static_cast<std::uint32_t>(slot));
     }
   }
-  drop_lowest(layer, used_ - threshold_.least_filling(), step, decision);
+  if (options_.shared) {
+    drop_lowest(layer, used_ - threshold_.least_filling(), step, decision);
+  }
 }
 
 void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& decision) {

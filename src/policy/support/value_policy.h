@@ -20,8 +20,8 @@ struct ValueOptions {
   bool shared = true;     ///< one threshold over all layers; else each layer keeps to its own capacity
   bool frequency = true;  ///< scores take in how often a block was read
   bool admission = true;  ///< a block read from far enters only if its value is worth a place
-  bool balance =
-      true;  ///< blocks count for what far reads cost in their layer; nothing is promoted that near waits for
+  /// Blocks count for what far reads cost in their layer; nothing is promoted that near waits for.
+  bool balance = true;
 };
 
 /// Work per step: one pass over the layer's blocks that are near, so O(1) per read as long as near capacity is a fixed
