@@ -19,6 +19,10 @@ bool PolicyRun::needs_next_reads() const {
   return result_.information == Information::kOracle && job_.schedule == nullptr;
 }
 
+bool PolicyRun::needs_ranking() const {
+  return result_.information == Information::kRanked && job_.schedule == nullptr;
+}
+
 Error PolicyRun::broken(const std::string& place, const std::string& what) const {
   const bool stored = job_.schedule != nullptr;
   return {stored ? ErrorKind::kRejected : ErrorKind::kFailed,

@@ -17,6 +17,7 @@ class PolicyRun {
   /// Decode steps ahead that must be in the window when a step is processed.
   [[nodiscard]] std::uint32_t horizon() const;
   [[nodiscard]] bool needs_next_reads() const;
+  [[nodiscard]] bool needs_ranking() const;
 
   /// Makes the policy; before anything else.
   [[nodiscard]] Status prepare();

@@ -83,6 +83,7 @@ class Replayer {
       KVPLACE_TRY(run.prepare());
       horizon_ = std::max(horizon_, run.horizon());
       any_oracle = any_oracle || run.needs_next_reads();
+      parts_ = run.needs_ranking() || !visitors_.empty() ? ChunkParts::kAll : parts_;
     }
     if (any_oracle) {
       KVPLACE_ASSIGN(next_reads, NextReads::build(trace_, context_));
@@ -103,7 +104,7 @@ class Replayer {
   }
 
   [[nodiscard]] Result<Segment> decode(std::size_t chunk) const {
-    KVPLACE_ASSIGN(segment, trace_.chunk(chunk));
+    KVPLACE_ASSIGN(segment, trace_.chunk(chunk, parts_));
     if (next_reads_) {
       KVPLACE_TRY(next_reads_->attach(chunk, segment));
     }
@@ -116,6 +117,7 @@ class Replayer {
   std::vector<PolicyRun> runs_;
   std::optional<NextReads> next_reads_;
   std::uint32_t horizon_ = 0;
+  ChunkParts parts_ = ChunkParts::kWithoutRankings;
   SegmentWindow window_;
   std::size_t next_chunk_ = 0;
 };

@@ -54,7 +54,7 @@ Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const I
     if (context.stop_requested()) {
       return interrupted("stopped before the miss curves were known");
     }
-    KVPLACE_ASSIGN(segment, trace.chunk(i));
+    KVPLACE_ASSIGN(segment, trace.chunk(i, ChunkParts::kWithoutRankings));
     KVPLACE_TRY(run_parallel(layers, context.threads, [&](std::size_t layer) -> Status {
       for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
         const StepView record = segment.view(step, static_cast<std::uint32_t>(layer));

@@ -234,34 +234,45 @@ bool decode_appended(VarintReader& in, std::uint32_t num_blocks, std::uint32_t& 
   return in.ok();
 }
 
-bool decode_ranking(VarintReader& in, std::uint32_t num_blocks, std::vector<BlockId>& previous,
-                    std::vector<BlockId>& out) {
-  const std::size_t begin = out.size();
+/// Where a layer's last ranking is among those decoded.
+struct RankingPlace {
+  std::size_t begin = 0;
+  std::size_t size = 0;
+};
+
+bool decode_ranking(VarintReader& in, std::uint32_t num_blocks, RankingPlace& previous, std::vector<BlockId>& out) {
   const std::uint64_t count = in.next();
+  if (count > in.left()) {  // each takes a byte or more
+    return false;
+  }
+  const std::size_t begin = out.size();
+  out.resize(begin + count);
+  const BlockId* const before = out.data() + previous.begin;
+  BlockId* const ranking = out.data() + begin;
   for (std::uint64_t rank = 0; rank < count; ++rank) {
     const std::uint64_t code = in.next();
     if (code == 0) {
       const std::uint64_t id = in.next();
-      if (!in.ok() || id >= num_blocks) {
+      if (id >= num_blocks) {
         return false;
       }
-      out.emplace_back(static_cast<std::uint32_t>(id));
+      ranking[rank] = BlockId(static_cast<std::uint32_t>(id));
     } else {
       const std::uint64_t from = static_cast<std::uint64_t>(unzigzag(code - 1)) + rank;
-      if (from >= previous.size()) {
+      if (from >= previous.size) {
         return false;
       }
-      out.push_back(previous[from]);
+      ranking[rank] = before[from];
     }
   }
-  previous.assign(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end());
+  previous = {begin, count};
   return in.ok();
 }
 
 }  // namespace
 
 Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& limits,
-                                     std::span<const std::byte> payload) {
+                                     std::span<const std::byte> payload, ChunkParts parts) {
   const auto damaged = [](const char* what) { return bad_input(std::string("the chunk's ") + what + " are damaged"); };
   if (payload.size() < kHeaderBytes) {
     return damaged("lengths");
@@ -292,7 +303,8 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   for (ReadSet& set : sets) {
     set.words.resize((std::size_t{num_blocks} + 63) / 64);
   }
-  std::vector<std::vector<BlockId>> previous_ranking(meta.layers);
+  const bool with_rankings = meta.has_ranking && parts == ChunkParts::kAll;
+  std::vector<RankingPlace> previous_ranking(meta.layers);
   std::uint32_t previous_appended = 0;
 
   Segment segment(StepIndex(limits.first_step), meta.layers);
@@ -311,7 +323,7 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
       if (!decode_appended(appended_in, num_blocks, previous_appended, segment.appended_)) {
         return damaged("appended blocks");
       }
-      if (meta.has_ranking && !decode_ranking(ranking_in, num_blocks, previous_ranking[layer], segment.ranking_)) {
+      if (with_rankings && !decode_ranking(ranking_in, num_blocks, previous_ranking[layer], segment.ranking_)) {
         return damaged("rankings");
       }
       if (meta.has_read_bytes) {
@@ -328,7 +340,8 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
     }
   }
   for (const VarintReader& stream : streams) {
-    if (!stream.ok() || !stream.at_end()) {
+    const bool skipped = &stream == &ranking_in && meta.has_ranking && !with_rankings;
+    if (!skipped && (!stream.ok() || !stream.at_end())) {
       return damaged("lengths");
     }
   }

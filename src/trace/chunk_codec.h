@@ -56,9 +56,9 @@ struct ChunkLimits {
 /// Stateless between calls; friend of Segment so that it fills its arrays without copies.
 class ChunkDecoder {
  public:
-  /// Every id, count and length is checked; the message says what is wrong, without the file's name.
+  /// Every id, count and length of those parts is checked; the message says what is wrong, without the file's name.
   [[nodiscard]] static Result<Segment> decode(const TraceMeta& meta, const ChunkLimits& limits,
-                                              std::span<const std::byte> payload);
+                                              std::span<const std::byte> payload, ChunkParts parts);
 };
 
 }  // namespace kvplace

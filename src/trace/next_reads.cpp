@@ -91,7 +91,7 @@ Result<NextReads> NextReads::build(const TraceReader& trace, const RunContext& c
     if (context.stop_requested()) {
       return interrupted("stopped before the next reads were known");
     }
-    KVPLACE_ASSIGN(segment, trace.chunk(i));
+    KVPLACE_ASSIGN(segment, trace.chunk(i, ChunkParts::kWithoutRankings));
     // Encoded from the end of the chunk; attach() decodes in the same order.
     for (std::uint32_t step = segment.end_step(); step-- > segment.first_step();) {
       for (std::uint32_t layer = layers; layer-- > 0;) {

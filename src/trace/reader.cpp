@@ -209,7 +209,7 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
   return TraceReader(std::move(state));
 }
 
-Result<Segment> TraceReader::chunk(std::size_t index) const {
+Result<Segment> TraceReader::chunk(std::size_t index, ChunkParts parts) const {
   const kvt::ChunkPlace& place = state_->chunks[index];
   const auto damaged = [&](const std::string& why) {
     return bad_input(state_->path + ": chunk " + std::to_string(index) + " (decode steps " +
@@ -240,7 +240,7 @@ Result<Segment> TraceReader::chunk(std::size_t index) const {
   limits.num_steps = header->num_steps;
   limits.blocks_per_layer = header->blocks_per_layer;
   limits.num_reads = header->num_reads;
-  Result<Segment> segment = ChunkDecoder::decode(state_->meta, limits, payload);
+  Result<Segment> segment = ChunkDecoder::decode(state_->meta, limits, payload, parts);
   if (!segment) {
     return damaged(segment.error().message);
   }

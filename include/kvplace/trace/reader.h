@@ -33,7 +33,7 @@ class TraceReader {
   [[nodiscard]] bool recovered() const;
 
   /// Decodes one chunk. Errors if it does not match its checksum. O(chunk) memory.
-  [[nodiscard]] Result<Segment> chunk(std::size_t index) const;
+  [[nodiscard]] Result<Segment> chunk(std::size_t index, ChunkParts parts = ChunkParts::kAll) const;
 
   /// Recomputes the digest from all records and compares it with the stored one.
   [[nodiscard]] Status verify_digest() const;

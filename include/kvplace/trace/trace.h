@@ -78,6 +78,9 @@ struct StepView {
   std::span<const std::uint32_t> next_read_appended;  ///< parallel to appended
 };
 
+/// What of a chunk is decoded: most of the bytes of a trace with rankings are theirs.
+enum class ChunkParts : std::uint8_t { kAll, kWithoutRankings };
+
 /// Consecutive whole decode steps, decoded.
 class Segment {
  public:

@@ -44,7 +44,13 @@ void ValueEngine::start(const PolicyContext& context) {
     token_of_.push_back(is_page ? layout.page(BlockId(i)) * layout.block_tokens : 0);
   }
   slot_of_.assign(instance_->num_blocks(), kFar);
-  last_read_.assign(instance_->num_blocks(), 0);
+  last_read_.clear();
+  for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
+    for (const std::uint32_t token : token_of_) {
+      const std::int64_t written = std::int64_t{token} - instance_->layout().prompt_tokens + 1;
+      last_read_.push_back(static_cast<std::int32_t>(written));
+    }
+  }
   left_.assign(instance_->num_blocks(), {unknown_history(options_.scored_by), kNever});
   entering_.assign(instance_->num_blocks(), false);
   threshold_.reset(instance_->capacity(), instance_->kv_block_bytes(), instance_->layers());
@@ -71,7 +77,10 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
     const float worth = options_.balance ? far_cost_.log_worth(input.layer) : 0;
     layer.threshold = threshold_.log_value() - worth;
   }
-  drop_below_threshold(input.step.value(), layer, decision);
+  sample(input.step.value(), layer);
+  if (options_.shared) {
+    drop_below_threshold(input.step.value(), layer, decision);
+  }
   drop_excess(input, layer, decision);
   for (const BlockIndex block : entered_) {
     if (entering_[block.value()]) {
@@ -83,7 +92,7 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
 }
 
 void ValueEngine::note_reads(const StepInput& input) {
-  const std::uint32_t now = input.step.value() + 1;
+  const auto now = static_cast<std::int32_t>(input.step.value() + 1);
   for (const auto& blocks : {input.hits, input.misses}) {
     for (const BlockIndex block : blocks) {
       last_read_[block.value()] = now;
@@ -93,7 +102,7 @@ void ValueEngine::note_reads(const StepInput& input) {
 
 void ValueEngine::enter(Layer& layer, BlockIndex block, const BlockHistory& history) {
   slot_of_[block.value()] = static_cast<std::uint32_t>(layer.slots.size());
-  layer.slots.add(block, history);
+  layer.slots.add(block, history, token_of_[block.value() - layer.first.value()], last_read_[block.value()]);
   const Bytes size = instance_->block_bytes(block);
   layer.used += size;
   used_ += size;
@@ -129,14 +138,14 @@ void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking,
   if (by_ranks) {
     update_ranks(reads, known);
   }
-  layer.slots.clear_marks(by_ranks ? rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)) : 0,
-                          kUnranked);
-  const Rank read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : Rank{0, kUnranked};
+  const float unranked = by_ranks ? rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)) : 0;
+  layer.slots.clear_marks({unranked, kUnranked});
+  const RankValue read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : RankValue{0, kUnranked};
   const auto mark_read = [&](BlockIndex block) {
     const std::uint32_t slot = slot_of_[block.value()];
     if (slot != kFar) {
-      layer.slots.mark_read(slot);
-      layer.slots.mark_rank(slot, read_unranked.x, read_unranked.bin);
+      layer.slots.mark_read(slot, last_read_[block.value()]);
+      layer.slots.mark_rank(slot, read_unranked);
     }
   };
   std::for_each(input.hits.begin(), input.hits.end(), mark_read);
@@ -146,7 +155,7 @@ void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking,
     for (std::size_t rank = 0; rank < ranking.size(); ++rank) {
       const std::uint32_t slot = slot_of_[instance_->index(input.layer, ranking[rank]).value()];
       if (slot != kFar) {
-        layer.slots.mark_rank(slot, ranks_[rank].x, ranks_[rank].bin);
+        layer.slots.mark_rank(slot, ranks_[rank]);
       }
     }
   }
@@ -171,42 +180,53 @@ void ValueEngine::leave(Layer& layer, std::size_t slot, std::uint32_t step, Deci
 }
 
 BlockTraits ValueEngine::traits(const Layer& layer, std::size_t slot, std::uint32_t step) const {
-  const BlockIndex block = layer.slots.block(slot);
   const std::uint32_t newest = instance_->layout().prompt_tokens + step;
-  const std::uint32_t token = token_of_[block.value() - layer.first.value()];
-  // What was never read counts as read when it was written.
-  const std::uint32_t last = last_read_[block.value()];
-  const std::uint32_t unread = last != 0 ? step + 1 - last : newest - std::min(token, newest);
-  return {layer.slots.rank_bin(slot), recency_bin(unread), age_bin(token, newest), unread};
+  const auto unread = static_cast<std::uint32_t>(static_cast<std::int32_t>(step + 1) - layer.slots.last_read(slot));
+  return {layer.slots.rank_bin(slot), recency_bin(unread), age_bin(layer.slots.token(slot), newest), unread};
 }
 
 float ValueEngine::value_of(const Layer& layer, std::size_t slot, std::uint32_t step) const {
   return layer.chance.log_chance(layer.slots.score(slot), traits(layer, slot, step));
 }
 
-void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision) {
-  const float threshold = layer.threshold;
-  order_.clear();
-  const float surely_above = layer.chance.surely_above(threshold + kMargin);
-  for (std::size_t slot = layer.slots.size(); slot-- > 0;) {
-    ++layer.sample_clock;
+void ValueEngine::find_below(const Layer& layer, float log_chance) {
+  const std::array<float, kRankBins> scores = layer.chance.surely_above(log_chance);
+  const std::size_t size = layer.slots.size();
+  found_.resize(std::max(found_.size(), size));
+  num_found_ = 0;
+  for (std::size_t slot = 0; slot < size; ++slot) {
+    found_[num_found_] = static_cast<std::uint32_t>(slot);
+    num_found_ += layer.slots.score(slot) <= scores[layer.slots.rank_bin(slot)] ? 1U : 0U;
+  }
+}
+
+void ValueEngine::sample(std::uint32_t step, Layer& layer) {
+  const std::array<float, kRankBins> scores = layer.chance.surely_above(layer.threshold + kMargin);
+  for (std::size_t slot = step % kMarginSamples; slot < layer.slots.size(); slot += kMarginSamples) {
     const float score = layer.slots.score(slot);
-    if (score > surely_above && layer.sample_clock % kOtherSamples != 0) {
+    const bool always = slot % kOtherSamples == step % kOtherSamples;
+    if (score > scores[layer.slots.rank_bin(slot)] && !always) {
       continue;
     }
     const BlockTraits known = traits(layer, slot, step);
     const float value = layer.chance.log_chance(score, known);
-    const bool decides = std::abs(value - threshold) < kMargin;
-    if (layer.sample_clock % (decides ? kMarginSamples : kOtherSamples) == 0) {
+    if (std::abs(value - layer.threshold) < kMargin || always) {
       layer.chance.sample(layer.slots.block(slot), score, known, value);
     }
-    if (options_.shared && value < threshold && may_leave(layer.slots.block(slot))) {
-      order_.emplace_back(value, static_cast<std::uint32_t>(slot));
+  }
+}
+
+void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision) {
+  order_.clear();
+  find_below(layer, layer.threshold);
+  for (std::size_t i = 0; i < num_found_; ++i) {
+    const std::uint32_t slot = found_[i];
+    const float value = value_of(layer, slot, step);
+    if (value < layer.threshold && may_leave(layer.slots.block(slot))) {
+      order_.emplace_back(value, slot);
     }
   }
-  if (options_.shared) {
-    drop_lowest(layer, used_ - threshold_.least_filling(), step, decision);
-  }
+  drop_lowest(layer, used_ - threshold_.least_filling(), step, decision);
 }
 
 void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& decision) {
@@ -217,16 +237,15 @@ void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& de
   }
   // Nearly always the blocks not much above the threshold are enough, and no other has a lower value.
   const float enough = layer.threshold + kMargin;
-  const float surely_above = layer.chance.surely_above(enough);
   Bytes found;
   order_.clear();
-  for (std::size_t slot = 0; slot < layer.slots.size(); ++slot) {
-    if (layer.slots.score(slot) <= surely_above && may_leave(layer.slots.block(slot))) {
-      const float value = value_of(layer, slot, step);
-      if (value <= enough) {
-        order_.emplace_back(value, slot);
-        found += instance_->block_bytes(layer.slots.block(slot));
-      }
+  find_below(layer, enough);
+  for (std::size_t i = 0; i < num_found_; ++i) {
+    const std::uint32_t slot = found_[i];
+    const float value = value_of(layer, slot, step);
+    if (value <= enough && may_leave(layer.slots.block(slot))) {
+      order_.emplace_back(value, slot);
+      found += instance_->block_bytes(layer.slots.block(slot));
     }
   }
   if (found < excess) {
@@ -265,7 +284,7 @@ void ValueEngine::update_ranks(std::size_t reads, std::size_t ranks) {
   while (ranks_.size() < ranks) {
     const auto rank = static_cast<double>(ranks_.size());
     const auto of = static_cast<double>(ranks_reads_);
-    ranks_.push_back({rank_value(rank, of), rank_bin(rank, of)});
+    ranks_.emplace_back(rank_value(rank, of), rank_bin(rank, of));
   }
 }
 

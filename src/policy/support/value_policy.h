@@ -2,6 +2,7 @@
 /// a far read costs in its layer. The policies `kvplace`, `kvplace-reads` and `kvplace-budgets` are its variants.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -49,7 +50,6 @@ class ValueEngine {
     ReadChance chance;
     BlockIndex first{0};
     Bytes used;
-    std::uint32_t sample_clock = 0;  // chooses which blocks are learned from
     float threshold = 0;             // ln of the value below which blocks leave; if not shared, of the last that left
   };
 
@@ -58,16 +58,20 @@ class ValueEngine {
   void enter_all(const StepInput& input, Layer& layer);
   void mark(const StepInput& input, std::span<const BlockId> ranking, Layer& layer);
   void leave(Layer& layer, std::size_t slot, std::uint32_t step, Decision& decision);
-  /// Blocks below the threshold leave; samples of the others near it, and of a few more, are kept to learn from.
+  /// Blocks below the threshold leave, until near is filled no more than it must be.
   void drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision);
   /// If the layer, or all together, still hold too much, the lowest of the layer leave.
   void drop_excess(const StepInput& input, Layer& layer, Decision& decision);
   /// Of the blocks in order_, the lowest leave until so many bytes are gone, or all.
   void drop_lowest(Layer& layer, Bytes excess, std::uint32_t step, Decision& decision);
+  /// Finds the slots that may have less than a ln chance, in found_.
+  void find_below(const Layer& layer, float log_chance);
+  /// What becomes of some of the layer's blocks will be learned from.
+  void sample(std::uint32_t step, Layer& layer);
   [[nodiscard]] BlockTraits traits(const Layer& layer, std::size_t slot, std::uint32_t step) const;
   [[nodiscard]] float value_of(const Layer& layer, std::size_t slot, std::uint32_t step) const;
   [[nodiscard]] bool may_leave(BlockIndex block) const { return options_.admission || !entering_[block.value()]; }
-  /// x and bins by rank for steps that read about `reads` blocks.
+  /// What ranks stand for, in steps that read about `reads` blocks.
   void update_ranks(std::size_t reads, std::size_t ranks);
 
   ValueOptions options_;
@@ -79,17 +83,15 @@ class ValueEngine {
   Bytes used_;
   std::vector<std::uint32_t> token_of_;   // by BlockId: its first token; 0 for experts
   std::vector<std::uint32_t> slot_of_;    // by BlockIndex; kFar
-  std::vector<std::uint32_t> last_read_;  // by BlockIndex: decode step + 1; 0: never
+  std::vector<std::int32_t> last_read_;   // by BlockIndex: decode step + 1; of what was never read, when it was written
   std::vector<Left> left_;                // by BlockIndex: as it was when it left near
   std::vector<bool> entering_;            // by BlockIndex: since this step
   std::vector<BlockIndex> entered_;       // in this step
   std::vector<BlockIndex> leaving_;
+  std::vector<std::uint32_t> found_;  // slots; the first num_found_ count
+  std::size_t num_found_ = 0;
   std::vector<std::pair<float, std::uint32_t>> order_;  // value and slot, as a heap
-  struct Rank {
-    float x;
-    std::uint8_t bin;
-  };
-  std::vector<Rank> ranks_;
+  std::vector<RankValue> ranks_;
   std::size_t ranks_reads_ = 0;  // what they were made for
 };
 

@@ -1,8 +1,9 @@
 #include "policy/support/value_slots.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+
+#include "policy/support/fast_ln.h"
 
 namespace kvplace {
 namespace {
@@ -13,16 +14,6 @@ constexpr float kFade = 0.015F;
 constexpr float kRestOfPeak = -0.3F;
 constexpr float kReadsOfUnknown = 0.02F;
 constexpr float kReadsOfNewborn = 0.3F;
-
-/// ln v for normal v > 0, within 1e-4, in operations that compilers vectorise: the exponent, and a polynomial of degree
-/// 4 for log2 of the mantissa.
-inline float fast_ln(float v) {
-  const auto bits = std::bit_cast<std::uint32_t>(v);
-  const auto exponent = static_cast<float>(static_cast<std::int32_t>(bits >> 23) - 127);
-  const auto m = std::bit_cast<float>((bits & 0x7fffff) | 0x3f800000);
-  const float log2_m = -2.49835315F + m * (4.02921139F + m * (-2.07833517F + m * (0.62603218F + m * -0.07844068F)));
-  return (exponent + log2_m) * 0.69314718F;
-}
 
 }  // namespace
 
@@ -54,15 +45,16 @@ BlockHistory aged(ScoredBy scored_by, BlockHistory history, std::uint32_t steps)
   return history;
 }
 
-void ValueSlots::add(BlockIndex block, const BlockHistory& history) {
+void ValueSlots::add(BlockIndex block, const BlockHistory& history, std::uint32_t token, std::int32_t last_read) {
   blocks_.push_back(block);
+  tokens_.push_back(token);
+  last_reads_.push_back(last_read);
   first_.push_back(history.first);
   second_.push_back(history.second);
   reads_20_.push_back(history.reads_20);
   reads_100_.push_back(history.reads_100);
   since_.push_back(1);
-  x_.push_back(0);
-  rank_bins_.push_back(0);
+  x_.emplace_back();
   read_.push_back(0);
   scores_.push_back(0);
 }
@@ -73,15 +65,16 @@ void ValueSlots::remove(std::size_t slot) {
     values.pop_back();
   };
   drop(blocks_);
-  drop(rank_bins_);
-  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &x_, &read_, &scores_}) {
+  drop(tokens_);
+  drop(last_reads_);
+  drop(x_);
+  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &read_, &scores_}) {
     drop(*values);
   }
 }
 
-void ValueSlots::clear_marks(float x, std::uint8_t rank_bin) {
-  std::fill(x_.begin(), x_.end(), x);
-  std::fill(rank_bins_.begin(), rank_bins_.end(), rank_bin);
+void ValueSlots::clear_marks(RankValue rank) {
+  std::fill(x_.begin(), x_.end(), rank);
   std::fill(read_.begin(), read_.end(), 0.0F);
 }
 
@@ -92,17 +85,18 @@ void ValueSlots::advance() {
   float* const __restrict reads_20 = reads_20_.data();
   float* const __restrict reads_100 = reads_100_.data();
   float* const __restrict since = since_.data();
-  const float* const __restrict x = x_.data();
+  const RankValue* const __restrict ranks = x_.data();
   const float* const __restrict read = read_.data();
   float* const __restrict scores = scores_.data();
   const float frequency = frequency_ ? 1.0F : 0.0F;
   if (scored_by_ == ScoredBy::kRanks) {
     for (std::size_t i = 0; i < n; ++i) {
-      first[i] += 0.2F * (x[i] - first[i]);
-      second[i] = std::max(second[i] - kFade, x[i]);
+      const float x = ranks[i].x();
+      first[i] += 0.2F * (x - first[i]);
+      second[i] = std::max(second[i] - kFade, x);
       reads_20[i] += 0.05F * (read[i] - reads_20[i]);
       reads_100[i] += 0.01F * (read[i] - reads_100[i]);
-      scores[i] = 0.482F * x[i] + 0.625F * first[i] + 0.412F * second[i] +
+      scores[i] = 0.482F * x + 0.625F * first[i] + 0.412F * second[i] +
                   frequency * (2.56F * reads_20[i] + 0.324F * fast_ln(reads_100[i] + 0.002F));
     }
   } else {

@@ -6,6 +6,7 @@
 /// 5, 20 and 100 steps, and the steps since. The weights were fitted on one text of one model.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,6 +30,19 @@ struct BlockHistory {
 /// x of a rank counted from 0, where `reads` blocks are read: 0 at the last block that is read, above it positive.
 [[nodiscard]] float rank_value(double rank, double reads);
 
+/// x and the bin of a rank (read_chance.h) in one word: the bin takes the lowest bits of x.
+class RankValue {
+ public:
+  RankValue() = default;
+  RankValue(float x, std::uint8_t bin) : bits_((std::bit_cast<std::uint32_t>(x) & ~kBinBits) | bin) {}
+  [[nodiscard]] float x() const { return std::bit_cast<float>(bits_); }
+  [[nodiscard]] std::uint8_t bin() const { return static_cast<std::uint8_t>(bits_ & kBinBits); }
+
+ private:
+  static constexpr std::uint32_t kBinBits = 15;
+  std::uint32_t bits_ = 0;
+};
+
 /// Of a block that was never near: seldom read so far.
 [[nodiscard]] BlockHistory unknown_history(ScoredBy scored_by);
 /// Of a block that exists since this step.
@@ -44,23 +58,26 @@ class ValueSlots {
   [[nodiscard]] std::size_t size() const { return blocks_.size(); }
   [[nodiscard]] BlockIndex block(std::size_t slot) const { return blocks_[slot]; }
   [[nodiscard]] float score(std::size_t slot) const { return scores_[slot]; }
-  [[nodiscard]] std::uint8_t rank_bin(std::size_t slot) const { return rank_bins_[slot]; }
+  [[nodiscard]] std::uint8_t rank_bin(std::size_t slot) const { return x_[slot].bin(); }
+  [[nodiscard]] std::uint32_t token(std::size_t slot) const { return tokens_[slot]; }
+  [[nodiscard]] std::int32_t last_read(std::size_t slot) const { return last_reads_[slot]; }
   [[nodiscard]] BlockHistory history(std::size_t slot) const {
     return {first_[slot], second_[slot], reads_20_[slot], reads_100_[slot]};
   }
 
-  /// Takes the slot size() - 1.
-  void add(BlockIndex block, const BlockHistory& history);
+  /// Takes the slot size() - 1. `token`: its first; `last_read`: as for mark_read.
+  void add(BlockIndex block, const BlockHistory& history, std::uint32_t token, std::int32_t last_read);
   /// The last slot takes the place of the one removed.
   void remove(std::size_t slot);
 
-  /// Before marks are set: nothing is read, and all have the rank of x.
-  void clear_marks(float x, std::uint8_t rank_bin);
-  void mark_read(std::size_t slot) { read_[slot] = 1; }
-  void mark_rank(std::size_t slot, float x, std::uint8_t bin) {
-    x_[slot] = x;
-    rank_bins_[slot] = bin;
+  /// Before marks are set: nothing is read, and all have this rank.
+  void clear_marks(RankValue rank);
+  /// `last_read`: decode step + 1 of the block's last read.
+  void mark_read(std::size_t slot, std::int32_t last_read) {
+    read_[slot] = 1;
+    last_reads_[slot] = last_read;
   }
+  void mark_rank(std::size_t slot, RankValue rank) { x_[slot] = rank; }
   /// Takes in the step's marks: histories move on, scores are new.
   void advance();
 
@@ -68,13 +85,14 @@ class ValueSlots {
   ScoredBy scored_by_;
   bool frequency_;
   std::vector<BlockIndex> blocks_;
+  std::vector<std::uint32_t> tokens_;
+  std::vector<std::int32_t> last_reads_;
   std::vector<float> first_;
   std::vector<float> second_;
   std::vector<float> reads_20_;
   std::vector<float> reads_100_;
   std::vector<float> since_;  // steps since the last read; by reads
-  std::vector<float> x_;
-  std::vector<std::uint8_t> rank_bins_;
+  std::vector<RankValue> x_;
   std::vector<float> read_;  // 1 if read in this step
   std::vector<float> scores_;
 };
