@@ -87,7 +87,8 @@ void decode_payload(const std::uint8_t* data, std::size_t size) {
   limits.num_steps = 1u + data[1] % 8;
   limits.blocks_per_layer = data[2];
   limits.num_reads = data[3];
-  const auto segment = ChunkDecoder::decode(meta, limits, std::as_bytes(std::span(data + 4, size - 4)), ChunkParts::kAll);
+  const auto segment =
+      ChunkDecoder::decode(meta, limits, std::as_bytes(std::span(data + 4, size - 4)), ChunkParts::kAll);
   if (segment) {
     REQUIRE(segment->num_steps() == limits.num_steps && segment->num_reads() == limits.num_reads);
     check_records(*segment, meta, limits.blocks_per_layer);

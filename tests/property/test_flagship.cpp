@@ -51,18 +51,18 @@ RC_GTEST_PROP(Flagship, ScoresAreTheFormulas, ()) {
   const std::size_t blocks = *rc::gen::inRange<std::size_t>(1, 40);
   for (std::size_t i = 0; i < blocks; ++i) {
     const BlockHistory start = random() % 2 == 0 ? newborn_history(scored_by, 1.5F) : unknown_history(scored_by);
-    slots.add(BlockIndex(static_cast<std::uint32_t>(i)), start);
+    slots.add(BlockIndex(static_cast<std::uint32_t>(i)), start, 0, 0);
     naive.push_back({scored_by, start.first, start.second, start.reads_20, start.reads_100});
   }
   for (int step = 0; step < 200; ++step) {
-    slots.clear_marks(-1, kUnranked);
+    slots.clear_marks({-1, kUnranked});
     std::vector<double> expected;
     for (std::size_t slot = 0; slot < blocks; ++slot) {
       const bool read = random() % 3 == 0;
       const double x = read ? rank_value(static_cast<double>(random() % 10), 10) : -1;
       if (read) {
-        slots.mark_read(slot);
-        slots.mark_rank(slot, static_cast<float>(x), 0);
+        slots.mark_read(slot, step + 1);
+        slots.mark_rank(slot, {static_cast<float>(x), 0});
       }
       expected.push_back(naive[slot].step(read, x));
     }
@@ -94,7 +94,7 @@ TEST(Flagship, LearnsTheChancesOfAStream) {
   std::mt19937 random(7);
   ScoreCounts common;
   ReadChance chance(common);
-  std::vector<std::uint32_t> last_read(kBlocks, 0);
+  std::vector<std::int32_t> last_read(kBlocks, 0);
   const auto score_of = [](std::uint32_t block) { return block % 2 == 0 ? -1.1F : 1.1F; };
   const auto traits_of = [](std::uint32_t block) {
     return BlockTraits{0, 0, static_cast<std::uint8_t>(block / 2 % 2), 10000};
@@ -106,7 +106,7 @@ TEST(Flagship, LearnsTheChancesOfAStream) {
   for (std::uint32_t step = 0; step < 4000; ++step) {
     for (std::uint32_t block = 0; block < kBlocks; ++block) {
       if (static_cast<double>(random() % 100000) < per_step(block) * 100000) {
-        last_read[block] = step + 1;
+        last_read[block] = static_cast<std::int32_t>(step) + 1;
       }
     }
     chance.begin_step(step, last_read);
@@ -127,25 +127,26 @@ RC_GTEST_PROP(Flagship, NothingSurelyAboveIsBelow, ()) {
   std::mt19937 random(*rc::gen::arbitrary<std::uint32_t>());
   ScoreCounts common;
   ReadChance chance(common);
-  std::vector<std::uint32_t> last_read(50, 0);
+  std::vector<std::int32_t> last_read(50, 0);
   const auto some_traits = [&random] {
     return BlockTraits{static_cast<std::uint8_t>(random() % 10), static_cast<std::uint8_t>(random() % 8),
                        static_cast<std::uint8_t>(random() % 9), static_cast<std::uint32_t>(random() % 1000)};
   };
   const auto some_score = [&random] { return static_cast<float>(random() % 1000) / 100 - 7; };
   for (std::uint32_t step = 0; step < 100; ++step) {
-    last_read[random() % last_read.size()] = step + 1;
+    last_read[random() % last_read.size()] = static_cast<std::int32_t>(step) + 1;
     chance.begin_step(step, last_read);
     for (std::uint32_t block = 0; block < last_read.size(); ++block) {
       chance.sample(BlockIndex(block), some_score(), some_traits(), -1.0F);
     }
   }
   const float threshold = -static_cast<float>(random() % 800) / 100;
-  const float surely = chance.surely_above(threshold);
+  const std::array<float, kRankBins> surely = chance.surely_above(threshold);
   for (int i = 0; i < 2000; ++i) {
     const float score = some_score();
-    if (score > surely) {
-      RC_ASSERT(chance.log_chance(score, some_traits()) >= threshold - 1e-4F);
+    const BlockTraits traits = some_traits();
+    if (score > surely[traits.rank]) {
+      RC_ASSERT(chance.log_chance(score, traits) >= threshold - 1e-4F);
     }
   }
 }
@@ -181,6 +182,34 @@ TEST(Flagship, HitsAreWorthNothingWhereNearIsTheSlowerSide) {
   const Sides near_waits = after_steps(100'000'000, 1'000'000);
   EXPECT_LT(near_waits.log_worth, -1);
   EXPECT_TRUE(near_waits.hold_back);
+}
+
+/// What far is said to have time for fits into the step, and a block more does not.
+RC_GTEST_PROP(Flagship, FarIsIdleAsLongAsNearWorks, ()) {
+  const testing::TempDir folder;
+  const testing::RandomTraceShape shape;
+  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  const StepTime& time = instance.step_time();
+  FarCost cost;
+  cost.start(instance);  // every hit is worth a far read until steps have shown otherwise
+  StepInput input{StepIndex(0), LayerIndex(0), {}, {}, {}, {}, {}};
+  input.loads.add(Transfer::kReadNear, Bytes(*rc::gen::inRange(0, 100'000'000)));
+  input.loads.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 20'000'000)));
+  cost.observe(input);
+  const Bytes idle = cost.idle(LayerIndex(0));
+  const bool near_waits = time.bottleneck(input.loads) == Channel::kNearMem;
+  RC_ASSERT(idle >= Bytes(0));
+  RC_ASSERT(near_waits || idle == Bytes(0));
+  if (near_waits) {
+    Loads filled = input.loads;
+    filled.add(Transfer::kReadFar, idle);
+    RC_ASSERT(time(filled).value() == time(input.loads).value());
+    filled.add(Transfer::kReadFar, Bytes(2));
+    RC_ASSERT(time(filled).value() > time(input.loads).value());
+  }
 }
 
 /// Never slower than LRU per layer.

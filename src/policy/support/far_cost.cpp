@@ -24,6 +24,7 @@ void FarCost::start(const Instance& instance) {
 }
 
 void FarCost::observe(const StepInput& input) {
+  idle_ = Bytes(0);
   if (instance_->options().barrier == Barrier::kLayer) {
     learn(input.layer.value(), input.loads, 1);
     return;
@@ -38,6 +39,12 @@ void FarCost::observe(const StepInput& input) {
 void FarCost::learn(std::size_t group, const Loads& loads, std::uint32_t layers) {
   const StepTime& time = instance_->step_time();
   near_waits_ = time.bottleneck(loads) == Channel::kNearMem;
+  if (near_waits_ && time.overlap() == Overlap::kFull) {
+    const auto of = [&loads](Channel channel) { return Bytes(loads.bytes[static_cast<std::size_t>(channel)]); };
+    const Seconds near = of(Channel::kNearMem) / time.bandwidth(Channel::kNearMem);
+    const double far = near.value() * time.far_read_bandwidth().value();
+    idle_ = Bytes(static_cast<std::int64_t>(far)) - std::max(of(Channel::kFarLinkRead), of(Channel::kFarMem));
+  }
   const Bytes block = instance_->kv_block_bytes() * std::int64_t{instance_->options().batch};
   Loads one_hit_less = loads;
   one_hit_less.add(Transfer::kReadFar, block);

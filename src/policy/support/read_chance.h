@@ -107,14 +107,15 @@ class ReadChance {
   ScoreCounts* common_;
   std::array<float, kScoreBins> log_chance_{};
   std::array<std::array<Correction, kTraitBins>, kTraits> corrections_{};
-  float least_correction_ = 0;  // of recency and age together
+  float least_correction_ = 0;                         // of recency and age together
   std::array<std::vector<Sample>, kHorizon> pending_;  // by decode step
   std::size_t open_ = 0;                               // of them, that of the step at hand
   std::uint32_t steps_ = 0;
 };
 
 inline float ReadChance::log_chance(float score, const BlockTraits& traits) const {
-  const float at = std::clamp((score - kLowestScore) * kScoreBinsPerUnit - 0.5F, 0.0F, static_cast<float>(kScoreBins) - 1.001F);
+  const float at =
+      std::clamp((score - kLowestScore) * kScoreBinsPerUnit - 0.5F, 0.0F, static_cast<float>(kScoreBins) - 1.001F);
   const auto bin = static_cast<std::size_t>(at);
   const float of_score = log_chance_[bin] + (log_chance_[bin + 1] - log_chance_[bin]) * (at - static_cast<float>(bin));
   const float by_tables = of_score + corrections_[0][traits.rank].log_factor +

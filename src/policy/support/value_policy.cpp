@@ -67,6 +67,9 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
   }
   note_reads(input);
   enter_all(input, layer);
+  if (options_.balance) {
+    enter_ahead(input, ranking, layer);
+  }
   mark(input, ranking, layer);
   layer.slots.advance();
   if (!options_.shared || input.layer.value() == 0) {
@@ -110,24 +113,42 @@ void ValueEngine::enter(Layer& layer, BlockIndex block, const BlockHistory& hist
 
 void ValueEngine::enter_all(const StepInput& input, Layer& layer) {
   entered_.clear();
-  const auto enter_new = [&](BlockIndex block, const BlockHistory& history) {
-    enter(layer, block, history);
-    entering_[block.value()] = true;
-    entered_.push_back(block);
-  };
   for (std::size_t i = 0; i < input.written.size(); ++i) {
     const BlockIndex block = input.written[i];
     if (input.written_is_new[i] != 0) {
-      enter_new(block, newborn_history(options_.scored_by, rank_value(0, 1)));
+      enter_new(layer, block, newborn_history(options_.scored_by, rank_value(0, 1)));
     }
   }
   if (options_.balance && far_cost_.hold_back(input.layer)) {
     return;
   }
   for (const BlockIndex block : input.misses) {
-    const Left& left = left_[block.value()];
-    const std::uint32_t away = left.step == kNever ? 0 : input.step.value() - left.step - 1;
-    enter_new(block, away == 0 ? left.history : aged(options_.scored_by, left.history, away));
+    enter_back(input, layer, block);
+  }
+}
+
+void ValueEngine::enter_new(Layer& layer, BlockIndex block, const BlockHistory& history) {
+  enter(layer, block, history);
+  entering_[block.value()] = true;
+  entered_.push_back(block);
+}
+
+void ValueEngine::enter_back(const StepInput& input, Layer& layer, BlockIndex block) {
+  const Left& left = left_[block.value()];
+  const std::uint32_t away = left.step == kNever ? 0 : input.step.value() - left.step - 1;
+  enter_new(layer, block, away == 0 ? left.history : aged(options_.scored_by, left.history, away));
+}
+
+void ValueEngine::enter_ahead(const StepInput& input, std::span<const BlockId> ranking, Layer& layer) {
+  Bytes room = far_cost_.idle(input.layer);
+  for (std::size_t rank = 0; rank < ranking.size() && room > Bytes(0); ++rank) {
+    const BlockIndex block = instance_->index(input.layer, ranking[rank]);
+    if (slot_of_[block.value()] == kFar) {
+      room -= instance_->block_bytes(block);
+      if (room >= Bytes(0)) {
+        enter_back(input, layer, block);
+      }
+    }
   }
 }
 

@@ -21,12 +21,13 @@ struct ValueOptions {
   bool shared = true;     ///< one threshold over all layers; else each layer keeps to its own capacity
   bool frequency = true;  ///< scores take in how often a block was read
   bool admission = true;  ///< a block read from far enters only if its value is worth a place
-  /// Blocks count for what far reads cost in their layer; nothing is promoted that near waits for.
+  /// Blocks count for what far reads cost in their layer; nothing is promoted that near waits for, and what far can
+  /// send meanwhile is promoted ahead of its reads.
   bool balance = true;
 };
 
 /// Work per step: one pass over the layer's blocks that are near, so O(1) per read as long as near capacity is a fixed
-/// multiple of what is read. Memory: 28 bytes per block, 36 more per block that is near.
+/// multiple of what is read. Memory: 28 bytes per block, 44 more per block that is near.
 class ValueEngine {
  public:
   explicit ValueEngine(const ValueOptions& options) : options_(options) {}
@@ -50,12 +51,16 @@ class ValueEngine {
     ReadChance chance;
     BlockIndex first{0};
     Bytes used;
-    float threshold = 0;             // ln of the value below which blocks leave; if not shared, of the last that left
+    float threshold = 0;  // ln of the value below which blocks leave; if not shared, of the last that left
   };
 
   void note_reads(const StepInput& input);
   void enter(Layer& layer, BlockIndex block, const BlockHistory& history);
+  void enter_new(Layer& layer, BlockIndex block, const BlockHistory& history);
+  void enter_back(const StepInput& input, Layer& layer, BlockIndex block);
   void enter_all(const StepInput& input, Layer& layer);
+  /// Where far has time while near does not, the best ranked of the other blocks enter as well.
+  void enter_ahead(const StepInput& input, std::span<const BlockId> ranking, Layer& layer);
   void mark(const StepInput& input, std::span<const BlockId> ranking, Layer& layer);
   void leave(Layer& layer, std::size_t slot, std::uint32_t step, Decision& decision);
   /// Blocks below the threshold leave, until near is filled no more than it must be.
@@ -81,12 +86,12 @@ class ValueEngine {
   ValueThreshold threshold_;
   FarCost far_cost_;
   Bytes used_;
-  std::vector<std::uint32_t> token_of_;   // by BlockId: its first token; 0 for experts
-  std::vector<std::uint32_t> slot_of_;    // by BlockIndex; kFar
-  std::vector<std::int32_t> last_read_;   // by BlockIndex: decode step + 1; of what was never read, when it was written
-  std::vector<Left> left_;                // by BlockIndex: as it was when it left near
-  std::vector<bool> entering_;            // by BlockIndex: since this step
-  std::vector<BlockIndex> entered_;       // in this step
+  std::vector<std::uint32_t> token_of_;  // by BlockId: its first token; 0 for experts
+  std::vector<std::uint32_t> slot_of_;   // by BlockIndex; kFar
+  std::vector<std::int32_t> last_read_;  // by BlockIndex: decode step + 1; of what was never read, when it was written
+  std::vector<Left> left_;               // by BlockIndex: as it was when it left near
+  std::vector<bool> entering_;           // by BlockIndex: since this step
+  std::vector<BlockIndex> entered_;      // in this step
   std::vector<BlockIndex> leaving_;
   std::vector<std::uint32_t> found_;  // slots; the first num_found_ count
   std::size_t num_found_ = 0;
