@@ -17,7 +17,12 @@ class BlockCells {
 
   explicit BlockCells(std::size_t num_cells) : rooms_(num_cells), counts_(num_cells) {}
 
-  void add_block() { blocks_.emplace_back(); }
+  void add_blocks(std::size_t count) {
+    if (blocks_.empty()) {
+      blocks_.reserve(count + count / 8);  // a few are usually added later
+    }
+    blocks_.resize(blocks_.size() + count);
+  }
   [[nodiscard]] std::size_t size() const { return blocks_.size(); }
   [[nodiscard]] Block& operator[](std::size_t block) { return blocks_[block].kept; }
   [[nodiscard]] const Block& operator[](std::size_t block) const { return blocks_[block].kept; }

@@ -30,9 +30,7 @@ BlockProcess::BlockProcess(const ProcessModel& model, const BlockRange& range, s
       cells_(first_cold_ + model.classes.count),
       slash_(model.pinned.slash_lines),
       cohorts_(kNumCohorts) {
-  for (std::uint32_t b = 0; b < range_.initial; ++b) {
-    add_block();
-  }
+  add_blocks(range_.initial);
   if (model.weights.by_depth) {
     depths_.emplace(budget());
   }
@@ -73,16 +71,11 @@ double BlockProcess::heavy_chance() const {
   return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(cells_.size());
 }
 
-std::uint8_t BlockProcess::class_at_birth(std::uint32_t b) const {
-  if (model_.classes.heavy_share <= 0) {
-    return 0;
-  }
+std::uint8_t BlockProcess::class_at_birth(std::uint32_t b, double heavy_chance) const {
   const bool is_common = unit_of(hash_more(for_common_class_, b)) < model_.classes.heavy_common;
-  const std::uint64_t bits = is_common ? hash_more(for_class_, b) : hash_more(hash_more(for_class_, b), layer_ + 1);
-  // Blocks before decode are drawn as if all were there already.
-  const double blocks = static_cast<double>(std::max<std::size_t>(range_.initial, cells_.size()));
-  const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
-  return unit_of(bits) < model_.classes.heavy_share * std::min(1.0, budget / blocks) ? kHeavy : 0;
+  const std::uint64_t common = hash_more(for_class_, b);
+  const std::uint64_t of_layer = hash_more(common, layer_ + 1);
+  return unit_of(is_common ? common : of_layer) < heavy_chance ? kHeavy : 0;
 }
 
 std::uint8_t BlockProcess::class_by_frequency(float frequency) const {
@@ -93,18 +86,26 @@ std::uint8_t BlockProcess::class_by_frequency(float frequency) const {
   return cls;
 }
 
-void BlockProcess::add_block() {
-  const auto b = static_cast<std::uint32_t>(cells_.size());
-  cells_.add_block();
-  cells_[b].cls = class_at_birth(b);
-  if (model_.classes.decay > 0) {
-    frequency_.push_back(0);
+void BlockProcess::add_blocks(std::uint32_t count) {
+  const auto first = static_cast<std::uint32_t>(cells_.size());
+  const std::uint32_t end = first + count;
+  cells_.add_blocks(count);
+  bits_.resize(end / 64 + 1, 0);
+  const double blocks = std::max(range_.initial, end);
+  const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
+  const double heavy_chance = model_.classes.heavy_share * std::min(1.0, budget / blocks);
+  for (std::uint32_t b = first; b < end; ++b) {
+    if (heavy_chance > 0) {
+      cells_[b].cls = class_at_birth(b, heavy_chance);
+    }
+    if (model_.classes.decay > 0) {
+      frequency_.push_back(0);
+    }
+    if (model_.classes.choices > 1) {
+      popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
+    }
+    cells_.put(b, cold_cell(cells_[b]));
   }
-  if (model_.classes.choices > 1) {
-    popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
-  }
-  bits_.resize(b / 64 + 1, 0);
-  cells_.put(b, cold_cell(cells_[b]));
 }
 
 void BlockProcess::append_new_blocks() {
@@ -113,7 +114,7 @@ void BlockProcess::append_new_blocks() {
   }
   const std::uint32_t newest = (range_.prompt_tokens + step_) / range_.block_tokens;
   while (cells_.size() <= newest) {
-    add_block();
+    add_blocks(1);
   }
 }
 

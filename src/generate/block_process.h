@@ -62,10 +62,10 @@ class BlockProcess {
   [[nodiscard]] double heavy_chance() const;
   /// The moving average's factor for so many steps.
   [[nodiscard]] float decayed(std::uint32_t steps) const;
-  [[nodiscard]] std::uint8_t class_at_birth(std::uint32_t b) const;
+  [[nodiscard]] std::uint8_t class_at_birth(std::uint32_t b, double heavy_chance) const;
   [[nodiscard]] std::uint8_t class_by_frequency(float frequency) const;
 
-  void add_block();
+  void add_blocks(std::uint32_t count);
   void append_new_blocks();
   static constexpr std::uint32_t kAhead = 16;  ///< blocks that are fetched from memory before their turn
   /// What is kept of a block a little further down a list that is gone through.
