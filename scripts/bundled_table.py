@@ -110,6 +110,37 @@ come from is in [data/README.md](../data/README.md); how a capture works in [cap
 """
 
 
+# The first capture of Holmes, by other code: mean overlap, that of the layers with the least and the most, and misses by
+# blocks per layer; decode steps 512 to 4,095.
+FIRST_CAPTURE = {
+    "smollm2-holmes-token-k512.kvt": {
+        "overlap": (0.72, 0.51, 0.84),
+        "lru": {512: 0.2825, 1024: 0.1086, 2048: 0.0288},
+        "belady": {512: 0.1777, 1024: 0.0529, 2048: 0.0119},
+    },
+    "smollm2-holmes-page16-k64.kvt": {"overlap": (0.89, 0.77, 0.96), "lru": {}, "belady": {}},
+}
+OVERLAP_TOLERANCE = 0.01
+MISS_TOLERANCE = 0.02  # of the misses
+
+
+def beyond_first_capture(rows: list[Row]) -> list[str]:
+    """What differs from the first capture by more than the tolerance, in words."""
+    found = []
+    for row in rows:
+        first: dict[str, Any] = FIRST_CAPTURE.get(row.path.name, {})
+        by_layer = row.info["overlap_by_layer"]
+        overlaps = (row.info["overlap"], min(by_layer), max(by_layer))
+        for what, now, then in zip(("mean", "least", "greatest"), overlaps, first.get("overlap", ())):
+            if abs(round(now, 2) - then) > OVERLAP_TOLERANCE + 1e-9:
+                found.append(f"{row.path.name}: {what} overlap {now:.3f}, was {then}")
+        for policy, shares in (("lru", row.lru), ("belady", row.belady)):
+            for blocks, then in first.get(policy, {}).items():
+                if abs(shares[blocks] / then - 1) > MISS_TOLERANCE:
+                    found.append(f"{row.path.name}: {policy} misses {shares[blocks]:.4f} at {blocks}, was {then}")
+    return found
+
+
 def long_page(rows: list[Row]) -> str:
     """Statistics of long captures, with the layers' overlap and misses to three digits."""
     lines = [_statistics(rows), ""]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._errors import BadInput, Error, Interrupted
+from .select import Selector
 
 _EPILOG = """\
 NAME of --select, with its parameters: mass (k), quest (page, pages | share), quest-per-head, scores (k),
@@ -70,6 +71,7 @@ def _names_a_hub(model: str) -> bool:
 
 def _capture(arguments: argparse.Namespace) -> None:
     text = _text_of(arguments.text)
+    Selector(arguments.select)  # a mistake in it is told before the model is loaded
     if not _names_a_hub(arguments.model):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, which reads it once
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

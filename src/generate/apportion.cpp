@@ -27,7 +27,7 @@ std::span<const std::uint32_t> Apportionment::draw(std::span<const std::uint32_t
     for (std::size_t i = 0; i < counts.size(); ++i) {
       const std::uint32_t room = counts[i] - drawn_[i];
       position += static_cast<double>(room) * weights[i] * scale;
-      const double next = std::floor(position);
+      const auto next = static_cast<double>(static_cast<std::int64_t>(position));  // floor; a call on many machines
       const auto share = static_cast<std::uint32_t>(next - whole);
       whole = next;
       const std::uint32_t taken = std::min({share, room, left - given});

@@ -13,30 +13,42 @@ template <class Block>
 class BlockCells {
  public:
   static constexpr std::uint16_t kNone = 0xffff;
+  static constexpr std::size_t kAhead = 16;
 
-  explicit BlockCells(std::size_t num_cells) : cells_(num_cells), counts_(num_cells) {}
+  explicit BlockCells(std::size_t num_cells) : rooms_(num_cells), counts_(num_cells) {}
 
-  void add_block() { blocks_.emplace_back(); }
+  void add_blocks(std::size_t count) {
+    if (blocks_.empty()) {
+      blocks_.reserve(count + count / 8);  // a few are usually added later
+    }
+    blocks_.resize(blocks_.size() + count);
+  }
   [[nodiscard]] std::size_t size() const { return blocks_.size(); }
   [[nodiscard]] Block& operator[](std::size_t block) { return blocks_[block].kept; }
   [[nodiscard]] const Block& operator[](std::size_t block) const { return blocks_[block].kept; }
 
   /// REQUIRES: the block is in no cell.
   void put(std::uint32_t block, std::size_t cell) {
-    blocks_[block].at = static_cast<std::uint32_t>(cells_[cell].size());
+    std::vector<std::uint32_t>& room = rooms_[cell];
+    const std::uint32_t at = counts_[cell]++;
+    if (at == room.size()) {
+      room.resize(2 * room.size() + 8);
+    }
+    room[at] = block;
+    blocks_[block].at = at;
     blocks_[block].cell = static_cast<std::uint16_t>(cell);
-    cells_[cell].push_back(block);
-    ++counts_[cell];
   }
   /// REQUIRES: the block is in a cell.
   void take(std::uint32_t block) {
     const Entry place = blocks_[block];
-    std::vector<std::uint32_t>& cell = cells_[place.cell];
-    const std::uint32_t last = cell.back();
-    cell[place.at] = last;
+    std::uint32_t* const members = rooms_[place.cell].data();
+    const std::uint32_t left = --counts_[place.cell];
+    const std::uint32_t last = members[left];
+    if (left > kAhead) {
+      prefetch(members[left - kAhead]);  // what will be last
+    }
+    members[place.at] = last;
     blocks_[last].at = place.at;
-    cell.pop_back();
-    --counts_[place.cell];
     blocks_[block].cell = kNone;
   }
   void move(std::uint32_t block, std::size_t cell) {
@@ -46,7 +58,9 @@ class BlockCells {
 
   void prefetch(std::uint32_t block) const { __builtin_prefetch(&blocks_[block], 1); }
   [[nodiscard]] std::uint16_t cell_of(std::uint32_t block) const { return blocks_[block].cell; }
-  [[nodiscard]] const std::vector<std::uint32_t>& members(std::size_t cell) const { return cells_[cell]; }
+  [[nodiscard]] std::span<const std::uint32_t> members(std::size_t cell) const {
+    return {rooms_[cell].data(), counts_[cell]};
+  }
   /// Of all cells.
   [[nodiscard]] std::span<const std::uint32_t> counts() const { return counts_; }
 
@@ -56,7 +70,7 @@ class BlockCells {
     std::uint32_t at = 0;
     std::uint16_t cell = kNone;
   };
-  std::vector<std::vector<std::uint32_t>> cells_;
+  std::vector<std::vector<std::uint32_t>> rooms_;  ///< by cell; the first counts_[cell] places are taken
   std::vector<std::uint32_t> counts_;
   std::vector<Entry> blocks_;
 };

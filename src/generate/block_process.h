@@ -51,6 +51,8 @@ class BlockProcess {
     std::uint32_t block = kNoBlock;
   };
   static constexpr std::uint32_t kNoBlock = 0xffffffffu;
+  static constexpr std::size_t kNumCohorts = kLeastAge.back() + 1;
+  static constexpr std::uint8_t kHeavy = 1;  ///< a class
 
   [[nodiscard]] bool is_read(std::uint32_t b) const { return (bits_[b / 64] >> (b % 64) & 1) != 0; }
   [[nodiscard]] std::size_t member_cell(const Block& block, std::uint32_t age) const;
@@ -60,14 +62,14 @@ class BlockProcess {
   [[nodiscard]] double heavy_chance() const;
   /// The moving average's factor for so many steps.
   [[nodiscard]] float decayed(std::uint32_t steps) const;
-  [[nodiscard]] std::uint8_t class_at_birth(std::uint32_t b) const;
+  [[nodiscard]] std::uint8_t class_at_birth(std::uint32_t b, double heavy_chance) const;
   [[nodiscard]] std::uint8_t class_by_frequency(float frequency) const;
 
-  void add_block();
+  void add_blocks(std::uint32_t count);
   void append_new_blocks();
+  static constexpr std::uint32_t kAhead = 16;  ///< blocks that are fetched from memory before their turn
   /// What is kept of a block a little further down a list that is gone through.
   void prefetch(const std::vector<std::uint32_t>& list, std::size_t at) const {
-    constexpr std::size_t kAhead = 8;
     if (at + kAhead < list.size()) {
       cells_.prefetch(list[at + kAhead]);
     }
@@ -89,8 +91,7 @@ class BlockProcess {
   void choose_entering(std::uint32_t wanted);
   void choose_entering_by_depth(std::uint32_t wanted);
   void order_cells();
-  /// `most_popular` of the candidates, or the least.
-  [[nodiscard]] std::uint32_t pick(const std::vector<std::uint32_t>& members, bool most_popular);
+  /// Takes draws[i] blocks at random from cell first_cell + i: of the candidates the most popular, or the least.
   void take_from_cells(bool most_popular, std::size_t first_cell, std::span<const std::uint32_t> draws,
                        std::vector<std::uint32_t>& out);
 

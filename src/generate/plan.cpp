@@ -153,7 +153,7 @@ struct Batch {
 
 /// Decode steps made at once, so that all layers' batches together hold a few million ids.
 std::uint32_t steps_per_batch(const TracePlan& plan) {
-  constexpr double kIdsAtOnce = 2e6;
+  constexpr double kIdsAtOnce = 6e6;
   double ids = 1;
   const double pages =
       plan.meta.layout.prompt_pages() + static_cast<double>(plan.steps) / plan.meta.layout.block_tokens;

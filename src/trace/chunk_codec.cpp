@@ -58,23 +58,45 @@ void ChunkEncoder::add(const StepView& record) {
 
 void ChunkEncoder::add_reads(const StepView& record) {
   std::vector<BlockId>& previous = previous_reads_[record.layer.value()];
-  toggled_.clear();
-  auto a = previous.begin();
-  auto b = record.reads.begin();
-  while (a != previous.end() || b != record.reads.end()) {
-    if (b == record.reads.end() || (a != previous.end() && *a < *b)) {
-      toggled_.push_back((a++)->value());
-    } else if (a == previous.end() || *b < *a) {
-      toggled_.push_back((b++)->value());
-    } else {
-      ++a;
-      ++b;
+  // Runs that stay are skipped. Elsewhere nothing branches on what is compared: which id is less cannot be guessed.
+  toggled_.resize(previous.size() + record.reads.size());
+  std::uint32_t* out = toggled_.data();
+  const BlockId* a = previous.data();
+  const BlockId* const a_end = a + previous.size();
+  const BlockId* b = record.reads.data();
+  const BlockId* const b_end = b + record.reads.size();
+  const auto merge_one = [&] {
+    const BlockId before = *a;
+    const BlockId now = *b;
+    *out = std::min(before, now).value();
+    out += before == now ? 0 : 1;
+    a += before <= now ? 1 : 0;
+    b += now <= before ? 1 : 0;
+  };
+  constexpr std::ptrdiff_t kRun = 4;
+  while (a_end - a >= kRun && b_end - b >= kRun) {
+    if (std::memcmp(a, b, kRun * sizeof(BlockId)) == 0) {
+      a += kRun;
+      b += kRun;
+      continue;
+    }
+    for (std::ptrdiff_t i = 0; i < kRun; ++i) {
+      merge_one();
     }
   }
+  while (a != a_end && b != b_end) {
+    merge_one();
+  }
+  const auto value = [](BlockId id) { return id.value(); };
+  out = std::transform(a, a_end, out, value);
+  out = std::transform(b, b_end, out, value);
+  toggled_.resize(static_cast<std::size_t>(out - toggled_.data()));
   previous.assign(record.reads.begin(), record.reads.end());
 
   const std::size_t words = toggled_.empty() ? 0 : toggled_.back() / 64 + 1;
-  if (words * sizeof(std::uint64_t) < gaps_size(toggled_)) {
+  // A gap takes at most 5 bytes.
+  const std::size_t map_size = words * sizeof(std::uint64_t);
+  if (map_size < 5 * toggled_.size() && map_size < gaps_size(toggled_)) {
     put_varint(reads_, words << 1 | 1);
     const std::size_t begin = reads_.size();
     reads_.resize(begin + words * sizeof(std::uint64_t), 0);
