@@ -8,8 +8,12 @@ an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the cer
 input. Needs numpy, and the module zstandard or the command zstd. The trace's digest is taken from its footer.
 """
 
+import decimal
+import functools
+import itertools
 import json
 import math
+import operator
 import struct
 import subprocess
 import sys
@@ -64,11 +68,11 @@ def xxh64(data, seed=0):
     return h ^ h >> 32
 
 
-def read_head(data, magic, what):
-    """The JSON object of a file that begins with magic, version 1, a length and a checksum; and where it ends."""
+def read_head(data, magic, known, what):
+    """The JSON object of a file that begins with magic, version, a length and a checksum; and where it ends."""
     version, length = struct.unpack_from("<II", data, 8)
-    if data[:8] != magic or version != 1:
-        raise ValueError(f"is not a {what} of version 1")
+    if data[:8] != magic or version != known:
+        raise ValueError(f"is not a {what} of version {known}")
     end = 16 + length
     if length > 1 << 20 or len(data) < end + 8 or xxh64(data[:end]) != struct.unpack_from("<Q", data, end)[0]:
         raise ValueError("its head is damaged")
@@ -88,14 +92,13 @@ class Varints:
         return value | byte << shift
 
 
-
 class Trace:
     """A .kvt file; steps() gives its records in order."""
 
     def __init__(self, path):
         with open(path, "rb") as file:
             self.data = file.read()
-        self.meta, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", "trace")
+        self.meta, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", 1, "trace")
         at, end_magic = struct.unpack_from("<Q8s", self.data, len(self.data) - 16)
         magic, chunks = struct.unpack_from("<IQ", self.data, at)
         end = at + 12 + 24 * chunks
@@ -160,7 +163,7 @@ def read_certificate(path, trace):
     with open(path, "rb") as file:
         data = file.read()
     try:
-        n, at = read_head(data, b"\x89KVC\r\n\x1a\n", "certificate")
+        n, at = read_head(data, b"\x89KVC\r\n\x1a\n", 2, "certificate")
         require(isinstance(n, dict) and set(n) == {"trace_digest", "made_by", *NUMBERS, *CHOICES}, "keys are not known")
         for key in NUMBERS:
             several = key in ("weight_bytes", "bandwidth_bytes_per_second")
@@ -189,7 +192,7 @@ def require(condition, otherwise):
 
 
 def check(n, prices, rows, trace):
-    """Validity of the prices; the ticks of floors and overheads."""
+    """Validity of the prices; the ticks of overheads, and of each group what the prices leave of its floor."""
     unit, largest = n["unit_bytes"], max(n["kv_block_bytes"], n["expert_block_bytes"])
     require(n["batch"] > 0 and n["kv_block_bytes"] > 0 and (n["expert_block_bytes"] > 0) == (trace.experts > 0)
             and n["new_kv_bytes"] <= n["kv_block_bytes"] and n["interference_2_20"] < 1 << 20
@@ -206,7 +209,7 @@ def check(n, prices, rows, trace):
     require((path + sum(rows) + n["start_price"]) * (largest // unit) < 1 << 62, "the cost of a block may overflow")
     overhead, floor = (m * (n[key] * n["ticks_per_second"] >> 60) for key in ("overhead_units", "floor_units"))
     require(floor < (1 << 126) // whole, "the floor of a step may overflow")
-    ticks = 0
+    rests = []
     for a in prices:
         products = [price * rate for price, rate in zip(a, n["bandwidth_bytes_per_second"])]
         if n["overlap"] == "full":
@@ -214,13 +217,54 @@ def check(n, prices, rows, trace):
         else:
             claimed = max(products[NEAR], sum(products[LINK_READ:]))
         require(claimed <= whole, "channel prices claim more than the time of a step")
-        ticks += overhead + (whole - claimed) * floor // whole
+        rests.append((whole - claimed) * floor // whole)
+    return overhead * len(rests), floor, rests
+
+
+def forms_of(n):
+    """Prices whose worth is never more than a group's time."""
+    rates, one, a, full = n["bandwidth_bytes_per_second"], 1 << 20, n["interference_2_20"], n["overlap"] == "full"
+    whole = n["ticks_per_second"] * n["unit_bytes"] * n["batch"]
+    shares = [{i: one, j: a if full else one} for i, j in itertools.permutations(range(4), 2) if full or i == NEAR]
+    forms = [[whole * share.get(c, 0) // (one * rates[c]) for c in range(4)] for share in shares]
+    for far in (LINK_READ, FAR) if full else ():
+        both = whole * (one + a) // (one * (rates[NEAR] + rates[far]))
+        if both * max(rates[NEAR], rates[far]) <= whole:
+            forms.append([both if c in (NEAR, far) else 0 for c in range(4)])
+    most = (1 << 62) // (max(n["kv_block_bytes"], n["expert_block_bytes"]) // n["unit_bytes"])
+    return [[min(price, most) for price in form] for form in forms]
+
+
+def group_ticks(n, floor):
+    """A function: ticks of a group by its prices, what they leave of the floor, its fixed bytes and its reads."""
+    forms = [(form, 0) for form in forms_of(n)] + [([0] * 4, floor)]
+    far = lambda a: a[LINK_READ] + a[FAR]
+    served = lambda a: min(a[NEAR], far(a)) if n["mirrored_reads"] == "split" else a[NEAR]
+    step = math.gcd(n["kv_block_bytes"], n["expert_block_bytes"]) // n["unit_bytes"]
+    largest = max(n["kv_block_bytes"], n["expert_block_bytes"]) // n["unit_bytes"]
+
+    @functools.lru_cache(1 << 20)
+    def ticks(a, rest, fixed, units_read, whole):
+        require(max(fixed) < 1 << 63, "a step moves 2^63 bytes or more")
+        of_fixed = lambda b: sum(map(operator.mul, b, fixed)) // (n["unit_bytes"] * n["batch"])
+        if not whole or n["mode"] == "exclusive":
+            return of_fixed(a) + rest
+        lines = [(of_fixed(b) + units_read * served(b) + more,  # at no block, and for each more over the link
+                  step * (far(b) - max(a[NEAR], far(a)) - abs(b[NEAR] - a[NEAR]))) for b, more in forms]
+        at = lambda m: max(none + m * slope for none, slope in lines)
+        low, high = 0, n["layers"] * n["blocks_per_layer"] * (largest // step)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if at(middle) <= at(middle + 1) else (middle + 1, high)
+        return max(of_fixed(a) + rest, at(low) - units_read * served(a))
     return ticks
 
 
-def value_of_steps(n, prices, rows, trace):
-    """Ticks of all bytes that move whatever the placement, and of every block's cheapest residency path."""
-    layers, unit, batch, exclusive = n["layers"], n["unit_bytes"], n["batch"], n["mode"] == "exclusive"
+def value(n, prices, rows, trace):
+    """Ticks of all groups, and of every block's cheapest residency path."""
+    layers, unit, exclusive, token = n["layers"], n["unit_bytes"], n["mode"] == "exclusive", n["barrier"] == "token"
+    ticks, floor, rests = check(n, prices, rows, trace)
+    of_group = group_ticks(n, floor)
     initial = trace.experts + trace.prompt_blocks
     size = np.full(trace.blocks, n["kv_block_bytes"] // unit, np.int64)
     size[:trace.experts] = n["expert_block_bytes"] // unit
@@ -235,21 +279,23 @@ def value_of_steps(n, prices, rows, trace):
         recent = min(places, trace.prompt_blocks)
         near[:, :initial - recent] = IMPOSSIBLE
         far[:, initial - recent:initial] = IMPOSSIBLE
-    ticks = 0
     for step, layer, reads, read_bytes, appended in trace.steps():
         k = step * layers + layer
-        a = prices[step if n["barrier"] == "token" else k]
-        a_near, a_read, a_write = a[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]
+        g = step if token else k
+        a_near, a_read, a_write = (a := prices[g])[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]
         moved = size[reads]
         if read_bytes is not None:
             moved = np.where(read_bytes > 0, np.minimum(read_bytes, moved), moved)
         by_rule, written = np.isin(reads, appended), 0 if exclusive else n["new_kv_bytes"] * len(appended)
+        if layer == 0 or not token:
+            loads, units_read, whole = [0] * 4, 0, True
         fixed = sum(moved[by_rule].tolist()) * unit + written, 0, written, written
-        loads = [w + batch * b for w, b in zip(n["weight_bytes"], fixed)]
-        require(max(loads) < 1 << 63, "a step moves 2^63 bytes or more")
-        ticks += sum(price * load for price, load in zip(a, loads)) // (unit * batch)
-
+        loads = [load + w + n["batch"] * b for load, w, b in zip(loads, n["weight_bytes"], fixed)]
         f, v, ids, r = far[layer], near[layer], reads[~by_rule], moved[~by_rule]
+        units_read += sum(r.tolist())
+        whole = whole and bool((r == size[ids]).all())
+        if layer == layers - 1 or not token:
+            ticks += of_group(a, rests[g], tuple(loads), units_read, whole)
         v[ids] += r * (min(a_near, a_read) if n["mirrored_reads"] == "split" else a_near)
         f[ids] += r * a_read
         newborn = [b for b in appended if not exists[layer, b]]
@@ -266,22 +312,17 @@ def value_of_steps(n, prices, rows, trace):
     return ticks + sum(np.minimum(far, near)[exists].tolist())
 
 
-def decimal(p, q):
+def in_decimal(p, q):
     """Rounded down; 18 significant digits, or the whole part if that has more."""
-    whole, rest = divmod(p, q)
-    digits, significant = "", len(str(whole)) if whole else 0
-    while rest and significant < 18:
-        digit, rest = divmod(rest * 10, q)
-        digits += str(digit)
-        significant += bool(significant or digit)
-    return f"{whole}.{digits}".rstrip("0").rstrip(".") if digits else str(whole)
+    text = f"{decimal.Context(max(18, len(str(p // q))), decimal.ROUND_DOWN).divide(p, q):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def main(arguments):
     try:
         trace = Trace(arguments[0])
         n, prices, rows = read_certificate(arguments[1], trace)
-        ticks = check(n, prices, rows, trace) + value_of_steps(n, prices, rows, trace)
+        ticks = value(n, prices, rows, trace)
     except Rejected as error:
         print(f"rejected: {arguments[1]}: {error}", file=sys.stderr)
         return 4
@@ -291,7 +332,7 @@ def main(arguments):
     ticks = max(0, ticks - n["capacity_bytes"] // n["unit_bytes"] * (sum(rows) + n["start_price"]))
     divisor = math.gcd(ticks, n["ticks_per_second"])
     print(f"{ticks // divisor}/{n['ticks_per_second'] // divisor}")
-    print(decimal(ticks, n["ticks_per_second"]))
+    print(in_decimal(ticks, n["ticks_per_second"]))
     return 0
 
 

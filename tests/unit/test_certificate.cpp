@@ -159,8 +159,10 @@ TEST_F(CertificateOfWorkedExample, AnyDamageToTheFileIsRejected) {
   }
   expect_part(read_back(whole + "x").error().message, "goes on after its end");
   std::string newer = whole;
-  newer[8] = 2;
-  expect_part(read_back(newer).error().message, "version 2");
+  for (const int version : {1, 3}) {
+    newer[8] = static_cast<char>(version);
+    expect_part(read_back(newer).error().message, "version " + std::to_string(version));
+  }
   EXPECT_EQ(read_certificate(folder_.path("none")).error().kind, ErrorKind::kBadInput);
 }
 
