@@ -7,7 +7,7 @@ namespace kvplace {
 namespace {
 
 constexpr Int128 kMostFixedBytes = (Int128{1} << 63) - 1;
-constexpr Int128 kMostBlockTicks = Int128{1} << 62;
+constexpr Int128 kMostBlockTicks = Int128{1} << 58;
 constexpr Int128 kInterferenceUnit = Int128{1} << 20;
 constexpr int kTimeUnitBits = 60;
 constexpr std::size_t kNear = 0;
@@ -34,8 +34,8 @@ GroupValue::GroupValue(const Certificate& certificate) : c_(certificate) {
   const Int128 largest = std::max(n.kv_block_bytes, n.expert_block_bytes) / c_.unit_bytes;
   most_price_ = kMostBlockTicks / largest;
   step_units_ = std::gcd(n.kv_block_bytes, n.expert_block_bytes) / c_.unit_bytes;
-  most_steps_ = Int128{n.blocks_per_layer} * n.layers * (largest / step_units_);
   const Int128 layers_per_group = n.barrier == Barrier::kToken ? n.layers : 1;
+  most_steps_ = layers_per_group * n.blocks_per_layer * n.layers * (largest / step_units_);
   floor_ = layers_per_group * (Int128{n.floor_units} * c_.ticks_per_second >> kTimeUnitBits);
 
   const auto& rates = n.bandwidth_bytes_per_second;
@@ -96,25 +96,26 @@ Int128 GroupValue::of_fixed(const Ticks& prices, const StepLoads& loads) const {
   return ticks / (Int128{c_.unit_bytes} * c_.numbers.batch);
 }
 
-/// All that a near block could serve, near or split.
-Int128 GroupValue::of_reads(const Ticks& prices, const StepLoads& loads) const {
-  return loads.units_read * (split_ ? std::min(prices[kNear], far_read(prices)) : prices[kNear]);
+/// Of a unit of a near block.
+Int128 GroupValue::read(const Ticks& prices) const {
+  return split_ ? std::min(prices[kNear], far_read(prices)) : prices[kNear];
 }
 
 /// The least, over whole numbers m of blocks that come over the link, of what a group takes more than its prices say.
-/// Each form of the time is more by a linear function of m and of the blocks that near memory gains or loses, between
-/// -m and m; the worse end counts.
+/// Each form of the time says more by a linear function of the blocks missed, of those of them that stay near, and of
+/// those promoted actively; of each block whichever of these says least counts.
 Int128 GroupValue::credit(const Ticks& prices, const StepLoads& loads) const {
-  const Int128 priced = of_fixed(prices, loads) + of_reads(prices, loads);
-  const Int128 miss = std::max(prices[kNear], far_read(prices));
+  const Int128 priced = of_fixed(prices, loads) + loads.units_read * read(prices);
   std::vector<Line> lines;
   lines.reserve(forms_.size() + 1);
   const auto add = [&](const Ticks& form, Int128 at_none) {
+    const Int128 far = far_read(form) - far_read(prices);
     const Int128 near = form[kNear] - prices[kNear];
-    lines.push_back({at_none - priced, step_units_ * (far_read(form) - miss - (near < 0 ? -near : near))});
+    const Int128 missed = far - (read(form) - read(prices)) + std::min<Int128>(0, near);
+    lines.push_back({at_none - priced, step_units_ * std::min(missed, far + near)});
   };
   for (const Ticks& form : forms_) {
-    add(form, of_fixed(form, loads) + of_reads(form, loads));
+    add(form, of_fixed(form, loads) + loads.units_read * read(form));
   }
   add({}, floor_);
   const auto at = [&lines](Int128 m) {

@@ -38,7 +38,7 @@ class GroupValue {
   };
 
   [[nodiscard]] Int128 of_fixed(const Ticks& prices, const StepLoads& loads) const;
-  [[nodiscard]] Int128 of_reads(const Ticks& prices, const StepLoads& loads) const;
+  [[nodiscard]] Int128 read(const Ticks& prices) const;
   [[nodiscard]] Int128 credit(const Ticks& prices, const StepLoads& loads) const;
 
   const Certificate& c_;
@@ -46,7 +46,7 @@ class GroupValue {
   Int128 whole_;       ///< ticks * bytes/s of all of a group's time: K
   Int128 most_price_;  ///< no form's price is more: products fit
   Int128 step_units_;  ///< all blocks are multiples of it
-  Int128 most_steps_;  ///< that could ever come over the link
+  Int128 most_steps_;  ///< that could come over the link in a group
   Int128 floor_;       ///< ticks of a group
   std::vector<Ticks> forms_;
 };

@@ -7,6 +7,9 @@
 namespace kvplace {
 namespace {
 
+/// The verifier's forms load two channels at most.
+constexpr std::ptrdiff_t kFewestFreeChannels = kNumChannels - 2;
+
 std::int64_t common_block_bytes(const Instance& instance) {
   const std::int64_t expert = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
   return std::gcd(instance.kv_block_bytes().value(), expert);
@@ -26,11 +29,12 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapK
       read_bytes_(groups_.num_groups()),
       whole_(groups_.num_groups(), 1),
       gaps_(classes, kernel, threads) {
-  double bytes = 0;
+  double largest = block_bytes_;
   for (std::uint32_t id = 0; id < instance.blocks_per_layer(); ++id) {
-    bytes += static_cast<double>(instance.block_bytes(BlockId(id)).value());
+    largest = std::max(largest, static_cast<double>(instance.block_bytes(BlockId(id)).value()));
   }
-  most_blocks_ = std::ceil(bytes * static_cast<double>(groups_.layers) / block_bytes_);
+  most_blocks_ = std::round(largest / block_bytes_) * static_cast<double>(instance.blocks_per_layer()) *
+                 static_cast<double>(groups_.layers * groups_.steps_per_group);
   gap_prices_.occupied.resize(groups_.num_steps + 2);
   gap_prices_.miss.resize(groups_.num_steps);
   gap_prices_.active.resize(groups_.num_steps);
@@ -62,13 +66,15 @@ GapDual::Mixed GapDual::mixed(std::size_t group, std::span<const double> mixture
 }
 
 double GapDual::time_beyond(std::size_t group, const Mixed& priced, double blocks) const {
-  const double miss = std::max(priced.near, priced.far_read);
   double most = 0;
   for (std::size_t f = 0; f < forms_.size(); ++f) {
-    const double near = forms_[f].passive;
-    const double far_read = forms_[f].active - near;
-    most =
-        std::max(most, fixed_time(group, f) + blocks * block_bytes_ * (far_read - miss - std::abs(near - priced.near)));
+    if (std::count(forms_[f].share.begin(), forms_[f].share.end(), 0.0) < kFewestFreeChannels) {
+      continue;
+    }
+    const double near = forms_[f].passive - priced.near;
+    const double active = forms_[f].active - priced.near - priced.far_read;
+    const double missed = forms_[f].miss - (priced.far_read - priced.near_read) + std::min(0.0, near);
+    most = std::max(most, fixed_time(group, f) + blocks * block_bytes_ * std::min(missed, active));
   }
   return most;
 }

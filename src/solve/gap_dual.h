@@ -42,8 +42,8 @@ class GapDual {
   };
 
   [[nodiscard]] Mixed mixed(std::size_t group, std::span<const double> mixture) const;
-  /// What a group takes more than `priced` says of blocks, if so many come over the link and near memory serves as many
-  /// less, or more, as is worse.
+  /// What a group takes more than `priced` says of blocks, if so many come over the link, missed or promoted as is
+  /// worse.
   [[nodiscard]] double time_beyond(std::size_t group, const Mixed& priced, double blocks) const;
 
   std::vector<PriceForm> forms_;

@@ -237,19 +237,24 @@ class Enumeration {
   /// By trying all numbers of blocks that may come over the link.
   [[nodiscard]] Int128 credit(const Prices& a, const GroupLoads& loads, Int128 floor) const {
     const bool split = n_.mirrored_reads == MirroredReads::kSplit;
-    const auto reads = [&](const Prices& p) { return loads.units_read * (split ? std::min(p[0], p[1] + p[3]) : p[0]); };
+    const auto near = [&](const Prices& p) { return split ? std::min(p[0], p[1] + p[3]) : p[0]; };
+    const auto far = [](const Prices& p) { return p[1] + p[3]; };
     const std::int64_t common = std::gcd(n_.kv_block_bytes, n_.expert_block_bytes);
-    const std::int64_t most =
-        std::int64_t{n_.layers} * n_.blocks_per_layer * (std::max(n_.kv_block_bytes, n_.expert_block_bytes) / common);
+    const std::int64_t most = std::int64_t{n_.barrier == Barrier::kToken ? n_.layers : 1} * n_.layers *
+                              n_.blocks_per_layer * (std::max(n_.kv_block_bytes, n_.expert_block_bytes) / common);
     std::optional<Int128> least;
     for (std::int64_t m = 0; m <= most; ++m) {
       const Int128 moved = Int128{m} * (common / unit());
       std::optional<Int128> time;
       for (const Prices& b : forms()) {
         const bool is_floor = b == Prices{};
-        Int128 excess = of_fixed(b, loads) + reads(b) + (is_floor ? floor : 0) - of_fixed(a, loads) - reads(a);
-        excess += moved * (b[1] + b[3] - std::max(a[0], a[1] + a[3]));
-        excess += std::min(moved * (b[0] - a[0]), -moved * (b[0] - a[0]));
+        Int128 excess = of_fixed(b, loads) + (is_floor ? floor : 0) - of_fixed(a, loads);
+        excess += loads.units_read * (near(b) - near(a));
+        // All are missed, all of these are promoted as well, or all are promoted without having been read.
+        const Int128 missed = moved * (far(b) - near(b) - far(a) + near(a));
+        const Int128 entered = missed + moved * (b[0] - a[0]);
+        const Int128 promoted = moved * (b[0] + far(b) - a[0] - far(a));
+        excess += std::min({missed, entered, promoted});
         time = time ? std::max(*time, excess) : excess;
       }
       least = least ? std::min(*least, *time) : *time;
@@ -394,7 +399,7 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
   const std::uint64_t far = a[1] + a[3];
   const bool split = n.mirrored_reads == MirroredReads::kSplit;
   double tightest = INFINITY;
-  const auto most = std::min<std::int64_t>(8, std::int64_t{n.layers} * n.blocks_per_layer);
+  const auto most = std::min<std::int64_t>(8, std::int64_t{layers} * n.layers * n.blocks_per_layer);
   for (std::int64_t missed = 0; missed <= std::min(reads, most); ++missed) {
     for (std::int64_t passive = 0; passive <= missed; ++passive) {
       for (std::int64_t active = 0; missed + active <= most; ++active) {
@@ -424,14 +429,19 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
 RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   const testing::TempDir folder;
   testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  Case c(random, folder, 12, 8);
-  RC_PRE(c.certificate.numbers.mirrored_reads == MirroredReads::kSplit);
-  RC_PRE(c.certificate.numbers.overlap == Overlap::kFull && !c.shape.read_bytes);
-  RC_PRE(c.spec.hardware.interference == 0.0);
+  testing::RandomTraceShape shape = random.shape(12, 8);
+  shape.read_bytes = false;
+  Case c(random, folder, shape);
+  c.spec.options.mode = Mode::kInclusive;
+  c.spec.options.mirrored_reads = MirroredReads::kSplit;
+  c.spec.options.overlap = Overlap::kFull;
+  c.spec.hardware.interference = 0;
+  c.instance = Instance::make(c.spec, c.trace.meta(), c.trace.totals()).value();
+  c.certificate = random.certificate(bound_numbers(c.instance, c.trace).value(), c.trace.meta());
   c.certificate.channel_prices.assign(c.certificate.channel_prices.size(), {});
   c.certificate.row_prices.assign(c.certificate.row_prices.size(), 0);
   c.certificate.start_price = 0;
-  c.certificate.ticks_per_second = std::uint64_t{1} << 48;
+  c.certificate.ticks_per_second = std::uint64_t{1} << 54;
   ElementaryBounds elementary(c.instance);
   const Segment records = testing::random_segment(c.shape);
   for (std::uint32_t step = 0; step < c.instance.steps(); ++step) {
@@ -442,7 +452,7 @@ RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   const double split = elementary.perfect_split().value();
   const double bound = verified(c.trace, c.certificate).bound.value();
   RC_ASSERT(bound <= split * (1 + 1e-12));
-  RC_ASSERT(bound >= split * (1 - 1e-6));
+  RC_ASSERT(bound >= split * (1 - 1e-5));
 }
 
 /// One process of Python for all cases; it prints three lines for each.
