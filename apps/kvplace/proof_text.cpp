@@ -20,7 +20,8 @@ std::string table(const Proof& proof, const Instance& instance) {
        fmt::format("{} in {:.1f} s, {} prices tried", to_text(proof.bound.status), proof.bound.seconds.value(),
                    proof.bound.evaluations));
   if (proof.exact && proof.exact->lp_optimal) {
-    line("linear relaxation", proof.exact->lp, fmt::format("exact, {} variables", proof.exact->variables));
+    line("linear relaxation", proof.exact->lp,
+         fmt::format("exact, {} variables; it cuts blocks, the bound does not", proof.exact->variables));
   }
   if (proof.exact && proof.exact->milp) {
     line("best schedule", *proof.exact->milp,

@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kMagic{"\x89KVC\r\n\x1a\n", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kPreambleBytes = 8 + 4 + 4;  // magic, version, length of the JSON text
 constexpr std::size_t kWordBytes = sizeof(std::uint64_t);
 constexpr std::uint32_t kMostLayers = 1u << 16;
@@ -111,7 +111,7 @@ Status read_head_text(std::string_view text, Certificate& certificate) {
     return rejected("its head says nothing sensible of " + in_quotes(wrong));
   }
   if (json.size() != num_keys) {
-    return rejected("its head has keys that version 1 does not know");
+    return rejected("its head has keys that version " + std::to_string(kVersion) + " does not know");
   }
   certificate.numbers.mode = options.mode;
   certificate.numbers.barrier = options.barrier;

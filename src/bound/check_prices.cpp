@@ -168,7 +168,10 @@ Result<PriceTotals> check_prices(const Certificate& certificate, const TraceRead
     if (claimed > whole) {
       return rejected("the channel prices of group " + std::to_string(g) + " claim more than the time of a step");
     }
-    totals.group_ticks += overhead + (floor == 0 ? 0 : (whole - claimed) * floor / whole);
+    totals.overhead_ticks += overhead;
+    if (floor > 0) {
+      totals.floor_ticks.push_back((whole - claimed) * floor / whole);
+    }
   }
   Int128 rows = certificate.start_price;
   for (const std::uint64_t price : certificate.row_prices) {

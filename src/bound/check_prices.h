@@ -1,6 +1,8 @@
 /// Whether a certificate belongs to a trace and its prices are valid (docs/certificate.md, "What is checked").
 #pragma once
 
+#include <vector>
+
 #include "bound/int128.h"
 #include "kvplace/base/result.h"
 #include "kvplace/bound/certificate.h"
@@ -10,8 +12,9 @@ namespace kvplace {
 
 /// What can be said without the trace's records.
 struct PriceTotals {
-  Int128 group_ticks = 0;     ///< overheads, and floors as far as the prices leave room for them
-  Int128 capacity_ticks = 0;  ///< what all of near memory costs over all rows
+  Int128 overhead_ticks = 0;
+  Int128 capacity_ticks = 0;        ///< what all of near memory costs over all rows
+  std::vector<Int128> floor_ticks;  ///< by group, what the prices leave of the floor; empty if there is no floor
 };
 
 /// Errors are of kind kRejected and say what does not hold, without the certificate's name. When there is none, no cost

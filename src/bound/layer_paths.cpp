@@ -48,13 +48,14 @@ void LayerPaths::start_recent() {
   std::fill_n(far_.begin() + (end_ - recent), recent, kImpossible);
 }
 
-Status LayerPaths::step(const StepView& record, const MovesByKind& after) {
+Result<StepLoads> LayerPaths::step(const StepView& record, const MovesByKind& after) {
   const StepPrices prices = costs_.prices(record.step.value(), layer_);
+  StepLoads loads;
   Int128 bytes_read_by_rule = 0;
   std::size_t next = 0;
   for (const BlockId id : record.appended) {
     const std::size_t found = first_read_from(record, next, record.reads.size(), id);
-    read(record, next, found, prices);
+    read(record, next, found, prices, loads);
     next = found;
     if (found < record.reads.size() && record.reads[found] == id) {
       bytes_read_by_rule += units_read(record, found) * Int128{costs_.certificate().unit_bytes};
@@ -62,15 +63,15 @@ Status LayerPaths::step(const StepView& record, const MovesByKind& after) {
     }
     append(id.value(), prices);
   }
-  read(record, next, record.reads.size(), prices);
+  read(record, next, record.reads.size(), prices, loads);
   move(after);
-  KVPLACE_ASSIGN(fixed, costs_.fixed_ticks(record.step.value(), layer_, bytes_read_by_rule, record.appended.size()));
-  fixed_ticks_ += fixed;
-  return {};
+  KVPLACE_ASSIGN(fixed, costs_.fixed_bytes(bytes_read_by_rule, record.appended.size()));
+  loads.fixed_bytes = fixed;
+  return loads;
 }
 
 Int128 LayerPaths::ticks() const {
-  Int128 ticks = fixed_ticks_;
+  Int128 ticks = 0;
   for (std::size_t id = 0; id < end_; ++id) {
     ticks += exists_[id] != 0 ? std::min(far_[id], near_[id]) : 0;
   }
@@ -85,16 +86,21 @@ std::int64_t LayerPaths::units_read(const StepView& record, std::size_t i) const
 }
 
 /// Reads [begin, end) of the record; none of them is of a block appended to in this step.
-void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p) {
+void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p,
+                      StepLoads& loads) {
   if (record.read_bytes.empty()) {
     const std::size_t pages = experts_ == 0 ? begin : first_read_from(record, begin, end, BlockId(experts_));
     read_whole(record, begin, pages, costs_.expert_units(), p);
     read_whole(record, pages, end, costs_.page_units(), p);
+    loads.units_read += Int128{costs_.expert_units()} * static_cast<std::int64_t>(pages - begin) +
+                        Int128{costs_.page_units()} * static_cast<std::int64_t>(end - pages);
     return;
   }
   for (std::size_t i = begin; i < end; ++i) {
     const std::int64_t units = units_read(record, i);
     const std::int64_t rest = units_of(record.reads[i]) - units;
+    loads.units_read += units;
+    loads.whole_reads = loads.whole_reads && rest == 0;
     read_one(record.reads[i], units * costs_.near_read(p), units * p.far_read,
              units * p.near + rest * (p.near + p.far_read));
   }

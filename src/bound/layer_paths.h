@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bound/group_value.h"
 #include "bound/path_costs.h"
 #include "kvplace/trace/trace.h"
 
@@ -20,16 +21,16 @@ class LayerPaths {
   /// What all blocks may do in steps in which the layer itself reads and writes nothing.
   void move(const MovesByKind& moves);
 
-  /// A step of this layer; `after`: its moves and those of all steps up to the layer's next one. REQUIRES: ids are
-  /// below blocks_per_layer.
-  [[nodiscard]] Status step(const StepView& record, const MovesByKind& after);
+  /// A step of this layer; `after`: its moves and those of all steps up to the layer's next one. Gives its loads.
+  /// REQUIRES: ids are below blocks_per_layer.
+  [[nodiscard]] Result<StepLoads> step(const StepView& record, const MovesByKind& after);
 
-  /// After the last step: the fixed bytes, and the cheapest path of every block.
+  /// After the last step: the cheapest path of every block.
   [[nodiscard]] Int128 ticks() const;
 
  private:
   void start_recent();
-  void read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p);
+  void read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p, StepLoads& loads);
   void read_whole(const StepView& record, std::size_t begin, std::size_t end, std::int64_t units, const StepPrices& p);
   void read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::int64_t enter);
   void append(std::uint32_t id, const StepPrices& p);
@@ -47,7 +48,6 @@ class LayerPaths {
   std::vector<std::int64_t> far_;  ///< ticks, by id
   std::vector<std::int64_t> near_;
   std::vector<std::uint8_t> exists_;
-  Int128 fixed_ticks_ = 0;
 };
 
 }  // namespace kvplace

@@ -34,20 +34,18 @@ MovesByKind PathCosts::moves(std::uint32_t step, std::uint32_t layer) const {
   return {of(expert_units_), of(page_units_)};
 }
 
-Result<Int128> PathCosts::fixed_ticks(std::uint32_t step, std::uint32_t layer, Int128 bytes_read_by_rule,
-                                      std::size_t num_appended) const {
+Result<std::array<Int128, kNumChannels>> PathCosts::fixed_bytes(Int128 bytes_read_by_rule,
+                                                                std::size_t num_appended) const {
   const BoundNumbers& n = c_.numbers;
-  const auto& price = channel_prices(step, layer);
   const Int128 written = exclusive_ ? 0 : Int128{n.new_kv_bytes} * static_cast<std::int64_t>(num_appended);
-  const std::array<Int128, kNumChannels> bytes{bytes_read_by_rule + written, 0, written, written};
-  Int128 ticks = 0;
+  std::array<Int128, kNumChannels> bytes{bytes_read_by_rule + written, 0, written, written};
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    if (bytes[c] > kMostFixedBytes / n.batch || n.weight_bytes[c] + bytes[c] * n.batch > kMostFixedBytes) {
+    if (bytes[c] > kMostFixedBytes / n.batch) {
       return rejected("the certificate's sizes are so large that a step moves 2^63 bytes or more");
     }
-    ticks += price[c] * (n.weight_bytes[c] + bytes[c] * n.batch);
+    bytes[c] = n.weight_bytes[c] + bytes[c] * n.batch;
   }
-  return ticks / (Int128{c_.unit_bytes} * n.batch);
+  return bytes;
 }
 
 }  // namespace kvplace

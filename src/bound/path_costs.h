@@ -68,9 +68,9 @@ class PathCosts {
   /// What a block may do in a step, and staying near after it.
   [[nodiscard]] MovesByKind moves(std::uint32_t step, std::uint32_t layer) const;
 
-  /// What the step moves whatever the placement. Errors if its bytes reach 2^63.
-  [[nodiscard]] Result<Int128> fixed_ticks(std::uint32_t step, std::uint32_t layer, Int128 bytes_read_by_rule,
-                                           std::size_t num_appended) const;
+  /// Bytes that a step moves whatever the placement, of the whole batch. Errors if they reach 2^63.
+  [[nodiscard]] Result<std::array<Int128, kNumChannels>> fixed_bytes(Int128 bytes_read_by_rule,
+                                                                     std::size_t num_appended) const;
 
  private:
   [[nodiscard]] std::size_t row(std::uint32_t step, std::uint32_t layer) const {

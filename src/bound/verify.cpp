@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "bound/check_prices.h"
 #include "bound/fraction.h"
+#include "bound/group_value.h"
 #include "bound/layer_paths.h"
 #include "bound/path_costs.h"
 #include "trace/kvt_format.h"
@@ -17,8 +18,15 @@ namespace {
 
 class Verification {
  public:
-  Verification(const TraceReader& trace, const Certificate& certificate, const RunContext& context)
-      : trace_(trace), numbers_(certificate.numbers), context_(context), costs_(certificate), digest_(trace.meta()) {
+  Verification(const TraceReader& trace, const Certificate& certificate, const std::vector<Int128>& floor_ticks,
+               const RunContext& context)
+      : trace_(trace),
+        numbers_(certificate.numbers),
+        floor_ticks_(floor_ticks),
+        context_(context),
+        costs_(certificate),
+        groups_(certificate),
+        digest_(trace.meta()) {
     layers_.reserve(numbers_.layers);
     for (std::uint32_t layer = 0; layer < numbers_.layers; ++layer) {
       layers_.emplace_back(costs_, trace.meta().layout, layer);
@@ -31,7 +39,7 @@ class Verification {
     }
   }
 
-  /// Ticks of fixed bytes and of all blocks.
+  /// Ticks of all groups but their overhead, and of all blocks.
   Result<Int128> run() {
     if (context_.progress != nullptr) {
       context_.progress->start("verifying", trace_.totals().reads, "reads");
@@ -57,7 +65,7 @@ class Verification {
     if (next_step_ != numbers_.steps || kvt::to_hex(digest_.value()) != numbers_.trace_digest) {
       return rejected("the trace's contents are not those its digest names");
     }
-    Int128 ticks = 0;
+    Int128 ticks = group_ticks_;
     for (const LayerPaths& layer : layers_) {
       ticks += layer.ticks();
     }
@@ -82,8 +90,9 @@ class Verification {
     }
     next_step_ = segment.end_step();
     prepare_moves(segment);
+    loads_.resize(moves_.size());
     constexpr std::size_t kOtherTasks = 2;
-    return run_parallel(kOtherTasks + layers_.size(), context_.threads, [&](std::size_t task) -> Status {
+    KVPLACE_TRY(run_parallel(kOtherTasks + layers_.size(), context_.threads, [&](std::size_t task) -> Status {
       if (task == 0) {
         return decode(next_chunk, ahead);
       }
@@ -92,7 +101,34 @@ class Verification {
         return {};
       }
       return process_layer(segment, static_cast<std::uint32_t>(task - kOtherTasks));
-    });
+    }));
+    return add_groups(segment);
+  }
+
+  /// The chunk's groups, each decode step by itself.
+  Status add_groups(const Segment& segment) {
+    const std::size_t num_layers = numbers_.layers;
+    const bool per_token = numbers_.barrier == Barrier::kToken;
+    std::vector<Int128> ticks(segment.num_steps());
+    KVPLACE_TRY(run_parallel(ticks.size(), context_.threads, [&](std::size_t i) -> Status {
+      const std::size_t step = segment.first_step() + i;
+      StepLoads sum;
+      for (std::size_t layer = 0; layer < num_layers; ++layer) {
+        sum += loads_[i * num_layers + layer];
+        if (per_token && layer + 1 < num_layers) {
+          continue;
+        }
+        const std::size_t group = per_token ? step : step * num_layers + layer;
+        KVPLACE_ASSIGN(value, groups_.ticks(group, sum, floor_ticks_.empty() ? 0 : floor_ticks_[group]));
+        ticks[i] += value;
+        sum = {};
+      }
+      return {};
+    }));
+    for (const Int128 of_step : ticks) {
+      group_ticks_ += of_step;
+    }
+    return {};
   }
 
   void add_to_digest(const Segment& segment) {
@@ -112,8 +148,9 @@ class Verification {
       if (outside(record.reads) || outside(record.appended)) {
         return rejected("the trace has blocks it does not count");
       }
-      KVPLACE_TRY(
-          layers_[layer].step(record, moves_[std::size_t{step - segment.first_step()} * numbers_.layers + layer]));
+      const std::size_t i = std::size_t{step - segment.first_step()} * numbers_.layers + layer;
+      KVPLACE_ASSIGN(loads, layers_[layer].step(record, moves_[i]));
+      loads_[i] = loads;
     }
     return {};
   }
@@ -142,11 +179,15 @@ class Verification {
 
   const TraceReader& trace_;
   const BoundNumbers& numbers_;
+  const std::vector<Int128>& floor_ticks_;
   const RunContext& context_;
   PathCosts costs_;
+  GroupValue groups_;
   kvt::Digest digest_;
   std::vector<LayerPaths> layers_;
   std::vector<MovesByKind> moves_;  ///< [decode step of the chunk][layer]
+  std::vector<StepLoads> loads_;    ///< the same
+  Int128 group_ticks_ = 0;
   std::uint32_t next_step_ = 0;
 };
 
@@ -154,8 +195,8 @@ class Verification {
 
 Result<VerifiedBound> verify(const TraceReader& trace, const Certificate& certificate, const RunContext& context) {
   KVPLACE_ASSIGN(totals, check_prices(certificate, trace));
-  KVPLACE_ASSIGN(ticks, Verification(trace, certificate, context).run());
-  const Int128 value = totals.group_ticks - totals.capacity_ticks + ticks;
+  KVPLACE_ASSIGN(ticks, Verification(trace, certificate, totals.floor_ticks, context).run());
+  const Int128 value = totals.overhead_ticks - totals.capacity_ticks + ticks;
   const Fraction bound{static_cast<UInt128>(std::max<Int128>(0, value)), certificate.ticks_per_second};
   return VerifiedBound{Seconds(double_rounded_down(bound)), exact_text(bound), decimal_rounded_down(bound)};
 }

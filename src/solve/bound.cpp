@@ -109,22 +109,29 @@ class BoundSearch {
     const bool free_start = instance_.options().start == Start::kFree;
     std::optional<DualPrices> best;
     double best_value = 0;
-    for (const std::size_t form : window_forms(dual)) {
-      for (const double row_price : row_prices(forms_[form])) {
-        if (out_of_time()) {
-          break;
-        }
-        WindowPrices found = best_windows(dual, *classes, free_start, {form, row_price});
-        if (instance_.options().mode == Mode::kExclusive) {
-          // Classes do not know what leaving near costs: only the verifier tells these prices' worth.
-          KVPLACE_TRY(consider(found.prices));
-          continue;
-        }
-        ++evaluations_;
-        const double value = dual(found.prices);
-        if (!best || value > best_value) {
-          best = std::move(found.prices);
-          best_value = value;
+    const bool exclusive = instance_.options().mode == Mode::kExclusive;
+    const std::vector<std::size_t> forms = window_forms(dual);
+    for (const std::size_t form : forms) {
+      // Whole blocks count where misses are dearest.
+      const auto scale_sets =
+          form == forms.front() ? window_scales(dual, form) : std::vector<std::vector<double>>{std::vector<double>()};
+      for (const std::vector<double>& scales : scale_sets) {
+        for (const double row_price : row_prices(forms_[form])) {
+          if (out_of_time()) {
+            break;
+          }
+          WindowPrices found = best_windows(dual, *classes, free_start, {form, row_price, true, scales});
+          if (exclusive) {
+            // Classes do not know what leaving near costs: only the verifier tells these prices' worth.
+            KVPLACE_TRY(consider(found.prices));
+            continue;
+          }
+          ++evaluations_;
+          const double value = dual(found.prices);
+          if (!best || value > best_value) {
+            best = std::move(found.prices);
+            best_value = value;
+          }
         }
       }
     }

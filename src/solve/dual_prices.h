@@ -25,7 +25,7 @@ struct PriceGroups {
 
 /// Times are in seconds, prices of capacity in seconds per byte of one request.
 struct DualPrices {
-  std::vector<double> mixture;  ///< [group * forms + form]: shares of the forms, summing to 1 in each group
+  std::vector<double> mixture;  ///< [group * forms + form]: shares of the forms, summing to at most 1 in each group
   std::vector<double> rows;     ///< [num_steps]: near capacity just after each step
   double start = 0;             ///< near capacity at the start, if the start is free
 };

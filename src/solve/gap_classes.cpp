@@ -59,6 +59,9 @@ class LayerBuilder {
       }
       const auto bytes = static_cast<float>(instance_->bytes_of_read(record, i).value());
       bytes_read += bytes;
+      if (instance_->bytes_of_read(record, i) != instance_->block_bytes(id)) {
+        facts.whole_reads[k] = 0;
+      }
       const std::uint32_t begin = last_[id.value()];
       last_[id.value()] = step;
       if (begin == kFromStart) {
@@ -166,6 +169,7 @@ Result<GapClasses> build_gap_classes(const TraceReader& trace, const Instance& i
   const std::size_t num_steps = std::size_t{classes.steps} * classes.layers;
   classes.facts.read_bytes.assign(num_steps, 0);
   classes.facts.fixed_bytes.assign(num_steps, {});
+  classes.facts.whole_reads.assign(num_steps, 1);
   const std::vector<BlockIndex> initial_near =
       instance.options().start == Start::kFree ? std::vector<BlockIndex>() : instance.initial_near();
   std::vector<LayerBuilder> builders;

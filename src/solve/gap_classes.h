@@ -52,6 +52,7 @@ struct StepFacts {
   /// Bytes on each channel that no decision changes, of the whole batch: weights, reads by rule near, new KV (as in
   /// inclusive mode).
   std::vector<std::array<double, kNumChannels>> fixed_bytes;
+  std::vector<std::uint8_t> whole_reads;  ///< each of those reads is of a whole block
 };
 
 struct GapClasses {

@@ -1,6 +1,7 @@
 /// The dual of the inclusive mode: prices of channels and of near capacity, and the bound they give (docs/bound.md).
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "solve/dual_prices.h"
@@ -20,15 +21,42 @@ class GapDual {
   [[nodiscard]] double capacity_bytes() const { return capacity_; }
   /// Time of a form in a group when all that either side may serve is read from near and nothing moves, in seconds.
   [[nodiscard]] double fixed_time(std::size_t group, std::size_t form) const {
-    return fixed_times_[group * forms_.size() + form];
+    return fixed_times_[group * forms_.size() + form] + read_bytes_[group] * forms_[form].near_read;
   }
+  /// Of one request, that either side may serve.
+  [[nodiscard]] double read_bytes(std::size_t group) const { return read_bytes_[group]; }
+  /// fixed_time() of a mixture of forms, whose shares may sum to less than 1, with the credit for whole blocks: what a
+  /// group is worth beside what its blocks pay.
+  [[nodiscard]] double worth(std::size_t group, std::span<const double> mixture) const;
+  /// Adds what each further block that is missed in a group costs, in shares of what it costs in `form`, as long as
+  /// that is between 0 and 1: the shares of its price at which another number of misses becomes the cheapest.
+  void add_scales(std::size_t group, std::size_t form, std::vector<double>& scales) const;
 
  private:
+  /// A mixture's costs per byte of one request.
+  struct Mixed {
+    double fixed = 0;
+    double near = 0;
+    double far_read = 0;
+    double near_read = 0;
+  };
+
+  [[nodiscard]] Mixed mixed(std::size_t group, std::span<const double> mixture) const;
+  /// What a group takes more than `priced` says of blocks, if so many come over the link, missed or promoted as is
+  /// worse.
+  [[nodiscard]] double time_beyond(std::size_t group, const Mixed& priced, double blocks) const;
+
   std::vector<PriceForm> forms_;
   PriceGroups groups_;
+  bool split_;
+  bool inclusive_;
   double capacity_;
   double overhead_;
-  std::vector<double> fixed_times_;  // [group * forms + form]
+  double block_bytes_;  // that all blocks are multiples of
+  double most_blocks_;
+  std::vector<double> fixed_times_;  // [group * forms + form], without reads that either side may serve
+  std::vector<double> read_bytes_;   // [group], of those
+  std::vector<std::uint8_t> whole_;  // [group]: they are of whole blocks
   GapValue gaps_;
   GapPrices gap_prices_;
 };

@@ -7,10 +7,11 @@
 namespace kvplace {
 namespace {
 
-constexpr double kMostTicks = 0x1p61;     // of any path
-constexpr double kMostTickRate = 0x1p62;  // per second
-constexpr double kMostScale = 0x1p120;    // ticks per second * bytes of a unit * batch
-constexpr double kShy = 1 - 0x1p-44;      // more than all rounding of a price
+constexpr double kMostTicks = 0x1p61;       // of any path
+constexpr double kMostTickRate = 0x1p62;    // per second
+constexpr double kMostScale = 0x1p120;      // ticks per second * bytes of a unit * batch
+constexpr double kMostBlockTicks = 0x1p57;  // of a block on the slowest channel, so that the credit knows its time
+constexpr double kShy = 1 - 0x1p-44;        // more than all rounding of a price
 
 std::int64_t unit_of(const BoundNumbers& numbers, bool has_read_bytes) {
   if (has_read_bytes) {
@@ -78,8 +79,10 @@ Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const Sha
     dearest += row * unit;
   }
   const double largest_block = static_cast<double>(std::max(numbers.kv_block_bytes, numbers.expert_block_bytes)) / unit;
-  const double rate =
-      std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate, kMostScale / scale});
+  const auto slowest = static_cast<double>(
+      *std::min_element(numbers.bandwidth_bytes_per_second.begin(), numbers.bandwidth_bytes_per_second.end()));
+  const double rate = std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate,
+                                kMostScale / scale, kMostBlockTicks * slowest / (scale * largest_block)});
   certificate.ticks_per_second = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate));
 
   const auto ticks = static_cast<double>(certificate.ticks_per_second);

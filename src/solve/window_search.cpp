@@ -14,6 +14,10 @@ constexpr std::size_t kFineTable = std::size_t{16} << 20;
 /// ... and with a decode step if that holds for a table by decode step.
 constexpr std::size_t kCoarseTable = std::size_t{48} << 20;
 
+/// Scales that stand for all steps' are not more, and not nearer to each other.
+constexpr std::size_t kMostScales = 4;
+constexpr double kScaleDistance = 0.01;
+
 constexpr std::size_t kNoWindow = SIZE_MAX;
 
 /// Bytes read by age: how many of them in blocks whose gap is at least so long.
@@ -70,19 +74,58 @@ class WindowPath {
         at_any_step_(kind.at_any_step && dual.groups().steps_per_group == 1),
         per_token_(dual.groups().steps_per_group > 1),
         layers_(dual.groups().layers),
-        num_places_(dual.groups().num_groups()) {
+        num_places_(dual.groups().num_groups()),
+        scales_(kind.scales) {
     find_outside();
   }
 
   WindowPrices run() {
-    best_.assign(num_places_ + 1, 0);
-    from_.assign(num_places_ + 1, kNoWindow);
     const std::uint32_t steps = classes_.steps;
     const auto oldest_in = [steps](std::size_t table, std::size_t places) {
       return static_cast<std::uint32_t>(std::clamp<std::size_t>(table / places, 1, steps));
     };
     const BytesByAge fine(classes_, per_token_, at_any_step_ ? oldest_in(kFineTable, num_places_) : 1);
     const BytesByAge coarse(classes_, true, oldest_in(kCoarseTable, steps));
+    WindowPrices found;
+    found.prices.rows.assign(dual_.groups().num_steps, 0);
+    allowance_.assign(num_places_, 0);
+    level_.assign(num_places_, 0);
+    scales_.push_back(1);
+    double low = 0;
+    for (const double high : scales_) {
+      for (std::size_t place = 0; place < num_places_; ++place) {
+        allowance_[place] = (worth(place, low) - worth(place, high)) / ((high - low) * price_);
+      }
+      find(fine, coarse);
+      take(found, high - low);
+      low = high;
+    }
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      const std::vector<double>& mixture = mixture_of(place, level_[place]);
+      found.prices.mixture.insert(found.prices.mixture.end(), mixture.begin(), mixture.end());
+    }
+    return found;
+  }
+
+ private:
+  /// A step's forms where misses have so much of their price.
+  const std::vector<double>& mixture_of(std::size_t place, double level) {
+    mixture_.assign(dual_.forms().size(), 0);
+    mixture_[level > 0 ? form_ : outside_[place]] = level > 0 ? level : 1;
+    return mixture_;
+  }
+
+  /// What a step is worth then, but for its misses; outside windows all reads are taken to miss if that saves time.
+  double worth(std::size_t place, double level) {
+    const double saved = level > 0 ? 0 : dual_.read_bytes(place) * std::min(0.0, dual_.forms()[outside_[place]].miss);
+    return dual_.worth(place, mixture_of(place, level)) + saved;
+  }
+
+  /// The best windows for the allowances at hand.
+  void find(const BytesByAge& fine, const BytesByAge& coarse) {
+    const std::uint32_t steps = classes_.steps;
+    best_.assign(num_places_ + 1, 0);
+    from_.assign(num_places_ + 1, kNoWindow);
     std::vector<double> far_at_start(num_places_);
     for (std::size_t place = 0; place < num_places_; ++place) {
       if (per_token_) {
@@ -114,33 +157,23 @@ class WindowPath {
         }
       }
     }
-    return prices();
   }
 
- private:
-  /// The form outside windows: the slowest in which misses are free or even save near time (then all are taken to
-  /// miss), in each group; and what a window takes from it.
+  /// The form outside windows: the slowest in which misses are free or even save near time, in each group.
   void find_outside() {
     outside_.assign(num_places_, form_);
-    allowance_.assign(num_places_, 0);
     double dearest = 0;
     for (const PriceForm& form : dual_.forms()) {
       dearest = std::max(dearest, form.miss);
     }
-    std::vector<double> read_bytes(num_places_);
-    for (std::size_t k = 0; k < dual_.groups().num_steps; ++k) {
-      read_bytes[dual_.groups().group_of(k)] += classes_.facts.read_bytes[k];
-    }
     for (std::size_t place = 0; place < num_places_; ++place) {
-      const double inside = dual_.fixed_time(place, form_);
       double slowest = -1;
       for (std::size_t f = 0; f < dual_.forms().size(); ++f) {
         const double miss = dual_.forms()[f].miss;
-        const double time = dual_.fixed_time(place, f) + read_bytes[place] * std::min(0.0, miss);
+        const double time = dual_.fixed_time(place, f) + dual_.read_bytes(place) * std::min(0.0, miss);
         if (miss <= kFreeMiss * dearest && time > slowest) {
           slowest = time;
           outside_[place] = f;
-          allowance_[place] = (time - inside) / price_;
         }
       }
     }
@@ -196,16 +229,9 @@ class WindowPath {
     }
   }
 
-  WindowPrices prices() {
-    WindowPrices found;
-    const std::size_t num_forms = dual_.forms().size();
-    DualPrices& prices = found.prices;
-    prices.mixture.assign(num_places_ * num_forms, 0);
-    prices.rows.assign(dual_.groups().num_steps, 0);
-    for (std::size_t place = 0; place < num_places_; ++place) {
-      prices.mixture[place * num_forms + outside_[place]] = 1;
-    }
-    found.gain_bytes = num_places_ > 0 ? std::max(best_[num_places_], best_[num_places_ - 1]) : 0;
+  /// Adds the windows that find() found, with so much of the price.
+  void take(WindowPrices& found, double scale) {
+    found.gain_bytes += scale * (num_places_ > 0 ? std::max(best_[num_places_], best_[num_places_ - 1]) : 0);
     std::size_t end = num_places_;
     if (end > 0 && best_[end - 1] > best_[end]) {
       from_[end] = kNoWindow;
@@ -218,17 +244,15 @@ class WindowPath {
       }
       ++found.windows;
       if (begin > 0) {
-        prices.rows[begin * dual_.groups().steps_per_group - 1] += price_;
+        found.prices.rows[begin * dual_.groups().steps_per_group - 1] += scale * price_;
       } else if (free_start_) {
-        prices.start += price_;
+        found.prices.start += scale * price_;
       }
       for (std::size_t place = begin; place < end; ++place) {
-        prices.mixture[place * num_forms + outside_[place]] = 0;
-        prices.mixture[place * num_forms + form_] = 1;
+        level_[place] += scale;
       }
       end = begin;
     }
-    return found;
   }
 
   const GapDual& dual_;
@@ -240,7 +264,10 @@ class WindowPath {
   bool per_token_;
   std::size_t layers_;
   std::size_t num_places_;  // groups: where windows may begin and end
+  std::vector<double> scales_;
   std::vector<std::size_t> outside_;
+  std::vector<double> level_;  // of each place: the shares of the price of the windows it is in
+  std::vector<double> mixture_;
   std::vector<double> allowance_;  // bytes
   std::vector<double> best_;       // bytes that windows before each place add up to
   std::vector<std::size_t> from_;  // begin of the window that ends there in the best
@@ -266,6 +293,28 @@ std::vector<std::size_t> window_forms(const GapDual& dual) {
   }
   std::sort(worth.begin(), worth.end(), [&](std::size_t a, std::size_t b) { return forms[a].miss > forms[b].miss; });
   return worth;
+}
+
+std::vector<std::vector<double>> window_scales(const GapDual& dual, std::size_t form) {
+  std::vector<double> all;
+  for (std::size_t group = 0; group < dual.groups().num_groups(); ++group) {
+    dual.add_scales(group, form, all);
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<std::vector<double>> found{{}};
+  for (const std::size_t count : {std::size_t{1}, kMostScales}) {
+    std::vector<double> scales;
+    for (std::size_t i = 0; i < count && !all.empty(); ++i) {
+      const double scale = all[(2 * i + 1) * all.size() / (2 * count)];
+      if (scales.empty() || scale > scales.back() + kScaleDistance) {
+        scales.push_back(scale);
+      }
+    }
+    if (scales.size() == count || scales.size() > found.back().size()) {
+      found.push_back(std::move(scales));
+    }
+  }
+  return found;
 }
 
 }  // namespace kvplace

@@ -12,7 +12,7 @@ from kvs_file import xxh64
 def certificate(head: dict, channel_prices: list[list[int]], row_prices: list[int]) -> bytes:
     """channel_prices[group][channel], row_prices[step]."""
     text = json.dumps(head).encode()
-    front = b"\x89KVC\r\n\x1a\n" + struct.pack("<II", 1, len(text)) + text
+    front = b"\x89KVC\r\n\x1a\n" + struct.pack("<II", 2, len(text)) + text
     words = [prices[channel] for channel in range(4) for prices in channel_prices] + row_prices
     stored = subprocess.run(["zstd", "-qc"], input=struct.pack(f"<{len(words)}Q", *words), check=True,
                             capture_output=True).stdout

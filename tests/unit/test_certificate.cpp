@@ -114,10 +114,52 @@ TEST_F(CertificateOfWorkedExample, FloorAndOverheadAreProvenWherePricesAreNot) {
   EXPECT_EQ(verified().value().bound_exact, "3675061/4900000");  // 3/4 more
   certificate_.numbers.overhead_units = 0;
   certificate_.numbers.floor_units = std::int64_t{1} << 60;
-  EXPECT_EQ(verified().value().bound_exact, "61/4900000") << "prices claim all of each step's time";
+  // Prices claim all of each step's time, but whole blocks cannot pay for it: a second per step is left, less what six
+  // blocks over the link may pay, 98 or 10 ticks each, and what 0 and 1 save in step 2; 294 are paid for reads.
+  EXPECT_EQ(verified().value().bound_exact, "73499519/24500000");  // 3 * 49e6 - 12 * 98 - 6 * 10 - 20 + 294 ticks
   certificate_.channel_prices = {{0, 0, 0, 0}, {0, 0, 0, 49}, {0, 0, 0, 0}};
-  // One and one and a half second; half of the far bytes of step 1, of which block 2 escapes to step 0.
-  EXPECT_EQ(verified().value().bound_exact, "2500001/1000000");
+  EXPECT_EQ(verified().value().bound_exact, "1499997/500000");  // 3 * 49e6 - 6 * 49 ticks; block 2 escapes to step 0
+  // Where blocks are not whole for certain, only what prices leave is proven.
+  spec_.options.mode = Mode::kExclusive;
+  certificate_ = make();
+  certificate_.numbers.overhead_units = 0;
+  certificate_.numbers.floor_units = std::int64_t{1} << 60;
+  // New KV may be written near in steps 0 and 1 and far in step 2; block 1 costs 98, and 10 when it is read near.
+  EXPECT_EQ(verified().value().bound_exact, "207/24500000") << "prices claim all of each step's time";
+  certificate_.channel_prices = {{0, 0, 0, 0}, {0, 0, 0, 49}, {0, 0, 0, 0}};
+  EXPECT_EQ(verified().value().bound_exact, "5/2") << "all of two steps and half of one";
+}
+
+TEST(Certificate, CreditsWholeBlocks) {
+  const testing::TempDir folder;
+  TraceMeta meta;
+  meta.layers = 1;
+  meta.layout.prompt_tokens = 1;
+  meta.block_bytes = Bytes(9'000'000);
+  Segment segment(StepIndex(0), 1);
+  segment.add(std::vector{BlockId(0)}, {}, {}, {});
+  const TraceReader trace = TraceReader::open(testing::write_trace(folder.path("t.kvt"), meta, segment)).value();
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  spec.hardware.near.bandwidth.spec = BytesPerSecond(4.5e12);
+  spec.hardware.far.link_read.spec = BytesPerSecond(0.5e12);
+  spec.options.near_blocks_per_layer = 0;
+  spec.options.mirrored_reads = MirroredReads::kSplit;
+  spec.options.start = Start::kEmpty;
+  Certificate c;
+  c.numbers = bound_numbers(Instance::make(spec, trace.meta(), trace.totals()).value(), trace).value();
+  c.ticks_per_second = 10'000'000;
+  c.unit_bytes = 1'000'000;
+  // The block of 9 MB takes 20 ticks from near, 180 over the link and 18 split. At a price of p per unit of the link it
+  // pays 9 p, and what the step takes beyond that is the lesser of 18 and 180 - 9 p.
+  c.row_prices = {0};
+  for (const auto& [price, ticks] : {std::pair{0, 18}, {9, 99}, {18, 180}, {20, 180}}) {
+    c.channel_prices = {{0, static_cast<std::uint64_t>(price), 0, 0}};
+    EXPECT_EQ(verify(trace, c, {}).value().bound_decimal, ticks == 180  ? "0.000018"
+                                                          : ticks == 99 ? "0.0000099"
+                                                                        : "0.0000018")
+        << price;
+  }
 }
 
 TEST_F(CertificateOfWorkedExample, EveryBitOfEveryPriceMayBeChanged) {
@@ -159,8 +201,10 @@ TEST_F(CertificateOfWorkedExample, AnyDamageToTheFileIsRejected) {
   }
   expect_part(read_back(whole + "x").error().message, "goes on after its end");
   std::string newer = whole;
-  newer[8] = 2;
-  expect_part(read_back(newer).error().message, "version 2");
+  for (const int version : {1, 3}) {
+    newer[8] = static_cast<char>(version);
+    expect_part(read_back(newer).error().message, "version " + std::to_string(version));
+  }
   EXPECT_EQ(read_certificate(folder_.path("none")).error().kind, ErrorKind::kBadInput);
 }
 
