@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "kvplace/solve/plan.h"
@@ -39,33 +40,107 @@ class TemporaryFolder {
   std::string path_;
 };
 
+/// Writes one policy's decisions to a schedule.
+class Recording final : public DecisionObserver {
+ public:
+  explicit Recording(ScheduleWriter writer) : writer_(std::move(writer)) {}
+  Status on_start(std::span<const BlockIndex> initial_near) override { return writer_.start(initial_near); }
+  Status on_step(StepIndex, LayerIndex, const Decision& decision) override {
+    return writer_.add(decision.promote, decision.evict);
+  }
+  Status finish() { return writer_.finish(); }
+
+ private:
+  ScheduleWriter writer_;
+};
+
+ScheduleMeta meta_of(const TraceReader& trace, const Instance& instance) {
+  ScheduleMeta meta;
+  meta.trace_digest = trace.totals().digest;
+  meta.layers = instance.layers();
+  meta.steps = instance.steps();
+  meta.blocks_per_layer = instance.blocks_per_layer();
+  meta.mode = instance.options().mode;
+  meta.made_by = "planned";
+  return meta;
+}
+
+/// A schedule to start from, and what it costs.
+struct Start {
+  std::string path;
+  ReplayResult result;
+};
+
 /// Of the policies that know next reads, the fastest on the instance; an interrupted replay serves as well.
-Result<ReplayResult> replay_fastest_oracle(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
+Result<Start> record_fastest_oracle(const TraceReader& trace, const Instance& instance, const TemporaryFolder& folder,
+                                    const RunContext& context) {
   std::vector<ReplayJob> jobs;
+  std::vector<std::string> paths;
+  std::vector<std::unique_ptr<Recording>> recordings;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     if (info.information == Information::kOracle && info.make != nullptr) {
-      jobs.push_back({job.instance, {info.name, {}}});
+      paths.push_back(folder.file((info.name + ".kvs").c_str()));
+      KVPLACE_ASSIGN(writer, ScheduleWriter::create(paths.back(), meta_of(trace, instance)));
+      recordings.push_back(std::make_unique<Recording>(std::move(writer)));
+      jobs.push_back({&instance, {info.name, {}}, nullptr, recordings.back().get()});
     }
   }
   KVPLACE_ASSIGN(results, replay(trace, jobs, context));
-  auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
+  const auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
     return a.steps != b.steps ? a.steps > b.steps : a.total < b.total;
   });
-  if (job.observer == nullptr || !best->complete) {
-    return std::move(*best);
+  const auto index = static_cast<std::size_t>(best - results.begin());
+  if (best->complete) {
+    KVPLACE_TRY(recordings[index]->finish());
   }
-  const ReplayJob again{job.instance, best->policy, nullptr, job.observer};
-  KVPLACE_ASSIGN(observed, replay(trace, std::span(&again, 1), context));
-  return std::move(observed.front());
+  return Start{paths[index], std::move(*best)};
+}
+
+/// Replays a schedule; an interrupt that ended the planning does not end this.
+Result<ReplayResult> replay_file(const TraceReader& trace, const ReplayJob& job, const std::string& path,
+                                 const RunContext& context) {
+  RunContext replaying = context;
+  replaying.interrupt = nullptr;
+  KVPLACE_ASSIGN(reader, ScheduleReader::open(path));
+  StoredDecisions decisions(reader);
+  const ReplayJob stored{job.instance, job.policy, &decisions, job.observer};
+  KVPLACE_ASSIGN(results, replay(trace, std::span(&stored, 1), replaying));
+  results.front().information = Information::kOracle;
+  return std::move(results.front());
+}
+
+/// The fastest oracle policy's schedule, improved block by block.
+Result<ReplayResult> replay_polished(const TraceReader& trace, const ReplayJob& job, const TemporaryFolder& folder,
+                                     const RunContext& context) {
+  KVPLACE_ASSIGN(start, record_fastest_oracle(trace, *job.instance, folder, context));
+  if (!start.result.complete) {
+    start.result.policy = job.policy;
+    return std::move(start.result);
+  }
+  std::string path = start.path;
+  if (trace.totals().reads <= kMostPolishedReads) {
+    PlanOptions options;
+    options.time_limit = Seconds(job.policy.parameters.at("seconds"));
+    const std::string polished = folder.file("polished.kvs");
+    const Result<PolishSummary> summary = polish_schedule(trace, *job.instance, options, path, polished, context);
+    if (summary) {
+      path = polished;
+    } else if (summary.error().kind != ErrorKind::kInterrupted) {
+      return tl::unexpected(summary.error());
+    }
+  }
+  KVPLACE_ASSIGN(result, replay_file(trace, job, path, context));
+  result.complete = result.complete && !context.stop_requested();
+  return result;
 }
 
 }  // namespace
 
 Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
-  if (!can_plan(*job.instance)) {
-    return replay_fastest_oracle(trace, job, context);
-  }
   KVPLACE_ASSIGN(folder, TemporaryFolder::create());
+  if (!can_plan(*job.instance)) {
+    return replay_polished(trace, job, folder, context);
+  }
   const std::string path = folder.file("plan.kvs");
   PlanOptions options;
   options.time_limit = Seconds(job.policy.parameters.at("seconds"));
@@ -79,16 +154,10 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
     never_ran.information = Information::kOracle;
     return never_ran;
   }
-  // The replay of a plan that an interrupt cut short is not cut short itself: it gives the best so far.
-  RunContext replaying = context;
-  replaying.interrupt = nullptr;
-  KVPLACE_ASSIGN(reader, ScheduleReader::open(path));
-  StoredDecisions decisions(reader);
-  const ReplayJob stored{job.instance, job.policy, &decisions, job.observer};
-  KVPLACE_ASSIGN(results, replay(trace, std::span(&stored, 1), replaying));
-  results.front().information = Information::kOracle;
-  results.front().complete = results.front().complete && !context.stop_requested();
-  return std::move(results.front());
+  // The replay of a plan that an interrupt cut short gives the best so far.
+  KVPLACE_ASSIGN(result, replay_file(trace, job, path, context));
+  result.complete = result.complete && !context.stop_requested();
+  return result;
 }
 
 }  // namespace kvplace

@@ -63,7 +63,6 @@ class PlanCost {
   const Instance* instance_;
   std::uint32_t steps_per_cell_;
   bool split_;
-  bool simple_;         ///< the time is the longest channel's
   std::int64_t block_;  ///< bytes, of the whole batch
   std::int64_t new_kv_;
   std::vector<Cell> cells_;

@@ -18,7 +18,7 @@ class Improver {
         draft_(draft),
         gaps_(draft.gaps),
         counts_(draft.counts),
-        rows_(draft.occupancy, capacity),
+        rows_(std::span<const std::int32_t>(draft.occupancy), capacity),
         times_(cost.num_cells()),
         room_(cost.num_cells()) {
     for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {

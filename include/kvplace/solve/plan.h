@@ -39,4 +39,19 @@ struct PlanSummary {
                                                 const PlanOptions& options, const std::string& path,
                                                 const RunContext& context);
 
+/// What polish_schedule() takes at most; a read takes 5 bytes, 9 in traces with partial reads.
+inline constexpr std::uint64_t kMostPolishedReads = std::uint64_t{1} << 28;
+
+struct PolishSummary {
+  Seconds predicted;         ///< total time; the replay of the schedule gives the same but for rounding
+  std::uint32_t passes = 0;  ///< over all blocks
+  bool complete = false;     ///< nothing improves it any more; false: time limit or interrupt
+};
+
+/// Improves the schedule `from` (.kvs) of `instance`, which keeps the rules, block by block, and writes it to `path`. Any
+/// instance of at most kMostPolishedReads reads. One thread; deterministic unless the time limit or an interrupt ends it.
+[[nodiscard]] Result<PolishSummary> polish_schedule(const TraceReader& trace, const Instance& instance,
+                                                    const PlanOptions& options, const std::string& from,
+                                                    const std::string& path, const RunContext& context);
+
 }  // namespace kvplace
