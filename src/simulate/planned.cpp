@@ -1,9 +1,11 @@
 #include "simulate/planned.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "kvplace/solve/plan.h"
@@ -65,22 +67,20 @@ ScheduleMeta meta_of(const TraceReader& trace, const Instance& instance) {
   return meta;
 }
 
-/// A schedule to start from, and what it costs.
-struct Start {
+struct Candidate {
   std::string path;
-  ReplayResult result;
+  Seconds total;
 };
 
-/// Of the policies that know next reads, the fastest on the instance; an interrupted replay serves as well.
-Result<Start> record_fastest_oracle(const TraceReader& trace, const Instance& instance, const TemporaryFolder& folder,
+/// The fastest of the policies that know next reads; its schedule is in `folder` under its name unless it is interrupted.
+Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance, const TemporaryFolder& folder,
                                     const RunContext& context) {
   std::vector<ReplayJob> jobs;
-  std::vector<std::string> paths;
   std::vector<std::unique_ptr<Recording>> recordings;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     if (info.information == Information::kOracle && info.make != nullptr) {
-      paths.push_back(folder.file((info.name + ".kvs").c_str()));
-      KVPLACE_ASSIGN(writer, ScheduleWriter::create(paths.back(), meta_of(trace, instance)));
+      KVPLACE_ASSIGN(writer,
+                     ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta_of(trace, instance)));
       recordings.push_back(std::make_unique<Recording>(std::move(writer)));
       jobs.push_back({&instance, {info.name, {}}, nullptr, recordings.back().get()});
     }
@@ -89,11 +89,10 @@ Result<Start> record_fastest_oracle(const TraceReader& trace, const Instance& in
   const auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
     return a.steps != b.steps ? a.steps > b.steps : a.total < b.total;
   });
-  const auto index = static_cast<std::size_t>(best - results.begin());
   if (best->complete) {
-    KVPLACE_TRY(recordings[index]->finish());
+    KVPLACE_TRY(recordings[static_cast<std::size_t>(best - results.begin())]->finish());
   }
-  return Start{paths[index], std::move(*best)};
+  return std::move(*best);
 }
 
 /// Replays a schedule; an interrupt that ended the planning does not end this.
@@ -109,53 +108,76 @@ Result<ReplayResult> replay_file(const TraceReader& trace, const ReplayJob& job,
   return std::move(results.front());
 }
 
-/// The fastest oracle policy's schedule, improved block by block.
-Result<ReplayResult> replay_polished(const TraceReader& trace, const ReplayJob& job, const TemporaryFolder& folder,
-                                     const RunContext& context) {
-  KVPLACE_ASSIGN(start, record_fastest_oracle(trace, *job.instance, folder, context));
-  if (!start.result.complete) {
-    start.result.policy = job.policy;
-    return std::move(start.result);
+/// Improves a schedule until `seconds` have passed; of a trace too large for that it stays as it is.
+Result<Candidate> polish(const TraceReader& trace, const Instance& instance, Candidate from, const std::string& path,
+                         double seconds, const RunContext& context) {
+  if (trace.totals().reads > kMostPolishedReads || seconds <= 0) {
+    return from;
   }
-  std::string path = start.path;
-  if (trace.totals().reads <= kMostPolishedReads) {
-    PlanOptions options;
-    options.time_limit = Seconds(job.policy.parameters.at("seconds"));
-    const std::string polished = folder.file("polished.kvs");
-    const Result<PolishSummary> summary = polish_schedule(trace, *job.instance, options, path, polished, context);
-    if (summary) {
-      path = polished;
-    } else if (summary.error().kind != ErrorKind::kInterrupted) {
-      return tl::unexpected(summary.error());
-    }
+  PlanOptions options;
+  options.time_limit = Seconds(seconds);
+  const Result<PolishSummary> summary = polish_schedule(trace, instance, options, from.path, path, context);
+  if (!summary && summary.error().kind != ErrorKind::kInterrupted) {
+    return tl::unexpected(summary.error());
   }
-  KVPLACE_ASSIGN(result, replay_file(trace, job, path, context));
-  result.complete = result.complete && !context.stop_requested();
-  return result;
+  return summary && summary->predicted < from.total ? Candidate{path, summary->predicted} : from;
 }
 
 }  // namespace
 
 Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
+  const auto left = [&] {
+    const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
+    return job.policy.parameters.at("seconds") - passed;
+  };
+  const Instance& instance = *job.instance;
   KVPLACE_ASSIGN(folder, TemporaryFolder::create());
-  if (!can_plan(*job.instance)) {
-    return replay_polished(trace, job, folder, context);
+  const bool plans = can_plan(instance);
+  const bool exact = plans && instance.options().mode == Mode::kInclusive;
+  // Each schedule to start from gets its part of the time. Those of oracles come first, so that there is one early.
+  std::optional<Candidate> best;
+  const auto take = [&best](Candidate candidate) {
+    if (!best || candidate.total < best->total) {
+      best = std::move(candidate);
+    }
+  };
+  if (!exact) {
+    KVPLACE_ASSIGN(oracle, record_fastest_oracle(trace, instance, folder, context));
+    if (!oracle.complete) {
+      oracle.policy = job.policy;
+      return oracle;
+    }
+    Candidate start{folder.file((oracle.policy.name + ".kvs").c_str()), oracle.total};
+    KVPLACE_ASSIGN(polished, polish(trace, instance, std::move(start), folder.file("from_oracle.kvs"),
+                                    plans ? left() / 2 : left(), context));
+    take(std::move(polished));
   }
-  const std::string path = folder.file("plan.kvs");
-  PlanOptions options;
-  options.time_limit = Seconds(job.policy.parameters.at("seconds"));
-  const Result<PlanSummary> plan = plan_schedule(trace, *job.instance, options, path, context);
-  if (!plan) {
-    if (plan.error().kind != ErrorKind::kInterrupted) {
+  if (plans && (exact || (left() > 0 && !context.stop_requested()))) {
+    Candidate planned{folder.file("plan.kvs"), Seconds(0)};
+    PlanOptions options;
+    options.time_limit = Seconds(exact ? left() : left() / 2);
+    const Result<PlanSummary> plan = plan_schedule(trace, instance, options, planned.path, context);
+    if (plan && exact) {
+      take(std::move(planned));
+    } else if (plan) {
+      KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, job.policy}, planned.path, context));
+      planned.total = replayed.total;
+      KVPLACE_ASSIGN(polished,
+                     polish(trace, instance, std::move(planned), folder.file("from_plan.kvs"), left(), context));
+      take(std::move(polished));
+    } else if (plan.error().kind != ErrorKind::kInterrupted) {
       return tl::unexpected(plan.error());
     }
+  }
+  if (!best) {
     ReplayResult never_ran;
     never_ran.policy = job.policy;
     never_ran.information = Information::kOracle;
     return never_ran;
   }
-  // The replay of a plan that an interrupt cut short gives the best so far.
-  KVPLACE_ASSIGN(result, replay_file(trace, job, path, context));
+  KVPLACE_ASSIGN(result, replay_file(trace, job, best->path, context));
   result.complete = result.complete && !context.stop_requested();
   return result;
 }

@@ -10,7 +10,8 @@ PlanCost::PlanCost(const Instance& instance) : instance_(&instance) {
   const bool by_token = options.barrier == Barrier::kToken;
   steps_per_cell_ = by_token ? instance.layers() : 1;
   cells_.resize(std::size_t{instance.steps()} * (by_token ? 1 : instance.layers()));
-  split_ = options.mirrored_reads == MirroredReads::kSplit;
+  exclusive_ = options.mode == Mode::kExclusive;
+  split_ = !exclusive_ && options.mirrored_reads == MirroredReads::kSplit;
   block_ = instance.kv_block_bytes().value() * options.batch;
   new_kv_ = instance.new_kv_bytes().value() * options.batch;
 }
@@ -47,13 +48,14 @@ double PlanCost::time(std::uint32_t cell, const CellCounts& counts) const {
   const StepTime& step_time = instance_->step_time();
   Loads loads = instance_->weight_loads() * std::int64_t{steps_per_cell_};
   const std::int64_t entering = std::int64_t{counts.prefetches} + counts.promotions;
+  const std::int64_t leaving = exclusive_ ? entering * block_ : 0;
+  const std::int64_t to_far = exclusive_ ? leaving : c.appended * new_kv_;
   const std::int64_t far = (std::int64_t{counts.misses} + counts.prefetches) * block_;
-  const std::int64_t new_kv = c.appended * new_kv_;
   const auto on = [&loads](Channel channel) -> std::int64_t& { return loads.bytes[static_cast<std::size_t>(channel)]; };
-  on(Channel::kNearMem) += (std::int64_t{c.reads} - counts.misses + entering) * block_ + new_kv;
+  on(Channel::kNearMem) += (std::int64_t{c.reads} - counts.misses + entering) * block_ + leaving + c.appended * new_kv_;
   on(Channel::kFarLinkRead) += far;
-  on(Channel::kFarLinkWrite) += new_kv;
-  on(Channel::kFarMem) += far + new_kv;
+  on(Channel::kFarLinkWrite) += to_far;
+  on(Channel::kFarMem) += far + to_far;
   if (!split_) {
     return step_time(loads, steps_per_cell_).value();
   }

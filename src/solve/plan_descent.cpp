@@ -1,7 +1,6 @@
 #include "solve/plan_descent.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numeric>
 #include <random>
 
@@ -11,7 +10,7 @@ namespace kvplace {
 namespace {
 
 /// A round of passes that gains less than this share is the last.
-constexpr double kLeastGain = 1e-5;
+constexpr double kLeastGain = 1e-4;
 
 std::vector<std::int64_t> occupancy(const Instance& instance, const PlanPaths& paths, std::uint32_t num_steps) {
   std::vector<std::int64_t> rows(std::size_t{num_steps} + 2);
@@ -48,7 +47,7 @@ class Descent {
     loads_.find_prices();
     std::iota(order_.begin(), order_.end(), 0U);
     std::shuffle(order_.begin(), order_.end(), std::mt19937(1));
-    set_holding(0);
+    set_holding();
   }
 
   DescentResult run() {
@@ -59,7 +58,6 @@ class Descent {
       const bool whole = pass();
       ++result.passes;
       result.total = loads_.total();
-      if (getenv("KV_DBG")) std::fprintf(stderr, "pass %u total %.9f\n", result.passes, result.total);
       if (!whole) {
         return result;
       }
@@ -69,11 +67,10 @@ class Descent {
   }
 
  private:
-  /// A trifle for room, so that of equal paths the one that takes less is taken, and `price` for a block held over a
-  /// decode step.
-  void set_holding(double price) {
+  /// A trifle for room: of equal paths the one that takes less is taken.
+  void set_holding() {
     const double size = static_cast<double>(instance_.kv_block_bytes().value());
-    const double each = (loads_.tie() / static_cast<double>(holding_.size()) + price / instance_.layers()) / size;
+    const double each = loads_.tie() / static_cast<double>(holding_.size()) / size;
     for (std::size_t r = 0; r < holding_.size(); ++r) {
       holding_[r] = each * static_cast<double>(r);
     }

@@ -20,12 +20,12 @@ constexpr std::array<ForwardOptions, 4> kDrafts{{
 
 }  // namespace
 
-bool can_plan(const Instance& instance) { return instance.uniform() && instance.options().mode == Mode::kInclusive; }
+bool can_plan(const Instance& instance) { return instance.uniform(); }
 
 Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& instance, const PlanOptions& options,
                                   const std::string& path, const RunContext& context) {
   if (!can_plan(instance)) {
-    return bad_input("a plan needs --mode inclusive, blocks of one size and reads of whole blocks");
+    return bad_input("a plan needs blocks of one size and reads of whole blocks");
   }
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
