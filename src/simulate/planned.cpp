@@ -72,13 +72,14 @@ struct Candidate {
   Seconds total;
 };
 
-/// The fastest of the policies that know next reads; its schedule is in `folder` under its name unless it is interrupted.
+/// The fastest of the policies that know next reads, and of `static`; its schedule is in `folder` under its name unless it is interrupted.
 Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance, const TemporaryFolder& folder,
                                     const RunContext& context) {
   std::vector<ReplayJob> jobs;
   std::vector<std::unique_ptr<Recording>> recordings;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
-    if (info.information == Information::kOracle && info.make != nullptr) {
+    const bool stays = info.name == "static" && instance.options().start != Start::kFree;  // where moving does not pay
+    if ((info.information == Information::kOracle && info.make != nullptr) || stays) {
       KVPLACE_ASSIGN(writer,
                      ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta_of(trace, instance)));
       recordings.push_back(std::make_unique<Recording>(std::move(writer)));

@@ -18,7 +18,7 @@ struct PlanOptions {
 
 /// Counts are of gaps: the times from a block's birth, or a read, to its next read that is not near by rule.
 struct PlanSummary {
-  Seconds predicted;             ///< total time; the replay of the schedule gives the same but for rounding
+  Seconds predicted;             ///< total time; in inclusive mode the replay gives the same but for rounding
   std::uint64_t held = 0;        ///< gaps over which the block stays near
   std::uint64_t missed = 0;      ///< gaps that end in a far read
   std::uint64_t prefetched = 0;  ///< gaps in which the block comes back before its read
@@ -26,7 +26,8 @@ struct PlanSummary {
   bool complete = false;         ///< nothing improves it any more; false: time limit or interrupt
 };
 
-/// True if plan_schedule() models the instance: inclusive mode, blocks of one size, whole reads.
+/// True if plan_schedule() models the instance: blocks of one size, whole reads. Exclusive mode it models roughly: each
+/// block that enters near makes one leave in the same step. polish_schedule() does the rest.
 [[nodiscard]] bool can_plan(const Instance& instance);
 
 /// Writes the schedule of `instance`, which is one of `trace`, to `path` (.kvs). Reads the trace eight times, each time
