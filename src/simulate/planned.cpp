@@ -109,14 +109,12 @@ Result<ReplayResult> replay_file(const TraceReader& trace, const ReplayJob& job,
   return std::move(results.front());
 }
 
-/// Improves a schedule until `seconds` have passed; of a trace too large for that it stays as it is.
+/// Improves a schedule; of a trace too large for that it stays as it is.
 Result<Candidate> polish(const TraceReader& trace, const Instance& instance, Candidate from, const std::string& path,
-                         double seconds, const RunContext& context) {
-  if (trace.totals().reads > kMostPolishedReads || seconds <= 0) {
+                         const PlanOptions& options, const RunContext& context) {
+  if (trace.totals().reads > kMostPolishedReads || options.time_limit.value() <= 0 || from.total <= options.enough) {
     return from;
   }
-  PlanOptions options;
-  options.time_limit = Seconds(seconds);
   const Result<PolishSummary> summary = polish_schedule(trace, instance, options, from.path, path, context);
   if (!summary && summary.error().kind != ErrorKind::kInterrupted) {
     return tl::unexpected(summary.error());
@@ -129,10 +127,12 @@ Result<Candidate> polish(const TraceReader& trace, const Instance& instance, Can
 Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
-  const auto left = [&] {
+  const auto left = [&](double share = 1) {
     const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
-    return job.policy.parameters.at("seconds") - passed;
+    const double seconds = share * (job.policy.parameters.at("seconds") - passed);
+    return PlanOptions{Seconds(std::max(0.0, seconds)), Seconds(job.policy.parameters.at("enough"))};
   };
+  const auto ends = [&] { return left().time_limit.value() <= 0 || context.stop_requested(); };
   const Instance& instance = *job.instance;
   KVPLACE_ASSIGN(folder, TemporaryFolder::create());
   const bool plans = can_plan(instance);
@@ -152,13 +152,13 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
     }
     Candidate start{folder.file((oracle.policy.name + ".kvs").c_str()), oracle.total};
     KVPLACE_ASSIGN(polished, polish(trace, instance, std::move(start), folder.file("from_oracle.kvs"),
-                                    plans ? left() / 2 : left(), context));
+                                    left(plans ? 0.5 : 1), context));
     take(std::move(polished));
   }
-  if (plans && (exact || (left() > 0 && !context.stop_requested()))) {
+  if (plans && (exact || (!ends() && best->total > left().enough))) {
     Candidate planned{folder.file("plan.kvs"), Seconds(0)};
-    PlanOptions options;
-    options.time_limit = Seconds(exact ? left() : left() / 2);
+    PlanOptions options = left(exact ? 1 : 0.5);
+    options.enough = exact ? options.enough : Seconds(0);  // what it costs is only estimated
     const Result<PlanSummary> plan = plan_schedule(trace, instance, options, planned.path, context);
     if (plan && exact) {
       take(std::move(planned));

@@ -1,5 +1,6 @@
 #include "kvplace/simulate/prove.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -66,13 +67,24 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   }
   KVPLACE_ASSIGN(bound, solve_bound(trace, instance, search, context));
   proof.bound = std::move(bound);
+  if (proof.bound.certificate.made_by.empty()) {
+    proof.bound.certificate.made_by = "kvplace " + proof.manifest.version;
+  }
+  const double bound_s = proof.bound.verified.bound.value();
+  if (context.progress != nullptr) {
+    context.progress->figure("bound", bound_s);
+  }
+  const auto left = [&] {
+    const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return Seconds(std::max(0.0, options.search.time_limit.value() - passed));
+  };
   if (!options.certificate_path.empty()) {
     KVPLACE_TRY(write_certificate(options.certificate_path, proof.bound.certificate));
   }
   if (options.exact) {
     ExactOptions exact;
     exact.milp = true;
-    exact.time_limit = options.search.time_limit;
+    exact.time_limit = left();
     KVPLACE_ASSIGN(solution, solve_exact(trace, instance, exact, context));
     proof.exact = std::move(solution);
   }
@@ -86,6 +98,8 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   }
   if (!options.schedule_path.empty()) {
     KVPLACE_ASSIGN(planned, PolicyRegistry::instance().parse("planned"));
+    planned.parameters["seconds"] = left().value();
+    planned.parameters["enough"] = bound_s * (1 + options.enough_gap);
     Result<ReplayResult> replayed = record_schedule(trace, instance, planned, options.schedule_path, context);
     if (replayed) {
       proof.schedule = std::move(*replayed);

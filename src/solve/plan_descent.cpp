@@ -28,8 +28,10 @@ std::vector<std::int64_t> occupancy(const Instance& instance, const PlanPaths& p
 
 class Descent {
  public:
-  Descent(const Instance& instance, const PlanUses& uses, PlanPaths& paths, const std::function<bool()>& stop)
+  Descent(const Instance& instance, const PlanUses& uses, PlanPaths& paths, const StopPlanning& stop,
+          Progress* progress)
       : instance_(instance),
+        progress_(progress),
         paths_(paths),
         stop_(stop),
         loads_(instance, uses),
@@ -55,9 +57,18 @@ class Descent {
     result.total = loads_.total();
     while (!result.complete) {
       const double before = result.total;
+      total_ = before;
+      if (progress_ != nullptr) {
+        progress_->figure("schedule", before);
+        progress_->figure("pass", result.passes + 1);
+        progress_->start("improving the schedule", order_.size(), "blocks");
+      }
       const bool whole = pass();
-      ++result.passes;
+      if (progress_ != nullptr) {
+        progress_->finish();
+      }
       result.total = loads_.total();
+      ++result.passes;
       if (!whole) {
         return result;
       }
@@ -79,8 +90,14 @@ class Descent {
 
   bool pass() {
     for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (i % 16 == 0 && stop_()) {
-        return false;
+      if (i % 16 == 0) {
+        if (progress_ != nullptr) {
+          progress_->update(i);
+          progress_->figure("schedule", total_);
+        }
+        if (stop_(total_)) {
+          return false;
+        }
       }
       improve(order_[i]);
     }
@@ -110,7 +127,7 @@ class Descent {
   bool gains(std::uint32_t block, const std::vector<NearTime>& path) {
     search_.shares(block, found_, then_);
     changes_.clear();
-    double gain = search_.holding_cost(block, path) - search_.holding_cost(block, found_);
+    gain_ = 0;
     auto now = now_.begin();
     auto then = then_.begin();
     while (now != now_.end() || then != then_.end()) {
@@ -124,22 +141,24 @@ class Descent {
         change.load = change.load - (now++)->load;
       }
       if (!(change.load == CellLoad())) {
-        gain += loads_.time(change.cell) - loads_.time_with(change.cell, change.load);
+        gain_ += loads_.time(change.cell) - loads_.time_with(change.cell, change.load);
         changes_.push_back(change);
       }
     }
-    return gain > 0;
+    return gain_ + search_.holding_cost(block, path) - search_.holding_cost(block, found_) > 0;
   }
 
   void apply() {
     for (const CellShare& change : changes_) {
       loads_.add(change.cell, change.load);
     }
+    total_ -= gain_;
   }
 
   const Instance& instance_;
+  Progress* progress_;  // may be null
   PlanPaths& paths_;
-  const std::function<bool()>& stop_;
+  const StopPlanning& stop_;
   PlanLoads loads_;
   PlanRows rows_;
   PathSearch search_;
@@ -149,13 +168,16 @@ class Descent {
   std::vector<CellShare> then_;
   std::vector<CellShare> changes_;
   std::vector<NearTime> found_;
+  double gain_ = 0;   // of the path found, in seconds
+  double total_ = 0;  // seconds
 };
 
 }  // namespace
 
 DescentResult descend(const Instance& instance, const PlanUses& uses, PlanPaths& paths,
-                      const std::function<bool()>& stop) {
-  return Descent(instance, uses, paths, stop).run();
+                      const StopPlanning& stop,
+                      Progress* progress) {
+  return Descent(instance, uses, paths, stop, progress).run();
 }
 
 }  // namespace kvplace

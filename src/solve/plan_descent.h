@@ -1,8 +1,7 @@
 /// Block by block, each on its cheapest path while the others stay: never dearer than before.
 #pragma once
 
-#include <functional>
-
+#include "solve/plan_improve.h"
 #include "solve/plan_paths.h"
 #include "solve/plan_uses.h"
 
@@ -16,6 +15,6 @@ struct DescentResult {
 
 /// Improves `paths`, which keep to capacity, until nothing improves or `stop` says so (asked often).
 [[nodiscard]] DescentResult descend(const Instance& instance, const PlanUses& uses, PlanPaths& paths,
-                                    const std::function<bool()>& stop);
+                                    const StopPlanning& stop, Progress* progress);
 
 }  // namespace kvplace

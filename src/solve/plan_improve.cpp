@@ -13,8 +13,9 @@ constexpr double kTie = 1e-6;
 
 class Improver {
  public:
-  Improver(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft)
+  Improver(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft, Progress* progress)
       : cost_(cost),
+        progress_(progress),
         draft_(draft),
         gaps_(draft.gaps),
         counts_(draft.counts),
@@ -31,12 +32,23 @@ class Improver {
     }
   }
 
-  ImproveResult run(const std::function<bool()>& stop) {
+  ImproveResult run(const StopPlanning& stop) {
     ImproveResult result;
     for (double before = total_ + 1; !result.complete; ++result.passes) {
       result.complete = before - total_ <= 1e-6 * total_;
       before = total_;
-      if (result.complete || !pass(stop)) {
+      if (result.complete) {
+        break;
+      }
+      if (progress_ != nullptr) {
+        progress_->figure("pass", result.passes + 1);
+        progress_->start("improving the plan", gaps_.size(), "gaps");
+      }
+      const bool whole = pass(stop);
+      if (progress_ != nullptr) {
+        progress_->finish();
+      }
+      if (!whole) {
         break;
       }
     }
@@ -143,11 +155,16 @@ class Improver {
     return std::max(first, gap.may_hold ? gap.from : gap.from + 1);
   }
 
-  bool pass(const std::function<bool()>& stop) {
+  bool pass(const StopPlanning& stop) {
     // From the end: what is fetched later makes room for what is needed before.
     for (std::size_t i = gaps_.size(); i-- > 0;) {
-      if (i % 4096 == 0 && stop()) {
-        return false;
+      if (i % 4096 == 0) {
+        if (progress_ != nullptr) {
+          progress_->update(gaps_.size() - i);
+        }
+        if (stop(total_)) {
+          return false;
+        }
       }
       delay(gaps_[i]);
       advance(gaps_[i]);
@@ -209,6 +226,7 @@ class Improver {
   }
 
   const PlanCost& cost_;
+  Progress* progress_;  // may be null
   PlanDraft& draft_;
   std::vector<Gap>& gaps_;
   std::vector<CellCounts>& counts_;
@@ -222,8 +240,8 @@ class Improver {
 }  // namespace
 
 ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft,
-                           const std::function<bool()>& stop) {
-  return Improver(cost, capacity, draft).run(stop);
+                           const StopPlanning& stop, Progress* progress) {
+  return Improver(cost, capacity, draft, progress).run(stop);
 }
 
 }  // namespace kvplace

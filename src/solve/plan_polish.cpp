@@ -8,13 +8,13 @@ Result<PolishSummary> polish_schedule(const TraceReader& trace, const Instance& 
                                       const std::string& from, const std::string& path, const RunContext& context) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
-  const auto stop = [&] {
-    return context.stop_requested() ||
+  const auto stop = [&](double total) {
+    return context.stop_requested() || total <= options.enough.value() ||
            std::chrono::duration<double>(Clock::now() - begin).count() >= options.time_limit.value();
   };
   KVPLACE_ASSIGN(uses, PlanUses::make(trace, instance, kMostPolishedReads, context));
   KVPLACE_ASSIGN(paths, read_paths(from, instance));
-  const DescentResult result = descend(instance, uses, paths, stop);
+  const DescentResult result = descend(instance, uses, paths, stop, context.progress);
   ScheduleMeta meta;
   meta.trace_digest = trace.totals().digest;
   meta.layers = instance.layers();

@@ -29,8 +29,8 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
   }
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
-  const auto stop = [&] {
-    return context.stop_requested() ||
+  const auto stop = [&](double total) {
+    return context.stop_requested() || total <= options.enough.value() ||
            std::chrono::duration<double>(Clock::now() - begin).count() >= options.time_limit.value();
   };
   KVPLACE_ASSIGN(cost, PlanCost::make(trace, instance, context));
@@ -40,7 +40,7 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
   ImproveResult best_result;
   bool complete = true;
   for (const ForwardOptions& draft_options : kDrafts) {
-    if (best && stop()) {
+    if (best && stop(best_result.total)) {
       complete = false;
       break;
     }
@@ -52,11 +52,14 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
       }
       return tl::unexpected(draft.error());
     }
-    const ImproveResult result = improve_plan(cost, capacity, *draft, stop);
+    const ImproveResult result = improve_plan(cost, capacity, *draft, stop, context.progress);
     complete = complete && result.complete;
     if (!best || result.total < best_result.total) {
       best = std::move(*draft);
       best_result = result;
+      if (context.progress != nullptr && instance.options().mode == Mode::kInclusive) {
+        context.progress->figure("schedule", result.total);
+      }
     }
   }
   // What was planned is written whatever stopped the planning.

@@ -14,6 +14,8 @@ namespace kvplace {
 struct PlanOptions {
   /// Improvement stops then; the passes over the trace that any schedule needs are made in any case.
   Seconds time_limit{60};
+  /// Improvement stops once the schedule takes no more than this.
+  Seconds enough{0};
 };
 
 /// Counts are of gaps: the times from a block's birth, or a read, to its next read that is not near by rule.
