@@ -4,11 +4,12 @@
 #include <chrono>
 #include <string>
 
+#include "kvplace/base/figures.h"
 #include "kvplace/base/progress.h"
 
 namespace kvplace::cli {
 
-class ProgressBar final : public Progress {
+class ProgressBar final : public Progress, public FigureReceiver {
  public:
   void start(std::string_view what, std::uint64_t total, std::string_view unit) override;
   void update(std::uint64_t done) override;

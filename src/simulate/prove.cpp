@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 
+#include "kvplace/base/figures.h"
 #include "kvplace/simulate/compare.h"
 #include "kvplace/simulate/schedules.h"
 #include "kvplace/solve/residency_value.h"
@@ -71,9 +72,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     proof.bound.certificate.made_by = "kvplace " + proof.manifest.version;
   }
   const double bound_s = proof.bound.verified.bound.value();
-  if (context.progress != nullptr) {
-    context.progress->figure("bound", bound_s);
-  }
+  report_figure(context.progress, "bound", bound_s);
   const auto left = [&] {
     const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return Seconds(std::max(0.0, options.search.time_limit.value() - passed));

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <random>
 
+#include "kvplace/base/figures.h"
 #include "solve/plan_path_search.h"
 
 namespace kvplace {
@@ -59,8 +60,8 @@ class Descent {
       const double before = result.total;
       total_ = before;
       if (progress_ != nullptr) {
-        progress_->figure("schedule", before);
-        progress_->figure("pass", result.passes + 1);
+        report_figure(progress_, "schedule", before);
+        report_figure(progress_, "pass", result.passes + 1);
         progress_->start("improving the schedule", order_.size(), "blocks");
       }
       const bool whole = pass();
@@ -93,7 +94,7 @@ class Descent {
       if (i % 16 == 0) {
         if (progress_ != nullptr) {
           progress_->update(i);
-          progress_->figure("schedule", total_);
+          report_figure(progress_, "schedule", total_);
         }
         if (stop_(total_)) {
           return false;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kvplace/base/figures.h"
 #include "solve/plan_order.h"
 #include "solve/plan_rows.h"
 
@@ -41,7 +42,7 @@ class Improver {
         break;
       }
       if (progress_ != nullptr) {
-        progress_->figure("pass", result.passes + 1);
+        report_figure(progress_, "pass", result.passes + 1);
         progress_->start("improving the plan", gaps_.size(), "gaps");
       }
       const bool whole = pass(stop);

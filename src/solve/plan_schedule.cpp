@@ -2,6 +2,7 @@
 #include <chrono>
 #include <optional>
 
+#include "kvplace/base/figures.h"
 #include "kvplace/solve/plan.h"
 #include "solve/plan_forward.h"
 #include "solve/plan_improve.h"
@@ -57,8 +58,8 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
     if (!best || result.total < best_result.total) {
       best = std::move(*draft);
       best_result = result;
-      if (context.progress != nullptr && instance.options().mode == Mode::kInclusive) {
-        context.progress->figure("schedule", result.total);
+      if (instance.options().mode == Mode::kInclusive) {
+        report_figure(context.progress, "schedule", result.total);
       }
     }
   }

@@ -15,9 +15,6 @@ class Progress {
   /// `done` units are finished in all.
   virtual void update(std::uint64_t done) = 0;
   virtual void finish() = 0;
-  /// What has been reached: seconds of a "bound" or of the best "schedule", the number of the "pass". It stands until
-  /// it is given anew.
-  virtual void figure(std::string_view /*name*/, double /*value*/) {}
 };
 
 }  // namespace kvplace
