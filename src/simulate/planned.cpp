@@ -72,9 +72,10 @@ struct Candidate {
   Seconds total;
 };
 
-/// The fastest of the policies that know next reads, and of `static`; its schedule is in `folder` under its name unless it is interrupted.
-Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance, const TemporaryFolder& folder,
-                                    const RunContext& context) {
+/// The fastest of the policies that know next reads, and of `static`; its schedule is in `folder` under its name unless
+/// it is interrupted.
+Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance,
+                                           const TemporaryFolder& folder, const RunContext& context) {
   std::vector<ReplayJob> jobs;
   std::vector<std::unique_ptr<Recording>> recordings;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {

@@ -36,8 +36,7 @@ class Descent {
         paths_(paths),
         stop_(stop),
         loads_(instance, uses),
-        rows_(std::span<const std::int64_t>(occupancy(instance, paths, uses.num_steps())),
-              instance.capacity().value()),
+        rows_(std::span<const std::int64_t>(occupancy(instance, paths, uses.num_steps())), instance.capacity().value()),
         search_(instance, uses, loads_, rows_),
         holding_(std::size_t{uses.num_steps()} + 2),
         order_(instance.num_blocks()) {
@@ -175,8 +174,7 @@ class Descent {
 
 }  // namespace
 
-DescentResult descend(const Instance& instance, const PlanUses& uses, PlanPaths& paths,
-                      const StopPlanning& stop,
+DescentResult descend(const Instance& instance, const PlanUses& uses, PlanPaths& paths, const StopPlanning& stop,
                       Progress* progress) {
   return Descent(instance, uses, paths, stop, progress).run();
 }

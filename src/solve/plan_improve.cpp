@@ -240,8 +240,8 @@ class Improver {
 
 }  // namespace
 
-ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft,
-                           const StopPlanning& stop, Progress* progress) {
+ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft, const StopPlanning& stop,
+                           Progress* progress) {
   return Improver(cost, capacity, draft, progress).run(stop);
 }
 

@@ -64,8 +64,7 @@ class PlanLeast {
         }
       }
     }
-    const bool take_right =
-        left_best == 0 || (right_best != 0 && (right < left || (last_of_equals && right == left)));
+    const bool take_right = left_best == 0 || (right_best != 0 && (right < left || (last_of_equals && right == left)));
     std::size_t node = take_right ? right_best : left_best;
     found.price = least_[node];
     while (node < leaves_) {

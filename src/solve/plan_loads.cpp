@@ -13,8 +13,7 @@ constexpr double kTie = 1e-6;
 PlanLoads::PlanLoads(const Instance& instance, const PlanUses& uses)
     : instance_(instance),
       steps_per_cell_(uses.steps_per_cell()),
-      split_(instance.options().mode == Mode::kInclusive &&
-             instance.options().mirrored_reads == MirroredReads::kSplit),
+      split_(instance.options().mode == Mode::kInclusive && instance.options().mirrored_reads == MirroredReads::kSplit),
       sizes_{instance.kv_block_bytes(), instance.kv_block_bytes()},
       num_kinds_(1),
       loads_(uses.fixed()),

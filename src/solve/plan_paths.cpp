@@ -9,7 +9,9 @@ Result<PlanPaths> read_paths(const std::string& path, const Instance& instance) 
   PlanPaths paths;
   paths.by_block.resize(instance.num_blocks());
   const std::uint32_t num_steps = instance.steps() * instance.layers();
-  const auto bad = [&](BlockIndex block) { return rejected(path + ": moves block " + std::to_string(block.value()) + " from where it is not"); };
+  const auto bad = [&](BlockIndex block) {
+    return rejected(path + ": moves block " + std::to_string(block.value()) + " from where it is not");
+  };
   std::vector<bool> near(instance.num_blocks(), false);
   const auto enter = [&](BlockIndex block, std::uint32_t boundary) {
     if (block.value() >= near.size() || near[block.value()]) {

@@ -51,8 +51,9 @@ struct PolishSummary {
   bool complete = false;     ///< nothing improves it any more; false: time limit or interrupt
 };
 
-/// Improves the schedule `from` (.kvs) of `instance`, which keeps the rules, block by block, and writes it to `path`. Any
-/// instance of at most kMostPolishedReads reads. One thread; deterministic unless the time limit or an interrupt ends it.
+/// Improves the schedule `from` (.kvs) of `instance`, which keeps the rules, block by block, and writes it to `path`.
+/// Any instance of at most kMostPolishedReads reads. One thread; deterministic unless the time limit or an interrupt
+/// ends it.
 [[nodiscard]] Result<PolishSummary> polish_schedule(const TraceReader& trace, const Instance& instance,
                                                     const PlanOptions& options, const std::string& from,
                                                     const std::string& path, const RunContext& context);
