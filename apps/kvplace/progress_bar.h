@@ -4,22 +4,29 @@
 #include <chrono>
 #include <string>
 
+#include "kvplace/base/figures.h"
 #include "kvplace/base/progress.h"
 
 namespace kvplace::cli {
 
-class ProgressBar final : public Progress {
+class ProgressBar final : public Progress, public FigureReceiver {
  public:
   void start(std::string_view what, std::uint64_t total, std::string_view unit) override;
   void update(std::uint64_t done) override;
   void finish() override;
+  void figure(std::string_view name, double value) override;
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  [[nodiscard]] std::string figures() const;
+
   std::string what_;
   std::string unit_;
   std::uint64_t total_ = 0;
+  double bound_ = 0;     // seconds
+  double schedule_ = 0;  // seconds
+  double pass_ = 0;
   Clock::time_point begin_;
   Clock::time_point last_drawn_;
 };

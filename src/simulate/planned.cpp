@@ -1,8 +1,11 @@
 #include "simulate/planned.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "kvplace/solve/plan.h"
@@ -39,47 +42,64 @@ class TemporaryFolder {
   std::string path_;
 };
 
-/// Of the policies that know next reads, the fastest on the instance; an interrupted replay serves as well.
-Result<ReplayResult> replay_fastest_oracle(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
+/// Writes one policy's decisions to a schedule.
+class Recording final : public DecisionObserver {
+ public:
+  explicit Recording(ScheduleWriter writer) : writer_(std::move(writer)) {}
+  Status on_start(std::span<const BlockIndex> initial_near) override { return writer_.start(initial_near); }
+  Status on_step(StepIndex, LayerIndex, const Decision& decision) override {
+    return writer_.add(decision.promote, decision.evict);
+  }
+  Status finish() { return writer_.finish(); }
+
+ private:
+  ScheduleWriter writer_;
+};
+
+ScheduleMeta meta_of(const TraceReader& trace, const Instance& instance) {
+  ScheduleMeta meta;
+  meta.trace_digest = trace.totals().digest;
+  meta.layers = instance.layers();
+  meta.steps = instance.steps();
+  meta.blocks_per_layer = instance.blocks_per_layer();
+  meta.mode = instance.options().mode;
+  meta.made_by = "planned";
+  return meta;
+}
+
+struct Candidate {
+  std::string path;
+  Seconds total;
+};
+
+/// The fastest of the policies that know next reads, and of `static`; its schedule is in `folder` under its name unless
+/// it is interrupted.
+Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance,
+                                           const TemporaryFolder& folder, const RunContext& context) {
   std::vector<ReplayJob> jobs;
+  std::vector<std::unique_ptr<Recording>> recordings;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
-    if (info.information == Information::kOracle && info.make != nullptr) {
-      jobs.push_back({job.instance, {info.name, {}}});
+    const bool stays = info.name == "static" && instance.options().start != Start::kFree;  // where moving does not pay
+    if ((info.information == Information::kOracle && info.make != nullptr) || stays) {
+      KVPLACE_ASSIGN(writer,
+                     ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta_of(trace, instance)));
+      recordings.push_back(std::make_unique<Recording>(std::move(writer)));
+      jobs.push_back({&instance, {info.name, {}}, nullptr, recordings.back().get()});
     }
   }
   KVPLACE_ASSIGN(results, replay(trace, jobs, context));
-  auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
+  const auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
     return a.steps != b.steps ? a.steps > b.steps : a.total < b.total;
   });
-  if (job.observer == nullptr || !best->complete) {
-    return std::move(*best);
+  if (best->complete) {
+    KVPLACE_TRY(recordings[static_cast<std::size_t>(best - results.begin())]->finish());
   }
-  const ReplayJob again{job.instance, best->policy, nullptr, job.observer};
-  KVPLACE_ASSIGN(observed, replay(trace, std::span(&again, 1), context));
-  return std::move(observed.front());
+  return std::move(*best);
 }
 
-}  // namespace
-
-Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
-  if (!can_plan(*job.instance)) {
-    return replay_fastest_oracle(trace, job, context);
-  }
-  KVPLACE_ASSIGN(folder, TemporaryFolder::create());
-  const std::string path = folder.file("plan.kvs");
-  PlanOptions options;
-  options.time_limit = Seconds(job.policy.parameters.at("seconds"));
-  const Result<PlanSummary> plan = plan_schedule(trace, *job.instance, options, path, context);
-  if (!plan) {
-    if (plan.error().kind != ErrorKind::kInterrupted) {
-      return tl::unexpected(plan.error());
-    }
-    ReplayResult never_ran;
-    never_ran.policy = job.policy;
-    never_ran.information = Information::kOracle;
-    return never_ran;
-  }
-  // The replay of a plan that an interrupt cut short is not cut short itself: it gives the best so far.
+/// Replays a schedule; an interrupt that ended the planning does not end this.
+Result<ReplayResult> replay_file(const TraceReader& trace, const ReplayJob& job, const std::string& path,
+                                 const RunContext& context) {
   RunContext replaying = context;
   replaying.interrupt = nullptr;
   KVPLACE_ASSIGN(reader, ScheduleReader::open(path));
@@ -87,8 +107,81 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
   const ReplayJob stored{job.instance, job.policy, &decisions, job.observer};
   KVPLACE_ASSIGN(results, replay(trace, std::span(&stored, 1), replaying));
   results.front().information = Information::kOracle;
-  results.front().complete = results.front().complete && !context.stop_requested();
   return std::move(results.front());
+}
+
+/// Improves a schedule; of a trace too large for that it stays as it is.
+Result<Candidate> polish(const TraceReader& trace, const Instance& instance, Candidate from, const std::string& path,
+                         const PlanOptions& options, const RunContext& context) {
+  if (trace.totals().reads > kMostPolishedReads || options.time_limit.value() <= 0 || from.total <= options.enough) {
+    return from;
+  }
+  const Result<PolishSummary> summary = polish_schedule(trace, instance, options, from.path, path, context);
+  if (!summary && summary.error().kind != ErrorKind::kInterrupted) {
+    return tl::unexpected(summary.error());
+  }
+  return summary && summary->predicted < from.total ? Candidate{path, summary->predicted} : from;
+}
+
+}  // namespace
+
+Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
+  const auto left = [&](double share = 1) {
+    const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double seconds = share * (job.policy.parameters.at("seconds") - passed);
+    return PlanOptions{Seconds(std::max(0.0, seconds)), Seconds(job.policy.parameters.at("enough"))};
+  };
+  const auto ends = [&] { return left().time_limit.value() <= 0 || context.stop_requested(); };
+  const Instance& instance = *job.instance;
+  KVPLACE_ASSIGN(folder, TemporaryFolder::create());
+  const bool plans = can_plan(instance);
+  const bool exact = plans && instance.options().mode == Mode::kInclusive;
+  // Each schedule to start from gets its part of the time. Those of oracles come first, so that there is one early.
+  std::optional<Candidate> best;
+  const auto take = [&best](Candidate candidate) {
+    if (!best || candidate.total < best->total) {
+      best = std::move(candidate);
+    }
+  };
+  if (!exact) {
+    KVPLACE_ASSIGN(oracle, record_fastest_oracle(trace, instance, folder, context));
+    if (!oracle.complete) {
+      oracle.policy = job.policy;
+      return oracle;
+    }
+    Candidate start{folder.file((oracle.policy.name + ".kvs").c_str()), oracle.total};
+    KVPLACE_ASSIGN(polished, polish(trace, instance, std::move(start), folder.file("from_oracle.kvs"),
+                                    left(plans ? 0.5 : 1), context));
+    take(std::move(polished));
+  }
+  if (plans && (exact || (!ends() && best->total > left().enough))) {
+    Candidate planned{folder.file("plan.kvs"), Seconds(0)};
+    PlanOptions options = left(exact ? 1 : 0.5);
+    options.enough = exact ? options.enough : Seconds(0);  // what it costs is only estimated
+    const Result<PlanSummary> plan = plan_schedule(trace, instance, options, planned.path, context);
+    if (plan && exact) {
+      take(std::move(planned));
+    } else if (plan) {
+      KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, job.policy}, planned.path, context));
+      planned.total = replayed.total;
+      KVPLACE_ASSIGN(polished,
+                     polish(trace, instance, std::move(planned), folder.file("from_plan.kvs"), left(), context));
+      take(std::move(polished));
+    } else if (plan.error().kind != ErrorKind::kInterrupted) {
+      return tl::unexpected(plan.error());
+    }
+  }
+  if (!best) {
+    ReplayResult never_ran;
+    never_ran.policy = job.policy;
+    never_ran.information = Information::kOracle;
+    return never_ran;
+  }
+  KVPLACE_ASSIGN(result, replay_file(trace, job, best->path, context));
+  result.complete = result.complete && !context.stop_requested();
+  return result;
 }
 
 }  // namespace kvplace

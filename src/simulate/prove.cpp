@@ -1,8 +1,10 @@
 #include "kvplace/simulate/prove.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
+#include "kvplace/base/figures.h"
 #include "kvplace/simulate/compare.h"
 #include "kvplace/simulate/schedules.h"
 #include "kvplace/solve/residency_value.h"
@@ -66,13 +68,22 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   }
   KVPLACE_ASSIGN(bound, solve_bound(trace, instance, search, context));
   proof.bound = std::move(bound);
+  if (proof.bound.certificate.made_by.empty()) {
+    proof.bound.certificate.made_by = "kvplace " + proof.manifest.version;
+  }
+  const double bound_s = proof.bound.verified.bound.value();
+  report_figure(context.progress, "bound", bound_s);
+  const auto left = [&] {
+    const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return Seconds(std::max(0.0, options.search.time_limit.value() - passed));
+  };
   if (!options.certificate_path.empty()) {
     KVPLACE_TRY(write_certificate(options.certificate_path, proof.bound.certificate));
   }
   if (options.exact) {
     ExactOptions exact;
     exact.milp = true;
-    exact.time_limit = options.search.time_limit;
+    exact.time_limit = left();
     KVPLACE_ASSIGN(solution, solve_exact(trace, instance, exact, context));
     proof.exact = std::move(solution);
   }
@@ -86,6 +97,8 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   }
   if (!options.schedule_path.empty()) {
     KVPLACE_ASSIGN(planned, PolicyRegistry::instance().parse("planned"));
+    planned.parameters["seconds"] = left().value();
+    planned.parameters["enough"] = bound_s * (1 + options.enough_gap);
     Result<ReplayResult> replayed = record_schedule(trace, instance, planned, options.schedule_path, context);
     if (replayed) {
       proof.schedule = std::move(*replayed);

@@ -1,8 +1,7 @@
 #include "solve/plan_cost.h"
 
-#include <array>
-
 #include "base/parallel.h"
+#include "solve/split_time.h"
 
 namespace kvplace {
 
@@ -11,8 +10,8 @@ PlanCost::PlanCost(const Instance& instance) : instance_(&instance) {
   const bool by_token = options.barrier == Barrier::kToken;
   steps_per_cell_ = by_token ? instance.layers() : 1;
   cells_.resize(std::size_t{instance.steps()} * (by_token ? 1 : instance.layers()));
-  split_ = options.mirrored_reads == MirroredReads::kSplit;
-  simple_ = options.overlap == Overlap::kFull && instance.spec().hardware.interference == 0;
+  exclusive_ = options.mode == Mode::kExclusive;
+  split_ = !exclusive_ && options.mirrored_reads == MirroredReads::kSplit;
   block_ = instance.kv_block_bytes().value() * options.batch;
   new_kv_ = instance.new_kv_bytes().value() * options.batch;
 }
@@ -49,35 +48,19 @@ double PlanCost::time(std::uint32_t cell, const CellCounts& counts) const {
   const StepTime& step_time = instance_->step_time();
   Loads loads = instance_->weight_loads() * std::int64_t{steps_per_cell_};
   const std::int64_t entering = std::int64_t{counts.prefetches} + counts.promotions;
+  const std::int64_t leaving = exclusive_ ? entering * block_ : 0;
+  const std::int64_t to_far = exclusive_ ? leaving : c.appended * new_kv_;
   const std::int64_t far = (std::int64_t{counts.misses} + counts.prefetches) * block_;
-  const std::int64_t new_kv = c.appended * new_kv_;
   const auto on = [&loads](Channel channel) -> std::int64_t& { return loads.bytes[static_cast<std::size_t>(channel)]; };
-  on(Channel::kNearMem) += (std::int64_t{c.reads} - counts.misses + entering) * block_ + new_kv;
+  on(Channel::kNearMem) += (std::int64_t{c.reads} - counts.misses + entering) * block_ + leaving + c.appended * new_kv_;
   on(Channel::kFarLinkRead) += far;
-  on(Channel::kFarLinkWrite) += new_kv;
-  on(Channel::kFarMem) += far + new_kv;
+  on(Channel::kFarLinkWrite) += to_far;
+  on(Channel::kFarMem) += far + to_far;
   if (!split_) {
     return step_time(loads, steps_per_cell_).value();
   }
   const std::int64_t movable = (std::int64_t{c.reads} - c.by_rule - counts.misses) * block_;
-  if (!simple_) {
-    return best_split(step_time, loads, {Bytes(movable), Bytes(0)}, steps_per_cell_).time.value();
-  }
-  // Near's time falls and the far channels' rise with the bytes moved: the first crossing is the best.
-  std::array<double, kNumChannels> times{};
-  for (std::size_t i = 0; i < kNumChannels; ++i) {
-    times[i] = static_cast<double>(loads.bytes[i]) / step_time.bandwidth(static_cast<Channel>(i)).value();
-  }
-  const double near_rate = step_time.bandwidth(Channel::kNearMem).value();
-  const double link_rate = step_time.bandwidth(Channel::kFarLinkRead).value();
-  const double mem_rate = step_time.bandwidth(Channel::kFarMem).value();
-  const double by_link = (times[0] - times[1]) / (1 / near_rate + 1 / link_rate);
-  const double by_mem = (times[0] - times[3]) / (1 / near_rate + 1 / mem_rate);
-  const double moved = std::clamp(std::min(by_link, by_mem), 0.0, static_cast<double>(movable));
-  times[0] -= moved / near_rate;
-  times[1] += moved / link_rate;
-  times[3] += moved / mem_rate;
-  return step_time.time_of(times, steps_per_cell_).value();
+  return split_time(step_time, loads, movable, steps_per_cell_);
 }
 
 double PlanCost::far_read_time() const { return (Bytes(block_) / instance_->step_time().far_read_bandwidth()).value(); }

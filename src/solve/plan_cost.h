@@ -24,7 +24,8 @@ struct CellCounts {
   bool operator==(const CellCounts&) const = default;
 };
 
-/// The fixed traffic of every cell, and the time any counts make of it. Inclusive mode, blocks of one size.
+/// The fixed traffic of every cell, and the time any counts make of it. Blocks of one size. In exclusive mode an
+/// estimate: new KV is written to near, and what enters near makes another block leave in the same cell.
 class PlanCost {
  public:
   /// One pass over the trace, its chunks in parallel.
@@ -63,7 +64,7 @@ class PlanCost {
   const Instance* instance_;
   std::uint32_t steps_per_cell_;
   bool split_;
-  bool simple_;         ///< the time is the longest channel's
+  bool exclusive_;
   std::int64_t block_;  ///< bytes, of the whole batch
   std::int64_t new_kv_;
   std::vector<Cell> cells_;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kvplace/base/figures.h"
 #include "solve/plan_order.h"
 #include "solve/plan_rows.h"
 
@@ -13,12 +14,13 @@ constexpr double kTie = 1e-6;
 
 class Improver {
  public:
-  Improver(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft)
+  Improver(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft, Progress* progress)
       : cost_(cost),
+        progress_(progress),
         draft_(draft),
         gaps_(draft.gaps),
         counts_(draft.counts),
-        rows_(draft.occupancy, capacity),
+        rows_(std::span<const std::int32_t>(draft.occupancy), capacity),
         times_(cost.num_cells()),
         room_(cost.num_cells()) {
     for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
@@ -31,12 +33,23 @@ class Improver {
     }
   }
 
-  ImproveResult run(const std::function<bool()>& stop) {
+  ImproveResult run(const StopPlanning& stop) {
     ImproveResult result;
     for (double before = total_ + 1; !result.complete; ++result.passes) {
       result.complete = before - total_ <= 1e-6 * total_;
       before = total_;
-      if (result.complete || !pass(stop)) {
+      if (result.complete) {
+        break;
+      }
+      if (progress_ != nullptr) {
+        report_figure(progress_, "pass", result.passes + 1);
+        progress_->start("improving the plan", gaps_.size(), "gaps");
+      }
+      const bool whole = pass(stop);
+      if (progress_ != nullptr) {
+        progress_->finish();
+      }
+      if (!whole) {
         break;
       }
     }
@@ -143,11 +156,16 @@ class Improver {
     return std::max(first, gap.may_hold ? gap.from : gap.from + 1);
   }
 
-  bool pass(const std::function<bool()>& stop) {
+  bool pass(const StopPlanning& stop) {
     // From the end: what is fetched later makes room for what is needed before.
     for (std::size_t i = gaps_.size(); i-- > 0;) {
-      if (i % 4096 == 0 && stop()) {
-        return false;
+      if (i % 4096 == 0) {
+        if (progress_ != nullptr) {
+          progress_->update(gaps_.size() - i);
+        }
+        if (stop(total_)) {
+          return false;
+        }
       }
       delay(gaps_[i]);
       advance(gaps_[i]);
@@ -209,6 +227,7 @@ class Improver {
   }
 
   const PlanCost& cost_;
+  Progress* progress_;  // may be null
   PlanDraft& draft_;
   std::vector<Gap>& gaps_;
   std::vector<CellCounts>& counts_;
@@ -221,9 +240,9 @@ class Improver {
 
 }  // namespace
 
-ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft,
-                           const std::function<bool()>& stop) {
-  return Improver(cost, capacity, draft).run(stop);
+ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft, const StopPlanning& stop,
+                           Progress* progress) {
+  return Improver(cost, capacity, draft, progress).run(stop);
 }
 
 }  // namespace kvplace

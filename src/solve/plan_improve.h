@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "kvplace/base/run_context.h"
 #include "solve/plan_draft.h"
 
 namespace kvplace {
@@ -14,8 +15,11 @@ struct ImproveResult {
   bool complete = false;
 };
 
+/// Says whether to stop with what costs so many seconds.
+using StopPlanning = std::function<bool(double)>;
+
 /// Repeats its passes until nothing improves or `stop` says so (asked often). `capacity`: blocks.
 [[nodiscard]] ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft,
-                                         const std::function<bool()>& stop);
+                                         const StopPlanning& stop, Progress* progress);
 
 }  // namespace kvplace

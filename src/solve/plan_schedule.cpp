@@ -2,6 +2,7 @@
 #include <chrono>
 #include <optional>
 
+#include "kvplace/base/figures.h"
 #include "kvplace/solve/plan.h"
 #include "solve/plan_forward.h"
 #include "solve/plan_improve.h"
@@ -20,17 +21,17 @@ constexpr std::array<ForwardOptions, 4> kDrafts{{
 
 }  // namespace
 
-bool can_plan(const Instance& instance) { return instance.uniform() && instance.options().mode == Mode::kInclusive; }
+bool can_plan(const Instance& instance) { return instance.uniform(); }
 
 Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& instance, const PlanOptions& options,
                                   const std::string& path, const RunContext& context) {
   if (!can_plan(instance)) {
-    return bad_input("a plan needs --mode inclusive, blocks of one size and reads of whole blocks");
+    return bad_input("a plan needs blocks of one size and reads of whole blocks");
   }
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
-  const auto stop = [&] {
-    return context.stop_requested() ||
+  const auto stop = [&](double total) {
+    return context.stop_requested() || total <= options.enough.value() ||
            std::chrono::duration<double>(Clock::now() - begin).count() >= options.time_limit.value();
   };
   KVPLACE_ASSIGN(cost, PlanCost::make(trace, instance, context));
@@ -40,7 +41,7 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
   ImproveResult best_result;
   bool complete = true;
   for (const ForwardOptions& draft_options : kDrafts) {
-    if (best && stop()) {
+    if (best && stop(best_result.total)) {
       complete = false;
       break;
     }
@@ -52,11 +53,14 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
       }
       return tl::unexpected(draft.error());
     }
-    const ImproveResult result = improve_plan(cost, capacity, *draft, stop);
+    const ImproveResult result = improve_plan(cost, capacity, *draft, stop, context.progress);
     complete = complete && result.complete;
     if (!best || result.total < best_result.total) {
       best = std::move(*draft);
       best_result = result;
+      if (instance.options().mode == Mode::kInclusive) {
+        report_figure(context.progress, "schedule", result.total);
+      }
     }
   }
   // What was planned is written whatever stopped the planning.

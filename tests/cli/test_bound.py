@@ -157,6 +157,23 @@ class Limits(BoundTest):
         split = self.json("compare", self.trace, *FLAGS, *SLOW_LINK, "--policy", "lru")["bounds"]["perfect_split_s"]
         self.assertGreaterEqual(limited["bound_s"], 0.9 * split)
 
+    def test_planning_ends_with_the_time_and_where_it_is_good_enough(self) -> None:
+        for mode in ("inclusive", "exclusive"):
+            flags = (*FLAGS, *SLOW_LINK, "--mode", mode, "--schedule", "s.kvs")
+            best = self.bound(*flags)["best_schedule_s"]
+            for limit in (("--time-limit", "0s"), ("--gap", "100000%")):
+                with self.subTest(mode=mode, limit=limit):
+                    code = cli.LIMIT_REACHED if limit[0] == "--time-limit" else 0
+                    early = self.bound(*flags, *limit, code=code)
+                    self.assertGreaterEqual(early["best_schedule_s"], best * (1 - 1e-9))
+                    replayed = self.json("replay", self.trace, "s.kvs", *FLAGS, *SLOW_LINK, "--mode", mode)
+                    self.assertEqual(replayed["result"]["total_s"], early["best_schedule_s"])
+
+    def test_certificate_says_what_made_it(self) -> None:
+        self.bound(*FLAGS)
+        made_by = self.json("verify", self.trace, "c.cert")["certificate"]["made_by"]
+        self.assertRegex(made_by, r"^kvplace \d+\.\d+\.\d+$")
+
     def test_interrupt(self) -> None:
         """The best so far, with its certificate. Search and planning of this trace take much longer than a second."""
         self.ok("generate", "quest-64k", "-o", "t.kvt", "--layers", 24, "--steps", 2000)
@@ -220,6 +237,8 @@ class BadInput(BoundTest):
                 ((self.trace, *FLAGS, "-o", "x.cert", "--resume"), "x.cert"),
                 ((self.trace, *FLAGS, "-o", "x.cert", "--time-limit", 60), '"60" needs a unit'),
                 ((self.trace, *FLAGS, "-o", "x.cert", "--time-limit", "-1s"), '"-1s"'),
+                ((self.trace, *FLAGS, "-o", "x.cert", "--gap", "5"), '"5" is not a gap like 1%'),
+                ((self.trace, *FLAGS, "-o", "x.cert", "--gap", "-5%"), '"-5%"'),
                 ((self.trace, *FLAGS, "-o", "x.cert", "--instruction-set", "sse"), '"sse"', "portable"),
                 ((self.trace, *FLAGS, "-o", "x.cert", "--mode", "exclusive", "--values", "v.npy"), "--mode inclusive"),
                 ((self.trace, *FLAGS, "-o", "x.cert", "--set", "hardware.far.link_read=0GB/s"), "far.link_read"),

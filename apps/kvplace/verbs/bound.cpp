@@ -14,8 +14,22 @@ struct BoundFlags {
   InstanceFlags instance;
   ProveOptions options;
   std::string time_limit;
+  std::string gap;
   bool json = false;
 };
+
+/// "1%" to 0.01.
+Result<double> parse_gap(const std::string& text) {
+  const std::string hint = "--gap: " + in_quotes(text) + " is not a gap like 1%";
+  if (!text.ends_with('%')) {
+    return bad_input(hint);
+  }
+  const Result<double> percent = parse_number(text.substr(0, text.size() - 1));
+  if (!percent || *percent < 0) {
+    return bad_input(hint);
+  }
+  return *percent / 100;
+}
 
 VerbResult run(BoundFlags& flags) {
   KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
@@ -27,6 +41,10 @@ VerbResult run(BoundFlags& flags) {
   if (!flags.time_limit.empty()) {
     KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
     options.search.time_limit = time_limit;
+  }
+  if (!flags.gap.empty()) {
+    KVPLACE_ASSIGN(gap, parse_gap(flags.gap));
+    options.enough_gap = gap;
   }
   KVPLACE_ASSIGN(proof, prove(trace, instance, options, run_context(flags.instance.threads())));
   KVPLACE_TRY(
@@ -50,7 +68,8 @@ void add_bound(App& app) {
                    "also write what residency is worth after each read, as float32 seconds (.npy)");
   verb->add_flag("--exact", options.exact,
                  "also the linear relaxation and the best of all schedules; small instances only");
-  verb->add_option("--time-limit", flags->time_limit, "of the search, like 60s (default: 120s)");
+  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 120s)");
+  verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like 1% (default: 0%)");
   verb->add_flag("--resume", options.resume, "start from what the certificate of that name proves already");
   verb->add_option("--instruction-set", options.search.instruction_set,
                    "avx512, avx2 or portable (default: the fastest there is); the result is the same");

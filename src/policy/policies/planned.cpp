@@ -8,7 +8,8 @@ void register_policy_planned(PolicyRegistry& registry) {
   info.doc = "the offline planner's schedule: holds and prefetches where that truly takes less time";
   info.source = "formulation, section 7";
   info.information = Information::kOracle;
-  info.parameters = {{"seconds", "when improving the plan ends", "seconds", 60, 0, 1e6, false}};
+  info.parameters = {{"seconds", "when improving the plan ends", "seconds", 60, 0, 1e6, false},
+                     {"enough", "total time at which improving ends as well", "seconds", 0, 0, 1e18, false}};
   info.planned = true;
   registry.add(std::move(info));
 }
