@@ -119,6 +119,15 @@ int run(int argc, char** argv) {
       });
     }
   }
+  for (const std::vector<double>& scales : window_scales(dual, far.front())) {
+    if (!scales.empty()) {
+      const std::string name = "windows for whole blocks, " + std::to_string(scales.size()) + " scales";
+      row(name.c_str(), [&] {
+        const WindowKind kind{far.front(), dual.forms()[far.front()].miss, true, scales};
+        return dual(best_windows(dual, classes, free_start, kind).prices);
+      });
+    }
+  }
   begin = now();
   const ProvenBound proven = checked(solve_bound(trace, instance, {}, {}));
   std::printf("%-44s %14.9f %10.3f\n", "all of it, certified and verified", proven.verified.bound.value(),

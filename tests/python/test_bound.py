@@ -61,7 +61,7 @@ class Bounds(CliTest):
         instance = kvplace.Instance(trace, block_bytes="1MB", weight_bytes_per_step="10MB", near_capacity="3MB",
                                     start="empty")
         proven = kvplace.bound(trace, instance, exact=True)
-        self.assertLessEqual(proven.bound_s, proven.exact["lp_s"] * (1 + 1e-9))
+        self.assertLessEqual(proven.bound_s, proven.exact["milp_s"] * (1 + 1e-9))
         self.assertLessEqual(proven.exact["lp_s"], proven.exact["milp_s"] * (1 + 1e-9))
 
     def test_verify(self):
