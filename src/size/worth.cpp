@@ -71,12 +71,17 @@ Result<SizeWorth> measure_worth(const TraceReader& trace, const Evaluator& evalu
   }
   KVPLACE_ASSIGN(times, evaluator.times(trials));
   const double before = tokens_per_second(instance, total);
+  // A bound with more of anything is one with less as well, so where it is found to be the higher one it proves no loss.
+  const auto gained = [&](const Instance& changed, Seconds time) {
+    const double gain = tokens_per_second(changed, time) - before;
+    return contender.policy ? gain : std::max(gain, 0.0);
+  };
   SizeWorth worth;
-  worth.gb_s_link = tokens_per_second(link, times[0]) - before;
+  worth.gb_s_link = gained(link, times[0]);
   if (sparsity) {
-    worth.point_of_sparsity = (tokens_per_second(sparsity->instance, times[1]) - before) / sparsity->points;
+    worth.point_of_sparsity = gained(sparsity->instance, times[1]) / sparsity->points;
   }
-  worth.gib_near = near ? tokens_per_second(*near, times.back()) - before : 0;
+  worth.gib_near = near ? gained(*near, times.back()) : 0;
   if (!contender.policy) {
     KVPLACE_ASSIGN(bound, evaluator.bound(instance));
     worth.capacity_price_s_per_gib = bound.capacity_price_s_per_byte * kGiB;
