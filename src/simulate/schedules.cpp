@@ -50,7 +50,8 @@ Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& i
   meta.steps = instance.steps();
   meta.blocks_per_layer = instance.blocks_per_layer();
   meta.mode = instance.options().mode;
-  meta.made_by = resolved.text();
+  // What is left of a planner's time is another number in each run.
+  meta.made_by = info->planned ? resolved.name : resolved.text();
   KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, meta));
   Recorder recorder(writer);
   const ReplayJob job{&instance, resolved, nullptr, &recorder};
