@@ -71,7 +71,8 @@ Result<SizeWorth> measure_worth(const TraceReader& trace, const Evaluator& evalu
   }
   KVPLACE_ASSIGN(times, evaluator.times(trials));
   const double before = tokens_per_second(instance, total);
-  // A bound with more of anything is one with less as well, so where it is found to be the higher one it proves no loss.
+  // A bound with more of anything is one with less as well, so where it is found to be the higher one it proves no
+  // loss.
   const auto gained = [&](const Instance& changed, Seconds time) {
     const double gain = tokens_per_second(changed, time) - before;
     return contender.policy ? gain : std::max(gain, 0.0);

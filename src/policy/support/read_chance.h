@@ -90,9 +90,9 @@ class ReadChance {
 
   struct Sample {
     BlockIndex block;
-    std::uint32_t score_bin;
+    std::uint32_t score_bin = 0;
     BlockTraits traits;
-    float log_chance;
+    float log_chance = 0;
   };
   /// Of one bin of a trait: reads as all but the trait predict, and as they were.
   struct Correction {
