@@ -4,12 +4,11 @@
 #include <chrono>
 #include <string>
 
-#include "kvplace/base/figures.h"
 #include "kvplace/base/progress.h"
 
 namespace kvplace::cli {
 
-class ProgressBar final : public Progress, public FigureReceiver {
+class ProgressBar final : public Progress {
  public:
   void start(std::string_view what, std::uint64_t total, std::string_view unit) override;
   void update(std::uint64_t done) override;

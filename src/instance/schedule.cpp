@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/file.h"
 #include "kvplace/base/parse.h"
@@ -47,6 +48,11 @@ bool get_set(VarintReader& in, std::uint32_t num_blocks, std::vector<BlockIndex>
 }
 
 }  // namespace
+
+ScheduleMeta schedule_meta(const Instance& instance, std::string trace_digest, std::string made_by) {
+  return {std::move(trace_digest),     instance.layers(),       instance.steps(),
+          instance.blocks_per_layer(), instance.options().mode, std::move(made_by)};
+}
 
 struct ScheduleWriter::State {
   State(OutputFile the_file, const ScheduleMeta& the_meta) : file(std::move(the_file)), meta(the_meta) {}

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kvplace/solve/plan.h"
+#include "simulate/schedule_recorder.h"
 #include "simulate/stored_decisions.h"
 
 namespace kvplace {
@@ -42,31 +43,6 @@ class TemporaryFolder {
   std::string path_;
 };
 
-/// Writes one policy's decisions to a schedule.
-class Recording final : public DecisionObserver {
- public:
-  explicit Recording(ScheduleWriter writer) : writer_(std::move(writer)) {}
-  Status on_start(std::span<const BlockIndex> initial_near) override { return writer_.start(initial_near); }
-  Status on_step(StepIndex, LayerIndex, const Decision& decision) override {
-    return writer_.add(decision.promote, decision.evict);
-  }
-  Status finish() { return writer_.finish(); }
-
- private:
-  ScheduleWriter writer_;
-};
-
-ScheduleMeta meta_of(const TraceReader& trace, const Instance& instance) {
-  ScheduleMeta meta;
-  meta.trace_digest = trace.totals().digest;
-  meta.layers = instance.layers();
-  meta.steps = instance.steps();
-  meta.blocks_per_layer = instance.blocks_per_layer();
-  meta.mode = instance.options().mode;
-  meta.made_by = "planned";
-  return meta;
-}
-
 struct Candidate {
   std::string path;
   Seconds total;
@@ -76,14 +52,14 @@ struct Candidate {
 /// it is interrupted.
 Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance,
                                            const TemporaryFolder& folder, const RunContext& context) {
+  const ScheduleMeta meta = schedule_meta(instance, trace.totals().digest, "planned");
   std::vector<ReplayJob> jobs;
-  std::vector<std::unique_ptr<Recording>> recordings;
+  std::vector<std::unique_ptr<ScheduleRecorder>> recordings;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     const bool stays = info.name == "static" && instance.options().start != Start::kFree;  // where moving does not pay
     if ((info.information == Information::kOracle && info.make != nullptr) || stays) {
-      KVPLACE_ASSIGN(writer,
-                     ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta_of(trace, instance)));
-      recordings.push_back(std::make_unique<Recording>(std::move(writer)));
+      KVPLACE_ASSIGN(writer, ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta));
+      recordings.push_back(std::make_unique<ScheduleRecorder>(std::move(writer)));
       jobs.push_back({&instance, {info.name, {}}, nullptr, recordings.back().get()});
     }
   }

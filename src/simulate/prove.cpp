@@ -4,7 +4,7 @@
 #include <array>
 #include <chrono>
 
-#include "kvplace/base/figures.h"
+#include "kvplace/base/progress.h"
 #include "kvplace/simulate/compare.h"
 #include "kvplace/simulate/schedules.h"
 #include "kvplace/solve/residency_value.h"

@@ -1,22 +1,13 @@
 #include "kvplace/simulate/schedules.h"
 
+#include <utility>
+
 #include "simulate/bounds_visitor.h"
+#include "simulate/schedule_recorder.h"
 #include "simulate/stored_decisions.h"
 
 namespace kvplace {
 namespace {
-
-class Recorder final : public DecisionObserver {
- public:
-  explicit Recorder(ScheduleWriter& writer) : writer_(writer) {}
-  Status on_start(std::span<const BlockIndex> initial_near) override { return writer_.start(initial_near); }
-  Status on_step(StepIndex, LayerIndex, const Decision& decision) override {
-    return writer_.add(decision.promote, decision.evict);
-  }
-
- private:
-  ScheduleWriter& writer_;
-};
 
 /// A recovered trace has no digest by which a schedule could know it again.
 Status check_whole(const TraceReader& trace) {
@@ -44,22 +35,16 @@ Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& i
     }
     resolved = found.front().policy;
   }
-  ScheduleMeta meta;
-  meta.trace_digest = trace.totals().digest;
-  meta.layers = instance.layers();
-  meta.steps = instance.steps();
-  meta.blocks_per_layer = instance.blocks_per_layer();
-  meta.mode = instance.options().mode;
   // What is left of a planner's time is another number in each run.
-  meta.made_by = info->planned ? resolved.name : resolved.text();
-  KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, meta));
-  Recorder recorder(writer);
+  const std::string made_by = info->planned ? resolved.name : resolved.text();
+  KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, schedule_meta(instance, trace.totals().digest, made_by)));
+  ScheduleRecorder recorder(std::move(writer));
   const ReplayJob job{&instance, resolved, nullptr, &recorder};
   KVPLACE_ASSIGN(results, replay(trace, std::span(&job, 1), context));
   if (results.front().steps != instance.steps()) {
     return interrupted("stopped before the schedule was complete; " + path + " is not written");
   }
-  KVPLACE_TRY(writer.finish());
+  KVPLACE_TRY(recorder.finish());
   return std::move(results.front());
 }
 

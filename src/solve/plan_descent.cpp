@@ -4,7 +4,7 @@
 #include <numeric>
 #include <random>
 
-#include "kvplace/base/figures.h"
+#include "kvplace/base/progress.h"
 #include "solve/plan_path_search.h"
 
 namespace kvplace {

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "kvplace/base/figures.h"
+#include "kvplace/base/progress.h"
 #include "solve/plan_order.h"
 #include "solve/plan_rows.h"
 

@@ -2,10 +2,9 @@
 /// time.
 #pragma once
 
-#include <functional>
-
 #include "kvplace/base/run_context.h"
 #include "solve/plan_draft.h"
+#include "solve/plan_stop.h"
 
 namespace kvplace {
 
@@ -14,9 +13,6 @@ struct ImproveResult {
   std::uint32_t passes = 0;
   bool complete = false;
 };
-
-/// Says whether to stop with what costs so many seconds.
-using StopPlanning = std::function<bool(double)>;
 
 /// Repeats its passes until nothing improves or `stop` says so (asked often). `capacity`: blocks.
 [[nodiscard]] ImproveResult improve_plan(const PlanCost& cost, std::int64_t capacity, PlanDraft& draft,

@@ -1,11 +1,10 @@
 #include <array>
-#include <chrono>
 #include <optional>
 
-#include "kvplace/base/figures.h"
 #include "kvplace/solve/plan.h"
 #include "solve/plan_forward.h"
 #include "solve/plan_improve.h"
+#include "solve/plan_stop.h"
 #include "solve/plan_write.h"
 
 namespace kvplace {
@@ -28,12 +27,7 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
   if (!can_plan(instance)) {
     return bad_input("a plan needs blocks of one size and reads of whole blocks");
   }
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point begin = Clock::now();
-  const auto stop = [&](double total) {
-    return context.stop_requested() || total <= options.enough.value() ||
-           std::chrono::duration<double>(Clock::now() - begin).count() >= options.time_limit.value();
-  };
+  const StopPlanning stop = stop_planning(options, context);
   KVPLACE_ASSIGN(cost, PlanCost::make(trace, instance, context));
   KVPLACE_ASSIGN(next_reads, NextReads::build(trace, context, CountedReads::kNotNearByRule));
   const std::int64_t capacity = instance.capacity().value() / instance.kv_block_bytes().value();

@@ -242,13 +242,7 @@ class PlanWriter {
 Status write_plan(const TraceReader& trace, const Instance& instance, const PlanDraft& draft, const std::string& path,
                   const RunContext& context) {
   KVPLACE_ASSIGN(fates, Fates::make(trace, instance, draft, context));
-  ScheduleMeta meta;
-  meta.trace_digest = trace.totals().digest;
-  meta.layers = instance.layers();
-  meta.steps = instance.steps();
-  meta.blocks_per_layer = instance.blocks_per_layer();
-  meta.mode = instance.options().mode;
-  meta.made_by = "planned";
+  const ScheduleMeta meta = schedule_meta(instance, trace.totals().digest, "planned");
   KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, meta));
   PlanWriter plan_writer(instance, draft, fates, writer);
   KVPLACE_TRY(plan_writer.start());

@@ -151,6 +151,16 @@ RC_GTEST_PROP(Flagship, NothingSurelyAboveIsBelow, ()) {
   }
 }
 
+/// Of a random trace on the paper's machine.
+Instance some_instance() {
+  const testing::TempDir folder;
+  const testing::RandomTraceShape shape;
+  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  return Instance::make(spec, trace.meta(), trace.totals()).value();
+}
+
 struct Sides {
   float log_worth;
   bool hold_back;
@@ -158,12 +168,7 @@ struct Sides {
 
 /// What FarCost says after many steps with so many bytes on each side.
 Sides after_steps(std::int64_t near_bytes, std::int64_t far_bytes) {
-  const testing::TempDir folder;
-  const testing::RandomTraceShape shape;
-  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-  InstanceSpec spec;
-  spec.hardware = testing::paper_machine();
-  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  const Instance instance = some_instance();
   FarCost cost;
   cost.start(instance);
   StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, {}};
@@ -186,12 +191,7 @@ TEST(Flagship, HitsAreWorthNothingWhereNearIsTheSlowerSide) {
 
 /// What far is said to have time for fits into the step, and a block more does not.
 RC_GTEST_PROP(Flagship, FarIsIdleAsLongAsNearWorks, ()) {
-  const testing::TempDir folder;
-  const testing::RandomTraceShape shape;
-  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-  InstanceSpec spec;
-  spec.hardware = testing::paper_machine();
-  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  const Instance instance = some_instance();
   const StepTime& time = instance.step_time();
   FarCost cost;
   cost.start(instance);  // every hit is worth a far read until steps have shown otherwise

@@ -15,6 +15,15 @@ class Progress {
   /// `done` units are finished in all.
   virtual void update(std::uint64_t done) = 0;
   virtual void finish() = 0;
+  /// Seconds of a "bound" or of the best "schedule", or the number of the "pass". It stands until it is given anew.
+  virtual void figure(std::string_view /*name*/, double /*value*/) {}
 };
+
+/// `progress` may be null.
+inline void report_figure(Progress* progress, std::string_view name, double value) {
+  if (progress != nullptr) {
+    progress->figure(name, value);
+  }
+}
 
 }  // namespace kvplace

@@ -23,6 +23,9 @@ struct ScheduleMeta {
   std::string made_by;  ///< policy or solver, for people
 };
 
+/// Of a schedule for `instance` on the trace of that digest.
+[[nodiscard]] ScheduleMeta schedule_meta(const Instance& instance, std::string trace_digest, std::string made_by);
+
 /// Streaming writer; the file appears under its name only in finish().
 class ScheduleWriter {
  public:
