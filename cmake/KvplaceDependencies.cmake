@@ -9,3 +9,6 @@ pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(clp REQUIRED IMPORTED_TARGET clp>=1.17)
 pkg_check_modules(cbc REQUIRED IMPORTED_TARGET cbc>=2.10)
+# LEMON: of its headers only what needs none of its library.
+find_path(KVPLACE_LEMON_INCLUDE_DIR lemon/network_simplex.h REQUIRED)
+mark_as_advanced(KVPLACE_LEMON_INCLUDE_DIR)

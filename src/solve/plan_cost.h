@@ -47,6 +47,10 @@ class PlanCost {
   [[nodiscard]] std::uint32_t last_step_of(std::uint32_t cell) const { return (cell + 1) * steps_per_cell_ - 1; }
   /// Of one block, in seconds: what a miss costs where far reads bind.
   [[nodiscard]] double far_read_time() const;
+  /// Of a cell, those that either side may serve.
+  [[nodiscard]] std::uint32_t movable_reads(std::uint32_t cell) const {
+    return cells_[cell].reads - cells_[cell].by_rule;
+  }
   /// Misses that cost less than half of what they cost a cell bound by far reads: near traffic hides them.
   [[nodiscard]] std::uint32_t allowance(std::uint32_t cell) const { return cells_[cell].allowance; }
 

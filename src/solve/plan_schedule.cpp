@@ -1,8 +1,12 @@
 #include <array>
 #include <optional>
 
+#include "kvplace/base/progress.h"
 #include "kvplace/solve/plan.h"
+#include "solve/flow_plan.h"
+#include "solve/plan_arrivals.h"
 #include "solve/plan_forward.h"
+#include "solve/plan_greedy.h"
 #include "solve/plan_improve.h"
 #include "solve/plan_stop.h"
 #include "solve/plan_write.h"
@@ -10,13 +14,119 @@
 namespace kvplace {
 namespace {
 
-/// Drafts to start from. The first is the safest; none is best everywhere.
-constexpr std::array<ForwardOptions, 4> kDrafts{{
+/// Forward passes to start from, beside those that decide by gaps; none is best everywhere.
+constexpr std::array<ForwardOptions, 2> kForward{{
     {.drop_hits = 0, .drop_misses = 0.9, .prefetch = true},
     {.drop_hits = 0, .drop_misses = 0, .prefetch = true},
-    {.drop_hits = 1, .drop_misses = 1, .prefetch = true},
-    {.drop_hits = 0, .drop_misses = 0, .prefetch = false},
 }};
+/// Classes of gaps that are listed at most, 16 bytes each and as much again to plan with.
+constexpr std::uint64_t kMostClasses = std::uint64_t{1} << 27;
+
+/// Makes drafts, improves each and keeps the best.
+class Planner {
+ public:
+  Planner(const TraceReader& trace, const Instance& instance, const PlanCost& cost, const StopPlanning& stop,
+          const RunContext& context)
+      : trace_(trace),
+        instance_(instance),
+        cost_(cost),
+        stop_(stop),
+        context_(context),
+        block_(static_cast<double>(instance.kv_block_bytes().value())),
+        capacity_(instance.capacity().value() / instance.kv_block_bytes().value()) {}
+
+  Status run() {
+    KVPLACE_TRY(list());
+    const bool free_start = instance_.options().start == Start::kFree;
+    if (!gaps_.empty()) {
+      KVPLACE_TRY(consider(
+          greedy_arrivals(gaps_, cost_, capacity_, free_start, {}, [this] { return context_.stop_requested(); })));
+    }
+    KVPLACE_TRY(consider_forward());
+    if (flow_fits(instance_, gaps_) && !ends()) {
+      KVPLACE_TRY(consider(flow_arrivals(
+          gaps_, StepCosts(cost_), capacity_, free_start, {}, [this] { return ends(); }, context_.progress)));
+    }
+    return best_ ? Status() : interrupted("stopped before there was a plan");
+  }
+
+  [[nodiscard]] const PlanDraft& best() const { return *best_; }
+  [[nodiscard]] const ImproveResult& result() const { return result_; }
+  [[nodiscard]] bool complete() const { return complete_; }
+
+ private:
+  [[nodiscard]] bool ends() const { return best_ && stop_(result_.total); }
+
+  Status list() {
+    KVPLACE_ASSIGN(classes,
+                   build_gap_classes(trace_, instance_, [this] { return context_.stop_requested(); }, context_));
+    if (classes.num_classes <= kMostClasses) {
+      gaps_ = list_gaps(classes, block_);
+    }
+    return {};
+  }
+  Status consider_forward() {
+    if (ends()) {
+      return {};
+    }
+    Result<NextReads> next_reads = NextReads::build(trace_, context_, CountedReads::kNotNearByRule);
+    if (!next_reads) {
+      return give_up(next_reads.error());
+    }
+    for (const ForwardOptions& options : kForward) {
+      if (ends()) {
+        complete_ = false;
+        break;
+      }
+      KVPLACE_TRY(consider(draft_plan(trace_, instance_, cost_, *next_reads, options, context_)));
+    }
+    return {};
+  }
+
+  /// None: stopped before it was made.
+  Status consider(std::optional<std::vector<Arrival>> arrivals) {
+    if (!arrivals) {
+      complete_ = false;
+      return {};
+    }
+    return consider(draft_arrivals(trace_, instance_, cost_, std::move(*arrivals), context_));
+  }
+  Status consider(Result<PlanDraft> draft) {
+    if (!draft) {
+      return give_up(draft.error());
+    }
+    const ImproveResult result = improve_plan(cost_, capacity_, *draft, stop_, context_.progress);
+    complete_ = complete_ && result.complete;
+    if (!best_ || result.total < result_.total) {
+      best_ = std::move(*draft);
+      result_ = result;
+      if (instance_.options().mode == Mode::kInclusive) {
+        report_figure(context_.progress, "schedule", result.total);
+      }
+    }
+    return {};
+  }
+  /// An interrupt leaves what there is.
+  Status give_up(const Error& error) {
+    if (!best_ || error.kind != ErrorKind::kInterrupted) {
+      return tl::unexpected(error);
+    }
+    complete_ = false;
+    return {};
+  }
+
+  const TraceReader& trace_;
+  const Instance& instance_;
+  const PlanCost& cost_;
+  const StopPlanning& stop_;
+  const RunContext& context_;
+  double block_;  // bytes
+  std::int64_t capacity_;
+  std::vector<GapClass> gaps_;
+  std::optional<PlanDraft> best_;
+  ImproveResult result_;
+  bool complete_ = true;
+};
 
 }  // namespace
 
@@ -29,45 +139,19 @@ Result<PlanSummary> plan_schedule(const TraceReader& trace, const Instance& inst
   }
   const StopPlanning stop = stop_planning(options, context);
   KVPLACE_ASSIGN(cost, PlanCost::make(trace, instance, context));
-  KVPLACE_ASSIGN(next_reads, NextReads::build(trace, context, CountedReads::kNotNearByRule));
-  const std::int64_t capacity = instance.capacity().value() / instance.kv_block_bytes().value();
-  std::optional<PlanDraft> best;
-  ImproveResult best_result;
-  bool complete = true;
-  for (const ForwardOptions& draft_options : kDrafts) {
-    if (best && stop(best_result.total)) {
-      complete = false;
-      break;
-    }
-    Result<PlanDraft> draft = draft_plan(trace, instance, cost, next_reads, draft_options, context);
-    if (!draft) {
-      if (best && draft.error().kind == ErrorKind::kInterrupted) {
-        complete = false;
-        break;
-      }
-      return tl::unexpected(draft.error());
-    }
-    const ImproveResult result = improve_plan(cost, capacity, *draft, stop, context.progress);
-    complete = complete && result.complete;
-    if (!best || result.total < best_result.total) {
-      best = std::move(*draft);
-      best_result = result;
-      if (instance.options().mode == Mode::kInclusive) {
-        report_figure(context.progress, "schedule", result.total);
-      }
-    }
-  }
+  Planner planner(trace, instance, cost, stop, context);
+  KVPLACE_TRY(planner.run());
   // What was planned is written whatever stopped the planning.
   RunContext writing = context;
   writing.interrupt = nullptr;
-  KVPLACE_TRY(write_plan(trace, instance, *best, path, writing));
+  KVPLACE_TRY(write_plan(trace, instance, planner.best(), path, writing));
   PlanSummary summary;
-  summary.predicted = Seconds(best_result.total);
-  summary.passes = best_result.passes;
-  summary.complete = complete;
-  summary.held = best->held;
-  summary.missed = best->missed;
-  summary.prefetched = best->prefetched;
+  summary.predicted = Seconds(planner.result().total);
+  summary.passes = planner.result().passes;
+  summary.complete = planner.complete();
+  summary.held = planner.best().held;
+  summary.missed = planner.best().missed;
+  summary.prefetched = planner.best().prefetched;
   return summary;
 }
 

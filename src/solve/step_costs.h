@@ -1,0 +1,47 @@
+/// What misses and promotions cost each step, in small whole numbers.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "solve/plan_cost.h"
+
+namespace kvplace {
+
+/// A miss where far reads bind costs so much.
+inline constexpr std::int64_t kMissCost = 1000;
+
+/// A step's next `misses` cost `each` apiece.
+struct MissSlope {
+  std::int64_t misses = 0;
+  std::int64_t each = 0;
+  auto operator<=>(const MissSlope&) const = default;
+};
+
+class StepCosts {
+ public:
+  /// REQUIRES: a barrier per layer, so that cells are steps.
+  explicit StepCosts(const PlanCost& cost);
+
+  [[nodiscard]] std::uint32_t num_steps() const { return static_cast<std::uint32_t>(kind_.size()); }
+  /// By what misses and promotions cost together; the last slope is without end.
+  [[nodiscard]] const std::vector<MissSlope>& misses(std::uint32_t step) const { return kinds_[kind_[step]].misses; }
+  /// What a promotion costs more than a miss, where both hide.
+  [[nodiscard]] std::int64_t promotion(std::uint32_t step) const { return kinds_[kind_[step]].promotion; }
+  /// What a miss whose block stays near costs more than one whose block does not.
+  [[nodiscard]] std::int64_t stay(std::uint32_t step) const { return kinds_[kind_[step]].stay; }
+
+ private:
+  struct Kind {
+    std::vector<MissSlope> misses;
+    std::int64_t promotion = 0;
+    std::int64_t stay = 0;
+    auto operator<=>(const Kind&) const = default;
+  };
+  static Kind kind_of(const PlanCost& cost, std::uint32_t step);
+
+  std::vector<Kind> kinds_;  // few: most steps are alike
+  std::vector<std::uint32_t> kind_;
+};
+
+}  // namespace kvplace

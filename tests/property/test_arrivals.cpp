@@ -1,0 +1,126 @@
+// Choices of gaps that are not held: each exists, arrives within its gap, and what is left near keeps the capacity.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "solve/earliest_gap.h"
+#include "solve/flow_plan.h"
+#include "solve/plan_greedy.h"
+#include "support/paper_machine.h"
+#include "support/random_trace.h"
+#include "support/temp_dir.h"
+
+namespace kvplace {
+namespace {
+
+struct Problem {
+  TraceReader trace;
+  Instance instance;
+  PlanCost cost;
+  std::vector<GapClass> gaps;
+  std::int64_t capacity;
+};
+
+Problem random_problem(const testing::TempDir& folder) {
+  testing::RandomTraceShape shape;
+  shape.seed = *rc::gen::arbitrary<std::uint64_t>();
+  shape.layers = *rc::gen::inRange(1u, 4u);
+  shape.steps = *rc::gen::inRange(2u, 60u);
+  shape.prompt_tokens = *rc::gen::inRange(0u, 60u);
+  shape.block_tokens = *rc::gen::element(1u, 4u);
+  shape.reads = *rc::gen::inRange(1u, 14u);
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  spec.hardware.near.bandwidth.spec = BytesPerSecond(1e9 * *rc::gen::element(500, 2000, 4900));
+  spec.options.near_blocks_per_layer = *rc::gen::element(0u, 1u, 2u, 3u, 5u, 8u, 17u);
+  spec.options.start = *rc::gen::element(Start::kRecent, Start::kEmpty, Start::kFree);
+  spec.options.mirrored_reads = *rc::gen::element(MirroredReads::kNear, MirroredReads::kSplit);
+  spec.options.weight_bytes_per_step = Bytes(*rc::gen::element(0, 5000, 40000));
+  TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
+  Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  PlanCost cost = PlanCost::make(trace, instance, {}).value();
+  const GapClasses classes = build_gap_classes(trace, instance, [] { return false; }, {}).value();
+  const std::int64_t block = instance.kv_block_bytes().value();
+  const std::int64_t capacity = instance.capacity().value() / block;
+  return {std::move(trace), std::move(instance), std::move(cost), list_gaps(classes, static_cast<double>(block)),
+          capacity};
+}
+
+void check(const Problem& problem, const std::vector<Arrival>& arrivals) {
+  using Key = std::tuple<std::uint32_t, std::uint32_t, bool>;
+  std::map<Key, std::int64_t> held;
+  std::vector<std::int64_t> near(std::size_t{problem.cost.num_steps()} + 3, 0);
+  const auto occupy = [&near](std::uint32_t first, std::uint32_t last, std::int64_t blocks) {
+    near[first] += blocks;
+    near[last + 1] -= blocks;
+  };
+  for (const GapClass& gap : problem.gaps) {
+    held[{gap.from, gap.to, gap.may_hold}] += gap.blocks;
+  }
+  for (const Arrival& arrival : arrivals) {
+    RC_ASSERT(arrival.blocks > 0u);
+    RC_ASSERT(arrival.arrive > arrival.from && arrival.arrive <= arrival.to + 1);
+    held[{arrival.from, arrival.to, arrival.may_hold}] -= arrival.blocks;
+    if (arrival.arrive <= arrival.to) {
+      occupy(arrival.arrive, arrival.to, arrival.blocks);
+    }
+  }
+  for (const auto& [key, blocks] : held) {
+    const auto& [from, to, may_hold] = key;
+    RC_ASSERT(blocks == 0 || (may_hold && blocks > 0));
+    occupy(from, to, blocks);
+  }
+  std::int64_t now = 0;
+  for (std::size_t boundary = 0; boundary < near.size(); ++boundary) {
+    now += near[boundary];
+    // What a given start has near has room there.
+    RC_ASSERT(now <= problem.capacity || (boundary == 0 && problem.instance.options().start != Start::kFree));
+  }
+}
+
+RC_GTEST_PROP(Arrivals, OfTheGreedyChoiceKeepTheCapacity, ()) {
+  const testing::TempDir folder;
+  const Problem problem = random_problem(folder);
+  const auto arrivals = greedy_arrivals(problem.gaps, problem.cost, problem.capacity,
+                                        problem.instance.options().start == Start::kFree, {}, [] { return false; });
+  RC_ASSERT(arrivals.has_value());
+  check(problem, *arrivals);
+}
+
+RC_GTEST_PROP(Arrivals, OfFlowsKeepTheCapacityHoweverTheTraceIsCut, ()) {
+  const testing::TempDir folder;
+  const Problem problem = random_problem(folder);
+  FlowOptions options;
+  options.gaps_per_piece = *rc::gen::element<std::size_t>(3, 10, 50, 100'000);
+  options.ahead = *rc::gen::element(0.0, 0.5, 2.0);
+  const auto arrivals = flow_arrivals(
+      problem.gaps, StepCosts(problem.cost), problem.capacity, problem.instance.options().start == Start::kFree,
+      options, [] { return false; }, nullptr);
+  RC_ASSERT(arrivals.has_value());
+  check(problem, *arrivals);
+}
+
+RC_GTEST_PROP(EarliestGap, IsTheLeastOfThoseFromANumberOn, ()) {
+  const auto count = *rc::gen::inRange<std::size_t>(1, 40);
+  EarliestGap set(count);
+  std::vector<std::uint32_t> from(count, EarliestGap::kNone);
+  for (int i = 0; i < 60; ++i) {
+    const auto gap = *rc::gen::inRange<std::size_t>(0, count);
+    if (from[gap] == EarliestGap::kNone) {
+      from[gap] = *rc::gen::inRange<std::uint32_t>(0, 10);
+      set.insert(gap, from[gap]);
+    } else {
+      from[gap] = EarliestGap::kNone;
+      set.erase(gap);
+    }
+    const auto first = *rc::gen::inRange<std::size_t>(0, count + 1);
+    const auto least = std::min_element(from.begin() + static_cast<std::ptrdiff_t>(first), from.end());
+    const bool none = least == from.end() || *least == EarliestGap::kNone;
+    RC_ASSERT(set.from(first) == (none ? EarliestGap::kNone : static_cast<std::uint32_t>(least - from.begin())));
+  }
+}
+
+}  // namespace
+}  // namespace kvplace
