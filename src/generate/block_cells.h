@@ -27,14 +27,22 @@ class BlockCells {
   [[nodiscard]] Block& operator[](std::size_t block) { return blocks_[block].kept; }
   [[nodiscard]] const Block& operator[](std::size_t block) const { return blocks_[block].kept; }
 
+  /// So many blocks can be put into the cell by put_reserved().
+  void reserve(std::size_t cell, std::size_t count) {
+    std::vector<std::uint32_t>& room = rooms_[cell];
+    if (counts_[cell] + count > room.size()) {
+      room.resize(counts_[cell] + count + room.size() + 8);
+    }
+  }
   /// REQUIRES: the block is in no cell.
   void put(std::uint32_t block, std::size_t cell) {
-    std::vector<std::uint32_t>& room = rooms_[cell];
+    reserve(cell, 1);
+    put_reserved(block, cell);
+  }
+  /// REQUIRES: as put(), and there is room.
+  void put_reserved(std::uint32_t block, std::size_t cell) {
     const std::uint32_t at = counts_[cell]++;
-    if (at == room.size()) {
-      room.resize(2 * room.size() + 8);
-    }
-    room[at] = block;
+    rooms_[cell].data()[at] = block;
     blocks_[block].at = at;
     blocks_[block].cell = static_cast<std::uint16_t>(cell);
   }
@@ -44,9 +52,6 @@ class BlockCells {
     std::uint32_t* const members = rooms_[place.cell].data();
     const std::uint32_t left = --counts_[place.cell];
     const std::uint32_t last = members[left];
-    if (left > kAhead) {
-      prefetch(members[left - kAhead]);  // what will be last
-    }
     members[place.at] = last;
     blocks_[last].at = place.at;
     blocks_[block].cell = kNone;
@@ -54,6 +59,11 @@ class BlockCells {
   void move(std::uint32_t block, std::size_t cell) {
     take(block);
     put(block, cell);
+  }
+  /// REQUIRES: there is room.
+  void move_reserved(std::uint32_t block, std::size_t cell) {
+    take(block);
+    put_reserved(block, cell);
   }
 
   void prefetch(std::uint32_t block) const { __builtin_prefetch(&blocks_[block], 1); }

@@ -139,6 +139,9 @@ void BlockProcess::grow_older() {
       cohort[alive] = b;
       alive += is_of_step & static_cast<std::size_t>(cells_.cell_of(b) < end_cell);
     }
+    for (std::size_t older = i; older < end_cell; older += kNumAges) {
+      cells_.reserve(older, alive);
+    }
     std::size_t kept = 0;
     for (std::size_t j = 0; j < alive; ++j) {
       const std::uint32_t b = cohort[j];
@@ -146,7 +149,7 @@ void BlockProcess::grow_older() {
       const std::size_t side = cell >= first_outside_ ? first_outside_ : 0;
       const std::size_t older = side + cells_[b].cls * kNumAges + i;
       if (cell != older) {  // else it was twice in the list
-        cells_.move(b, older);
+        cells_.move_reserved(b, older);
         cohort[kept++] = b;
       }
     }
@@ -308,21 +311,23 @@ void BlockProcess::step() {
 
 void BlockProcess::append_reads(std::vector<BlockId>& out) const {
   const std::size_t begin = out.size();
-  out.resize(begin + num_reads_ + 1);
+  out.resize(begin + num_reads_ + 2);
   BlockId* next = out.data() + begin;
   for (std::size_t word = 0; word < bits_.size(); ++word) {
     const auto base = static_cast<std::uint32_t>(range_.first + 64 * word);
-    // The first two without a branch, counted if they are there: how many there are cannot be guessed.
-    std::uint64_t bits = bits_[word];
-    for (int i = 0; i < 2; ++i, bits &= bits - 1) {
-      *next = BlockId(base + (static_cast<std::uint32_t>(std::countr_zero(bits)) & 63));
-      next += bits != 0 ? 1 : 0;
-    }
-    for (; bits != 0; bits &= bits - 1) {
+    // The first two without a branch, counted if they are there: how many there are cannot be guessed. With the last
+    // bit set beside them none is asked for where it would be when there is none.
+    constexpr std::uint64_t kStop = std::uint64_t{1} << 63;
+    const std::uint64_t first = bits_[word];
+    const std::uint64_t second = first & (first - 1);
+    next[0] = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(first | kStop)));
+    next[1] = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(second | kStop)));
+    next += static_cast<std::ptrdiff_t>(first != 0) + static_cast<std::ptrdiff_t>(second != 0);
+    for (std::uint64_t bits = second & (second - 1); bits != 0; bits &= bits - 1) {
       *next++ = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
     }
   }
-  out.pop_back();
+  out.resize(begin + num_reads_);
 }
 
 }  // namespace kvplace::generate
