@@ -8,8 +8,8 @@
 
 namespace kvplace::generate {
 
-/// With each block something is kept, beside its place, since both are needed together.
-template <class Block>
+/// Of a block no more is kept here than its place and a mark, in eight bytes: what is gone through most stays in a
+/// cache.
 class BlockCells {
  public:
   static constexpr std::uint16_t kNone = 0xffff;
@@ -24,8 +24,9 @@ class BlockCells {
     blocks_.resize(blocks_.size() + count);
   }
   [[nodiscard]] std::size_t size() const { return blocks_.size(); }
-  [[nodiscard]] Block& operator[](std::size_t block) { return blocks_[block].kept; }
-  [[nodiscard]] const Block& operator[](std::size_t block) const { return blocks_[block].kept; }
+  /// Whatever the caller wants to know of a block that is in its turn.
+  [[nodiscard]] std::uint16_t mark(std::uint32_t block) const { return blocks_[block].mark; }
+  void set_mark(std::uint32_t block, std::uint16_t mark) { blocks_[block].mark = mark; }
 
   /// So many blocks can be put into the cell by put_reserved().
   void reserve(std::size_t cell, std::size_t count) {
@@ -76,9 +77,9 @@ class BlockCells {
 
  private:
   struct Entry {
-    Block kept;
     std::uint32_t at = 0;
     std::uint16_t cell = kNone;
+    std::uint16_t mark = 0;
   };
   std::vector<std::vector<std::uint32_t>> rooms_;  ///< by cell; the first counts_[cell] places are taken
   std::vector<std::uint32_t> counts_;

@@ -161,12 +161,12 @@ void BlockProcess::exchange() {
   last.reserve(last.size() + leaving_.size());
   cohorts_[step_ % kNumCohorts].reserve(entering_.size());
   for (std::size_t j = 0; j < leaving_.size(); ++j) {
-    prefetch(leaving_, j);
+    prefetch_all(leaving_, j);
     clear_read(leaving_[j]);
     become_outside(leaving_[j]);
   }
   for (std::size_t j = 0; j < entering_.size(); ++j) {
-    prefetch(entering_, j);
+    prefetch_all(entering_, j);
     become_member(entering_[j]);
   }
 }

@@ -90,13 +90,17 @@ void BlockProcess::add_blocks(std::uint32_t count) {
   const auto first = static_cast<std::uint32_t>(cells_.size());
   const std::uint32_t end = first + count;
   cells_.add_blocks(count);
+  if (blocks_.empty()) {
+    blocks_.reserve(count + count / 8);  // a few are usually added later
+  }
+  blocks_.resize(blocks_.size() + count);
   bits_.resize(end / 64 + 1, 0);
   const double blocks = std::max(range_.initial, end);
   const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
   const double heavy_chance = model_.classes.heavy_share * std::min(1.0, budget / blocks);
   for (std::uint32_t b = first; b < end; ++b) {
     if (heavy_chance > 0) {
-      cells_[b].cls = class_at_birth(b, heavy_chance);
+      blocks_[b].cls = class_at_birth(b, heavy_chance);
     }
     if (model_.classes.decay > 0) {
       frequency_.push_back(0);
@@ -104,7 +108,7 @@ void BlockProcess::add_blocks(std::uint32_t count) {
     if (model_.classes.choices > 1) {
       popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
     }
-    cells_.put(b, cold_cell(cells_[b]));
+    cells_.put(b, cold_cell(blocks_[b]));
   }
 }
 
@@ -135,7 +139,7 @@ void BlockProcess::grow_older() {
       prefetch(cohort, j);
       const std::uint32_t b = cohort[j];
       // Not pinned, nor entered or left since, nor in a class of depth.
-      const auto is_of_step = static_cast<std::size_t>(cells_[b].since == since);
+      const auto is_of_step = static_cast<std::size_t>(cells_.mark(b) == mark_of(since));
       cohort[alive] = b;
       alive += is_of_step & static_cast<std::size_t>(cells_.cell_of(b) < end_cell);
     }
@@ -146,8 +150,7 @@ void BlockProcess::grow_older() {
     for (std::size_t j = 0; j < alive; ++j) {
       const std::uint32_t b = cohort[j];
       const std::size_t cell = cells_.cell_of(b);
-      const std::size_t side = cell >= first_outside_ ? first_outside_ : 0;
-      const std::size_t older = side + cells_[b].cls * kNumAges + i;
+      const std::size_t older = cell - cell % kNumAges + i;
       if (cell != older) {  // else it was twice in the list
         cells_.move_reserved(b, older);
         cohort[kept++] = b;
@@ -157,16 +160,16 @@ void BlockProcess::grow_older() {
   }
   if (depths_) {
     depths_->advance(
-        step_, [this](std::uint32_t b, std::uint32_t since) { return cells_[b].since == since && !is_read(b); },
+        step_, [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !is_read(b); },
         [this](std::uint32_t b, std::size_t depth) {
-          cells_.move(b, first_outside_ + cells_[b].cls * kNumDepths + depth);
+          cells_.move(b, first_outside_ + blocks_[b].cls * kNumDepths + depth);
         });
   }
 }
 
 void BlockProcess::set_read(std::uint32_t b) {
   bits_[b / 64] |= std::uint64_t{1} << (b % 64);
-  cells_[b].ever_read = true;
+  blocks_[b].ever_read = true;
   ++num_reads_;
 }
 
@@ -176,7 +179,7 @@ void BlockProcess::clear_read(std::uint32_t b) {
 }
 
 void BlockProcess::pin(std::uint32_t b) {
-  Block& block = cells_[b];
+  Block& block = blocks_[b];
   if (block.pins++ > 0) {
     return;
   }
@@ -184,14 +187,14 @@ void BlockProcess::pin(std::uint32_t b) {
   cells_.take(b);
   if (!is_read(b)) {
     note_entering(block);
-    block.since = step_;
+    set_since(b, step_);
     set_read(b);
     ++entered_by_pin_;
   }
 }
 
 void BlockProcess::unpin(std::uint32_t b, bool stays) {
-  Block& block = cells_[b];
+  Block& block = blocks_[b];
   if (--block.pins > 0) {
     return;
   }
@@ -258,7 +261,7 @@ void BlockProcess::note_entering(const Block& block) {
 }
 
 void BlockProcess::become_member(std::uint32_t b) {
-  Block& block = cells_[b];
+  Block& block = blocks_[b];
   note_entering(block);
   if (model_.classes.decay > 0) {
     float& frequency = frequency_[b];
@@ -267,14 +270,14 @@ void BlockProcess::become_member(std::uint32_t b) {
     }
     block.cls = class_by_frequency(frequency);
   }
-  block.since = step_;
+  set_since(b, step_);
   cells_.put(b, member_cell(block, 1));
   cohorts_[step_ % kNumCohorts].push_back(b);
   set_read(b);
 }
 
 void BlockProcess::become_outside(std::uint32_t b) {
-  Block& block = cells_[b];
+  Block& block = blocks_[b];
   if (model_.classes.decay > 0) {
     float& frequency = frequency_[b];
     frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
@@ -282,7 +285,7 @@ void BlockProcess::become_outside(std::uint32_t b) {
   } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
     block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
   }
-  block.since = step_ - 1;
+  set_since(b, step_ - 1);
   cells_.put(b, outside_cell(block, 1));
   if (depths_) {
     depths_->leave(b, block.since);

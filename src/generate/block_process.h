@@ -74,6 +74,19 @@ class BlockProcess {
       cells_.prefetch(list[at + kAhead]);
     }
   }
+  void prefetch_all(const std::vector<std::uint32_t>& list, std::size_t at) const {
+    if (at + kAhead < list.size()) {
+      cells_.prefetch(list[at + kAhead]);
+      __builtin_prefetch(&blocks_[list[at + kAhead]], 1);
+    }
+  }
+  /// A step as a block's mark says it. No list that is gone through holds steps so far apart that two look alike.
+  [[nodiscard]] static std::uint16_t mark_of(std::uint32_t step) { return static_cast<std::uint16_t>(step); }
+  static_assert(kNumCohorts < (1u << 16));
+  void set_since(std::uint32_t b, std::uint32_t step) {
+    blocks_[b].since = step;
+    cells_.set_mark(b, mark_of(step));
+  }
   void grow_older();
   void pin(std::uint32_t b);
   void unpin(std::uint32_t b, bool stays);
@@ -112,8 +125,8 @@ class BlockProcess {
   std::size_t outside_stride_;  ///< cells of a class of outside blocks
   std::size_t first_outside_;   ///< cells of members come before
   std::size_t first_cold_;
-  BlockCells<Block>
-      cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  BlockCells cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  std::vector<Block> blocks_;
   std::vector<float> frequency_;  ///< by block, if classes decay: the moving average when it last entered or left
   std::vector<std::uint32_t> popularity_;  ///< by block, the same in all layers; empty if there are no choices
   std::vector<std::uint64_t> bits_;        ///< a bit per block: read in the step at hand

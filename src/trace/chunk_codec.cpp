@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "trace/byte_order.h"
+#include "trace/symmetric_difference.h"
 #include "trace/varint.h"
 
 namespace kvplace {
@@ -61,42 +62,8 @@ void ChunkEncoder::add(const StepView& record) {
 
 void ChunkEncoder::add_reads(const StepView& record) {
   std::vector<BlockId>& previous = previous_reads_[record.layer.value()];
-  // Runs that stay are skipped. Elsewhere nothing branches on what is compared: which id is less cannot be guessed.
   toggled_.resize(previous.size() + record.reads.size());
-  std::uint32_t* out = toggled_.data();
-  const BlockId* a = previous.data();
-  const BlockId* const a_end = a + previous.size();
-  const BlockId* b = record.reads.data();
-  const BlockId* const b_end = b + record.reads.size();
-  const auto merge_one = [&] {
-    const std::uint32_t before = a->value();
-    const std::uint32_t now = b->value();
-    // In words that no compiler turns into branches.
-    const auto past_a = static_cast<std::uint32_t>(before <= now);
-    const auto past_b = static_cast<std::uint32_t>(now <= before);
-    *out = now ^ ((before ^ now) & (0 - past_a));  // the lesser
-    out += 2 - past_a - past_b;
-    a += past_a;
-    b += past_b;
-  };
-  constexpr std::ptrdiff_t kRun = 4;
-  while (a_end - a >= kRun && b_end - b >= kRun) {
-    if (std::memcmp(a, b, kRun * sizeof(BlockId)) == 0) {
-      a += kRun;
-      b += kRun;
-      continue;
-    }
-    for (std::ptrdiff_t i = 0; i < kRun; ++i) {
-      merge_one();
-    }
-  }
-  while (a != a_end && b != b_end) {
-    merge_one();
-  }
-  const auto value = [](BlockId id) { return id.value(); };
-  out = std::transform(a, a_end, out, value);
-  out = std::transform(b, b_end, out, value);
-  toggled_.resize(static_cast<std::size_t>(out - toggled_.data()));
+  toggled_.resize(symmetric_difference(previous, record.reads, toggled_.data()));
   previous.assign(record.reads.begin(), record.reads.end());
 
   const std::size_t words = toggled_.empty() ? 0 : toggled_.back() / 64 + 1;
