@@ -61,10 +61,21 @@ class BlockCells {
     take(block);
     put(block, cell);
   }
-  /// REQUIRES: there is room.
+  /// REQUIRES: the block is in another cell, and there is room.
   void move_reserved(std::uint32_t block, std::size_t cell) {
-    take(block);
-    put_reserved(block, cell);
+    // As take() and put_reserved(), but all is loaded before anything is stored, lest loads wait for the stores.
+    const Entry from = blocks_[block];
+    std::uint32_t* const members = rooms_[from.cell].data();
+    std::uint32_t* const new_members = rooms_[cell].data();
+    const std::uint32_t left = counts_[from.cell] - 1;
+    const std::uint32_t at = counts_[cell];
+    const std::uint32_t last = members[left];
+    counts_[from.cell] = left;
+    counts_[cell] = at + 1;
+    members[from.at] = last;
+    new_members[at] = block;
+    blocks_[last].at = from.at;
+    blocks_[block] = {at, static_cast<std::uint16_t>(cell), from.mark};
   }
 
   void prefetch(std::uint32_t block) const { __builtin_prefetch(&blocks_[block], 1); }

@@ -135,6 +135,40 @@ void BlockProcess::choose_entering_by_depth(std::uint32_t wanted) {
   }
 }
 
+void BlockProcess::become_member(std::uint32_t b, std::vector<std::uint32_t>& cohort) {
+  Block& block = blocks_[b];
+  note_entering(block);
+  if (model_.classes.decay > 0) {
+    float& frequency = frequency_[b];
+    if (block.ever_read) {
+      frequency *= decayed(step_ - block.since - 1);
+    }
+    block.cls = class_by_frequency(frequency);
+  }
+  set_since(b, step_);
+  cells_.put(b, member_cell(block, 1));
+  cohort.push_back(b);
+  set_read(b);
+}
+
+void BlockProcess::become_outside(std::uint32_t b, std::vector<std::uint32_t>& cohort) {
+  Block& block = blocks_[b];
+  if (model_.classes.decay > 0) {
+    float& frequency = frequency_[b];
+    frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
+    block.cls = class_by_frequency(frequency);
+  } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
+    block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
+  }
+  set_since(b, step_ - 1);
+  cells_.put(b, outside_cell(block, 1));
+  if (depths_) {
+    depths_->leave(b, block.since);
+  } else {
+    cohort.push_back(b);
+  }
+}
+
 void BlockProcess::exchange() {
   const std::uint32_t wanted_reads = budget();
   double churn = 0;
@@ -159,15 +193,16 @@ void BlockProcess::exchange() {
   choose_entering(static_cast<std::uint32_t>(entering));
   std::vector<std::uint32_t>& last = cohorts_[(step_ + kNumCohorts - 1) % kNumCohorts];
   last.reserve(last.size() + leaving_.size());
-  cohorts_[step_ % kNumCohorts].reserve(entering_.size());
+  std::vector<std::uint32_t>& newest = cohorts_[step_ % kNumCohorts];
+  newest.reserve(entering_.size());
   for (std::size_t j = 0; j < leaving_.size(); ++j) {
     prefetch_all(leaving_, j);
     clear_read(leaving_[j]);
-    become_outside(leaving_[j]);
+    become_outside(leaving_[j], last);
   }
   for (std::size_t j = 0; j < entering_.size(); ++j) {
     prefetch_all(entering_, j);
-    become_member(entering_[j]);
+    become_member(entering_[j], newest);
   }
 }
 

@@ -167,17 +167,6 @@ void BlockProcess::grow_older() {
   }
 }
 
-void BlockProcess::set_read(std::uint32_t b) {
-  bits_[b / 64] |= std::uint64_t{1} << (b % 64);
-  blocks_[b].ever_read = true;
-  ++num_reads_;
-}
-
-void BlockProcess::clear_read(std::uint32_t b) {
-  bits_[b / 64] &= ~(std::uint64_t{1} << (b % 64));
-  --num_reads_;
-}
-
 void BlockProcess::pin(std::uint32_t b) {
   Block& block = blocks_[b];
   if (block.pins++ > 0) {
@@ -204,7 +193,7 @@ void BlockProcess::unpin(std::uint32_t b, bool stays) {
     cohorts_[block.since % kNumCohorts].push_back(b);
   } else {
     clear_read(b);
-    become_outside(b);
+    become_outside(b, cohorts_[(step_ + kNumCohorts - 1) % kNumCohorts]);
   }
 }
 
@@ -257,40 +246,6 @@ void BlockProcess::note_entering(const Block& block) {
     depths_->enter(block.since);
   } else {
     depths_->enter_cold();
-  }
-}
-
-void BlockProcess::become_member(std::uint32_t b) {
-  Block& block = blocks_[b];
-  note_entering(block);
-  if (model_.classes.decay > 0) {
-    float& frequency = frequency_[b];
-    if (block.ever_read) {
-      frequency *= decayed(step_ - block.since - 1);
-    }
-    block.cls = class_by_frequency(frequency);
-  }
-  set_since(b, step_);
-  cells_.put(b, member_cell(block, 1));
-  cohorts_[step_ % kNumCohorts].push_back(b);
-  set_read(b);
-}
-
-void BlockProcess::become_outside(std::uint32_t b) {
-  Block& block = blocks_[b];
-  if (model_.classes.decay > 0) {
-    float& frequency = frequency_[b];
-    frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
-    block.cls = class_by_frequency(frequency);
-  } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
-    block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
-  }
-  set_since(b, step_ - 1);
-  cells_.put(b, outside_cell(block, 1));
-  if (depths_) {
-    depths_->leave(b, block.since);
-  } else {
-    cohorts_[block.since % kNumCohorts].push_back(b);
   }
 }
 

@@ -92,12 +92,20 @@ class BlockProcess {
   void unpin(std::uint32_t b, bool stays);
   void move_window();
   void move_slash_lines();
-  void set_read(std::uint32_t b);
-  void clear_read(std::uint32_t b);
+  void set_read(std::uint32_t b) {
+    bits_[b / 64] |= std::uint64_t{1} << (b % 64);
+    blocks_[b].ever_read = true;
+    ++num_reads_;
+  }
+  void clear_read(std::uint32_t b) {
+    bits_[b / 64] &= ~(std::uint64_t{1} << (b % 64));
+    --num_reads_;
+  }
   /// Before a block that is not read becomes so.
   void note_entering(const Block& block);
-  void become_member(std::uint32_t b);
-  void become_outside(std::uint32_t b);
+  /// `cohort`: the blocks of this step, or of the last.
+  void become_member(std::uint32_t b, std::vector<std::uint32_t>& cohort);
+  void become_outside(std::uint32_t b, std::vector<std::uint32_t>& cohort);
   [[nodiscard]] double churn_factor();
   void exchange();
   void choose_leaving(std::uint32_t wanted);
