@@ -13,7 +13,6 @@ namespace kvplace::generate {
 class BlockCells {
  public:
   static constexpr std::uint16_t kNone = 0xffff;
-  static constexpr std::size_t kAhead = 16;
 
   explicit BlockCells(std::size_t num_cells) : rooms_(num_cells), counts_(num_cells) {}
 
@@ -56,6 +55,16 @@ class BlockCells {
     members[place.at] = last;
     blocks_[last].at = place.at;
     blocks_[block].cell = kNone;
+  }
+  /// Takes the block at a place of the cell, and returns it.
+  std::uint32_t take_at(std::size_t cell, std::uint32_t at) {
+    std::uint32_t* const members = rooms_[cell].data();
+    const std::uint32_t block = members[at];
+    const std::uint32_t last = members[--counts_[cell]];
+    members[at] = last;
+    blocks_[last].at = at;
+    blocks_[block].cell = kNone;
+    return block;
   }
   void move(std::uint32_t block, std::size_t cell) {
     take(block);

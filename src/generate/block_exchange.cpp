@@ -30,26 +30,23 @@ void BlockProcess::take_from_cells(bool most_popular, std::size_t first_cell, st
   const std::uint32_t flip = most_popular ? 0 : ~0u;
   Random random = random_;
   for (std::size_t i = 0; i < draws.size(); ++i) {
-    const std::span<const std::uint32_t> members = cells_.members(first_cell + i);
+    const std::size_t cell = first_cell + i;
+    const std::span<const std::uint32_t> members = cells_.members(cell);
     auto size = static_cast<std::uint32_t>(members.size());
     for (std::uint32_t n = draws[i]; n > 0; --n, --size) {
-      std::uint32_t picked = members[random.below(size)];
+      std::uint32_t at = random.below(size);
       if (choices > 1) {
         // The greatest popularity, or that of the least; without a branch, since which it is cannot be guessed.
-        std::uint32_t best = popularity_[picked] ^ flip;
+        std::uint32_t best = popularity_[members[at]] ^ flip;
         for (auto more = static_cast<int>(choices - 1 + random.unit()); more > 0; --more) {
-          const std::uint32_t other = members[random.below(size)];
-          const std::uint32_t popularity = popularity_[other] ^ flip;
+          const std::uint32_t other = random.below(size);
+          const std::uint32_t popularity = popularity_[members[other]] ^ flip;
           const bool is_better = popularity > best;
-          picked = is_better ? other : picked;
+          at = is_better ? other : at;
           best = is_better ? popularity : best;
         }
-      } else if (n > kAhead) {
-        // The stream is known, so is roughly which block comes up a few draws from here.
-        cells_.prefetch(members[random.below_ahead(kAhead, size - kAhead)]);
       }
-      cells_.take(picked);
-      out.push_back(picked);
+      out.push_back(cells_.take_at(cell, at));
     }
   }
   random_ = random;
