@@ -269,21 +269,24 @@ void BlockProcess::step() {
 
 void BlockProcess::append_reads(std::vector<BlockId>& out) const {
   const std::size_t begin = out.size();
-  out.resize(begin + num_reads_ + 2);
+  constexpr int kAtOnce = 4;
+  out.resize(begin + num_reads_ + kAtOnce);
   BlockId* next = out.data() + begin;
   for (std::size_t word = 0; word < bits_.size(); ++word) {
     const auto base = static_cast<std::uint32_t>(range_.first + 64 * word);
-    // The first two without a branch, counted if they are there: how many there are cannot be guessed. With the last
+    // Four at a time without a branch, counted if they are there: how many there are cannot be guessed. With the last
     // bit set beside them none is asked for where it would be when there is none.
     constexpr std::uint64_t kStop = std::uint64_t{1} << 63;
-    const std::uint64_t first = bits_[word];
-    const std::uint64_t second = first & (first - 1);
-    next[0] = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(first | kStop)));
-    next[1] = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(second | kStop)));
-    next += static_cast<std::ptrdiff_t>(first != 0) + static_cast<std::ptrdiff_t>(second != 0);
-    for (std::uint64_t bits = second & (second - 1); bits != 0; bits &= bits - 1) {
-      *next++ = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
-    }
+    std::uint64_t bits = bits_[word];
+    do {
+      std::ptrdiff_t count = 0;
+      for (int i = 0; i < kAtOnce; ++i) {
+        next[i] = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits | kStop)));
+        count += static_cast<std::ptrdiff_t>(bits != 0);
+        bits &= bits - 1;
+      }
+      next += count;
+    } while (bits != 0);
   }
   out.resize(begin + num_reads_);
 }
