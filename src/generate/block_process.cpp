@@ -48,16 +48,6 @@ float BlockProcess::decayed(std::uint32_t steps) const {
   return decay_powers_[std::min<std::size_t>(steps, decay_powers_.size() - 1)];
 }
 
-std::size_t BlockProcess::member_cell(const Block& block, std::uint32_t age) const {
-  return block.cls * kNumAges + age_class(std::max(age, 1u));
-}
-
-std::size_t BlockProcess::outside_cell(const Block& block, std::uint32_t age) const {
-  return first_outside_ + block.cls * outside_stride_ + age_class(age);
-}
-
-std::size_t BlockProcess::cold_cell(const Block& block) const { return first_cold_ + block.cls; }
-
 std::uint32_t BlockProcess::budget() const {
   const auto blocks = static_cast<std::uint32_t>(cells_.size());
   const Budget& budget = model_.budget;
@@ -143,7 +133,7 @@ void BlockProcess::grow_older() {
       cohort[alive] = b;
       alive += is_of_step & static_cast<std::size_t>(cells_.cell_of(b) < end_cell);
     }
-    for (std::size_t older = i; older < end_cell; older += kNumAges) {
+    for (std::size_t older = i; older < end_cell && alive > 0; older += kNumAges) {
       cells_.reserve(older, alive);
     }
     std::size_t kept = 0;
@@ -235,17 +225,6 @@ void BlockProcess::move_slash_lines() {
       unpin(line.block, false);
     }
     line.block = block;
-  }
-}
-
-void BlockProcess::note_entering(const Block& block) {
-  if (!depths_) {
-    return;
-  }
-  if (block.ever_read) {
-    depths_->enter(block.since);
-  } else {
-    depths_->enter_cold();
   }
 }
 

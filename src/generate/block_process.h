@@ -2,6 +2,7 @@
 /// giving out the reads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -55,9 +56,13 @@ class BlockProcess {
   static constexpr std::uint8_t kHeavy = 1;  ///< a class
 
   [[nodiscard]] bool is_read(std::uint32_t b) const { return (bits_[b / 64] >> (b % 64) & 1) != 0; }
-  [[nodiscard]] std::size_t member_cell(const Block& block, std::uint32_t age) const;
-  [[nodiscard]] std::size_t outside_cell(const Block& block, std::uint32_t age) const;
-  [[nodiscard]] std::size_t cold_cell(const Block& block) const;
+  [[nodiscard]] std::size_t member_cell(const Block& block, std::uint32_t age) const {
+    return block.cls * kNumAges + age_class(std::max(age, 1u));
+  }
+  [[nodiscard]] std::size_t outside_cell(const Block& block, std::uint32_t age) const {
+    return first_outside_ + block.cls * outside_stride_ + age_class(age);
+  }
+  [[nodiscard]] std::size_t cold_cell(const Block& block) const { return first_cold_ + block.cls; }
   [[nodiscard]] std::uint32_t budget() const;
   [[nodiscard]] double heavy_chance() const;
   /// The moving average's factor for so many steps.
@@ -102,7 +107,16 @@ class BlockProcess {
     --num_reads_;
   }
   /// Before a block that is not read becomes so.
-  void note_entering(const Block& block);
+  void note_entering(const Block& block) {
+    if (!depths_) {
+      return;
+    }
+    if (block.ever_read) {
+      depths_->enter(block.since);
+    } else {
+      depths_->enter_cold();
+    }
+  }
   /// `cohort`: the blocks of this step, or of the last.
   void become_member(std::uint32_t b, std::vector<std::uint32_t>& cohort);
   void become_outside(std::uint32_t b, std::vector<std::uint32_t>& cohort);
