@@ -14,11 +14,11 @@ function(kvplace_embed_presets folder output)
 
 namespace kvplace {
 namespace {
-constexpr EmbeddedFile kFiles[] = {
+constexpr EmbeddedFile k_@folder@[] = {
 @entries@};
 }  // namespace
 
-std::span<const EmbeddedFile> embedded_@folder@() { return kFiles; }
+std::span<const EmbeddedFile> embedded_@folder@() { return k_@folder@; }
 
 }  // namespace kvplace
 ]] content @ONLY)

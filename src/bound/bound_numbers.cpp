@@ -2,19 +2,19 @@
 #include <cmath>
 #include <numeric>
 
+#include "bound/certificate_units.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/bound/certificate.h"
 
 namespace kvplace {
 namespace {
 
-constexpr double kMostBandwidth = 0x1p50;
 /// Nothing real takes longer; what does is lowered, which is safe.
 constexpr double kMostUnits = 0x1p62;
 
 /// Whole 2^-60 s, rounded down. Scaling by a power of two is exact.
 std::int64_t units_of(Seconds time) {
-  return static_cast<std::int64_t>(std::min(kMostUnits, std::floor(std::ldexp(time.value(), 60))));
+  return static_cast<std::int64_t>(std::min(kMostUnits, std::floor(std::ldexp(time.value(), kTimeUnitBits))));
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     const auto channel = static_cast<Channel>(c);
     const double rate = std::ceil(step_time.bandwidth(channel).value());
-    if (rate >= kMostBandwidth) {
+    if (rate >= static_cast<double>(kBandwidthLimit)) {
       return bad_input("a certificate needs bandwidths below 2^50 bytes/s, but " + std::string(channel_name(channel)) +
                        " has " + format_bandwidth(step_time.bandwidth(channel)));
     }

@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <string>
 
+#include "bound/certificate_units.h"
+
 namespace kvplace {
 namespace {
 
 constexpr Int128 kOne = 1;
-constexpr Int128 kMostBandwidth = kOne << 50;  // and all limits below: values must be less
-constexpr Int128 kMostShareUnit = kOne << 100;
+constexpr Int128 kMostShareUnit = kOne << 100;  // and all limits below: values must be less
 constexpr Int128 kMostPathTicks = kOne << 62;
 constexpr Int128 kMostFloorProduct = kOne << 126;
-constexpr std::uint32_t kInterferenceUnit = 1u << 20;
-constexpr int kTimeUnitBits = 60;
 
 Status check_trace(const BoundNumbers& numbers, const TraceReader& trace) {
   const TraceTotals& totals = trace.totals();
@@ -56,7 +55,7 @@ Status check_numbers(const BoundNumbers& numbers, const TraceMeta& meta) {
     if (numbers.weight_bytes[c] < 0) {
       return out_of_range("weight_bytes");
     }
-    if (numbers.bandwidth_bytes_per_second[c] < 1 || numbers.bandwidth_bytes_per_second[c] >= kMostBandwidth) {
+    if (numbers.bandwidth_bytes_per_second[c] < 1 || numbers.bandwidth_bytes_per_second[c] >= kBandwidthLimit) {
       return out_of_range("bandwidth_bytes_per_second");
     }
   }
@@ -128,9 +127,8 @@ Int128 claimed_share(const BoundNumbers& numbers, const std::array<Int128, kNumC
   if (numbers.overlap == Overlap::kNone) {
     return std::max(products[0], far);
   }
-  const Int128 unit = kInterferenceUnit;
-  const Int128 divisor = unit + numbers.interference_2_20;
-  const Int128 rounded_up = ((products[0] + far) * unit + divisor - 1) / divisor;
+  const Int128 divisor = kInterferenceUnit + numbers.interference_2_20;
+  const Int128 rounded_up = ((products[0] + far) * kInterferenceUnit + divisor - 1) / divisor;
   return std::max(*std::max_element(products.begin(), products.end()), rounded_up);
 }
 

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "bound/certificate_units.h"
+
 namespace kvplace {
 namespace {
 
-constexpr Int128 kMostFixedBytes = (Int128{1} << 63) - 1;
 constexpr Int128 kMostBlockTicks = Int128{1} << 58;
-constexpr Int128 kInterferenceUnit = Int128{1} << 20;
-constexpr int kTimeUnitBits = 60;
 constexpr std::size_t kNear = 0;
 constexpr std::size_t kLinkRead = 1;
 constexpr std::size_t kFar = 3;

@@ -1,9 +1,9 @@
 #include "bound/path_costs.h"
 
+#include "bound/certificate_units.h"
+
 namespace kvplace {
 namespace {
-
-constexpr Int128 kMostFixedBytes = (Int128{1} << 63) - 1;
 
 Moves then(const Moves& first, const Moves& second) {
   return {std::min(first.far_to_far + second.far_to_far, first.far_to_near + second.near_to_far),

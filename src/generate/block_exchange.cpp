@@ -30,26 +30,23 @@ void BlockProcess::take_from_cells(bool most_popular, std::size_t first_cell, st
   const std::uint32_t flip = most_popular ? 0 : ~0u;
   Random random = random_;
   for (std::size_t i = 0; i < draws.size(); ++i) {
-    const std::span<const std::uint32_t> members = cells_.members(first_cell + i);
+    const std::size_t cell = first_cell + i;
+    const std::span<const std::uint32_t> members = cells_.members(cell);
     auto size = static_cast<std::uint32_t>(members.size());
     for (std::uint32_t n = draws[i]; n > 0; --n, --size) {
-      std::uint32_t picked = members[random.below(size)];
+      std::uint32_t at = random.below(size);
       if (choices > 1) {
         // The greatest popularity, or that of the least; without a branch, since which it is cannot be guessed.
-        std::uint32_t best = popularity_[picked] ^ flip;
+        std::uint32_t best = popularity_[members[at]] ^ flip;
         for (auto more = static_cast<int>(choices - 1 + random.unit()); more > 0; --more) {
-          const std::uint32_t other = members[random.below(size)];
-          const std::uint32_t popularity = popularity_[other] ^ flip;
+          const std::uint32_t other = random.below(size);
+          const std::uint32_t popularity = popularity_[members[other]] ^ flip;
           const bool is_better = popularity > best;
-          picked = is_better ? other : picked;
+          at = is_better ? other : at;
           best = is_better ? popularity : best;
         }
-      } else if (n > kAhead) {
-        // The stream is known, so is roughly which block comes up a few draws from here.
-        cells_.prefetch(members[random.below_ahead(kAhead, size - kAhead)]);
       }
-      cells_.take(picked);
-      out.push_back(picked);
+      out.push_back(cells_.take_at(cell, at));
     }
   }
   random_ = random;
@@ -135,6 +132,40 @@ void BlockProcess::choose_entering_by_depth(std::uint32_t wanted) {
   }
 }
 
+void BlockProcess::become_member(std::uint32_t b, std::vector<std::uint32_t>& cohort) {
+  Block& block = blocks_[b];
+  note_entering(block);
+  if (model_.classes.decay > 0) {
+    float& frequency = frequency_[b];
+    if (block.ever_read) {
+      frequency *= decayed(step_ - block.since - 1);
+    }
+    block.cls = class_by_frequency(frequency);
+  }
+  set_since(b, step_);
+  cells_.put(b, member_cell(block, 1));
+  cohort.push_back(b);
+  set_read(b);
+}
+
+void BlockProcess::become_outside(std::uint32_t b, std::vector<std::uint32_t>& cohort) {
+  Block& block = blocks_[b];
+  if (model_.classes.decay > 0) {
+    float& frequency = frequency_[b];
+    frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
+    block.cls = class_by_frequency(frequency);
+  } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
+    block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
+  }
+  set_since(b, step_ - 1);
+  cells_.put(b, outside_cell(block, 1));
+  if (depths_) {
+    depths_->leave(b, block.since);
+  } else {
+    cohort.push_back(b);
+  }
+}
+
 void BlockProcess::exchange() {
   const std::uint32_t wanted_reads = budget();
   double churn = 0;
@@ -159,15 +190,16 @@ void BlockProcess::exchange() {
   choose_entering(static_cast<std::uint32_t>(entering));
   std::vector<std::uint32_t>& last = cohorts_[(step_ + kNumCohorts - 1) % kNumCohorts];
   last.reserve(last.size() + leaving_.size());
-  cohorts_[step_ % kNumCohorts].reserve(entering_.size());
+  std::vector<std::uint32_t>& newest = cohorts_[step_ % kNumCohorts];
+  newest.reserve(entering_.size());
   for (std::size_t j = 0; j < leaving_.size(); ++j) {
-    prefetch(leaving_, j);
+    prefetch_all(leaving_, j);
     clear_read(leaving_[j]);
-    become_outside(leaving_[j]);
+    become_outside(leaving_[j], last);
   }
   for (std::size_t j = 0; j < entering_.size(); ++j) {
-    prefetch(entering_, j);
-    become_member(entering_[j]);
+    prefetch_all(entering_, j);
+    become_member(entering_[j], newest);
   }
 }
 

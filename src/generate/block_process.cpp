@@ -48,16 +48,6 @@ float BlockProcess::decayed(std::uint32_t steps) const {
   return decay_powers_[std::min<std::size_t>(steps, decay_powers_.size() - 1)];
 }
 
-std::size_t BlockProcess::member_cell(const Block& block, std::uint32_t age) const {
-  return block.cls * kNumAges + age_class(std::max(age, 1u));
-}
-
-std::size_t BlockProcess::outside_cell(const Block& block, std::uint32_t age) const {
-  return first_outside_ + block.cls * outside_stride_ + age_class(age);
-}
-
-std::size_t BlockProcess::cold_cell(const Block& block) const { return first_cold_ + block.cls; }
-
 std::uint32_t BlockProcess::budget() const {
   const auto blocks = static_cast<std::uint32_t>(cells_.size());
   const Budget& budget = model_.budget;
@@ -90,13 +80,17 @@ void BlockProcess::add_blocks(std::uint32_t count) {
   const auto first = static_cast<std::uint32_t>(cells_.size());
   const std::uint32_t end = first + count;
   cells_.add_blocks(count);
+  if (blocks_.empty()) {
+    blocks_.reserve(count + count / 8);  // a few are usually added later
+  }
+  blocks_.resize(blocks_.size() + count);
   bits_.resize(end / 64 + 1, 0);
   const double blocks = std::max(range_.initial, end);
   const double budget = model_.budget.count > 0 ? model_.budget.count : model_.budget.share * blocks;
   const double heavy_chance = model_.classes.heavy_share * std::min(1.0, budget / blocks);
   for (std::uint32_t b = first; b < end; ++b) {
     if (heavy_chance > 0) {
-      cells_[b].cls = class_at_birth(b, heavy_chance);
+      blocks_[b].cls = class_at_birth(b, heavy_chance);
     }
     if (model_.classes.decay > 0) {
       frequency_.push_back(0);
@@ -104,7 +98,7 @@ void BlockProcess::add_blocks(std::uint32_t count) {
     if (model_.classes.choices > 1) {
       popularity_.push_back(static_cast<std::uint32_t>(hash_more(for_popularity_, b)));
     }
-    cells_.put(b, cold_cell(cells_[b]));
+    cells_.put(b, cold_cell(blocks_[b]));
   }
 }
 
@@ -135,18 +129,20 @@ void BlockProcess::grow_older() {
       prefetch(cohort, j);
       const std::uint32_t b = cohort[j];
       // Not pinned, nor entered or left since, nor in a class of depth.
-      const auto is_of_step = static_cast<std::size_t>(cells_[b].since == since);
+      const auto is_of_step = static_cast<std::size_t>(cells_.mark(b) == mark_of(since));
       cohort[alive] = b;
       alive += is_of_step & static_cast<std::size_t>(cells_.cell_of(b) < end_cell);
+    }
+    for (std::size_t older = i; older < end_cell && alive > 0; older += kNumAges) {
+      cells_.reserve(older, alive);
     }
     std::size_t kept = 0;
     for (std::size_t j = 0; j < alive; ++j) {
       const std::uint32_t b = cohort[j];
       const std::size_t cell = cells_.cell_of(b);
-      const std::size_t side = cell >= first_outside_ ? first_outside_ : 0;
-      const std::size_t older = side + cells_[b].cls * kNumAges + i;
+      const std::size_t older = cell - cell % kNumAges + i;
       if (cell != older) {  // else it was twice in the list
-        cells_.move(b, older);
+        cells_.move_reserved(b, older);
         cohort[kept++] = b;
       }
     }
@@ -154,26 +150,15 @@ void BlockProcess::grow_older() {
   }
   if (depths_) {
     depths_->advance(
-        step_, [this](std::uint32_t b, std::uint32_t since) { return cells_[b].since == since && !is_read(b); },
+        step_, [this](std::uint32_t b, std::uint32_t since) { return blocks_[b].since == since && !is_read(b); },
         [this](std::uint32_t b, std::size_t depth) {
-          cells_.move(b, first_outside_ + cells_[b].cls * kNumDepths + depth);
+          cells_.move(b, first_outside_ + blocks_[b].cls * kNumDepths + depth);
         });
   }
 }
 
-void BlockProcess::set_read(std::uint32_t b) {
-  bits_[b / 64] |= std::uint64_t{1} << (b % 64);
-  cells_[b].ever_read = true;
-  ++num_reads_;
-}
-
-void BlockProcess::clear_read(std::uint32_t b) {
-  bits_[b / 64] &= ~(std::uint64_t{1} << (b % 64));
-  --num_reads_;
-}
-
 void BlockProcess::pin(std::uint32_t b) {
-  Block& block = cells_[b];
+  Block& block = blocks_[b];
   if (block.pins++ > 0) {
     return;
   }
@@ -181,14 +166,14 @@ void BlockProcess::pin(std::uint32_t b) {
   cells_.take(b);
   if (!is_read(b)) {
     note_entering(block);
-    block.since = step_;
+    set_since(b, step_);
     set_read(b);
     ++entered_by_pin_;
   }
 }
 
 void BlockProcess::unpin(std::uint32_t b, bool stays) {
-  Block& block = cells_[b];
+  Block& block = blocks_[b];
   if (--block.pins > 0) {
     return;
   }
@@ -198,7 +183,7 @@ void BlockProcess::unpin(std::uint32_t b, bool stays) {
     cohorts_[block.since % kNumCohorts].push_back(b);
   } else {
     clear_read(b);
-    become_outside(b);
+    become_outside(b, cohorts_[(step_ + kNumCohorts - 1) % kNumCohorts]);
   }
 }
 
@@ -243,51 +228,6 @@ void BlockProcess::move_slash_lines() {
   }
 }
 
-void BlockProcess::note_entering(const Block& block) {
-  if (!depths_) {
-    return;
-  }
-  if (block.ever_read) {
-    depths_->enter(block.since);
-  } else {
-    depths_->enter_cold();
-  }
-}
-
-void BlockProcess::become_member(std::uint32_t b) {
-  Block& block = cells_[b];
-  note_entering(block);
-  if (model_.classes.decay > 0) {
-    float& frequency = frequency_[b];
-    if (block.ever_read) {
-      frequency *= decayed(step_ - block.since - 1);
-    }
-    block.cls = class_by_frequency(frequency);
-  }
-  block.since = step_;
-  cells_.put(b, member_cell(block, 1));
-  cohorts_[step_ % kNumCohorts].push_back(b);
-  set_read(b);
-}
-
-void BlockProcess::become_outside(std::uint32_t b) {
-  Block& block = cells_[b];
-  if (model_.classes.decay > 0) {
-    float& frequency = frequency_[b];
-    frequency = 1 - (1 - frequency) * decayed(step_ - block.since);
-    block.cls = class_by_frequency(frequency);
-  } else if (model_.classes.drift > 0 && random_.unit() < model_.classes.drift) {
-    block.cls = random_.unit() < heavy_chance() ? kHeavy : 0;
-  }
-  block.since = step_ - 1;
-  cells_.put(b, outside_cell(block, 1));
-  if (depths_) {
-    depths_->leave(b, block.since);
-  } else {
-    cohorts_[block.since % kNumCohorts].push_back(b);
-  }
-}
-
 void BlockProcess::step() {
   step_ += started_ ? 1 : 0;
   entered_by_pin_ = 0;
@@ -308,21 +248,26 @@ void BlockProcess::step() {
 
 void BlockProcess::append_reads(std::vector<BlockId>& out) const {
   const std::size_t begin = out.size();
-  out.resize(begin + num_reads_ + 1);
+  constexpr int kAtOnce = 4;
+  out.resize(begin + num_reads_ + kAtOnce);
   BlockId* next = out.data() + begin;
   for (std::size_t word = 0; word < bits_.size(); ++word) {
     const auto base = static_cast<std::uint32_t>(range_.first + 64 * word);
-    // The first two without a branch, counted if they are there: how many there are cannot be guessed.
+    // Four at a time without a branch, counted if they are there: how many there are cannot be guessed. With the last
+    // bit set beside them none is asked for where it would be when there is none.
+    constexpr std::uint64_t kStop = std::uint64_t{1} << 63;
     std::uint64_t bits = bits_[word];
-    for (int i = 0; i < 2; ++i, bits &= bits - 1) {
-      *next = BlockId(base + (static_cast<std::uint32_t>(std::countr_zero(bits)) & 63));
-      next += bits != 0 ? 1 : 0;
-    }
-    for (; bits != 0; bits &= bits - 1) {
-      *next++ = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
-    }
+    do {
+      std::ptrdiff_t count = 0;
+      for (int i = 0; i < kAtOnce; ++i) {
+        next[i] = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits | kStop)));
+        count += static_cast<std::ptrdiff_t>(bits != 0);
+        bits &= bits - 1;
+      }
+      next += count;
+    } while (bits != 0);
   }
-  out.pop_back();
+  out.resize(begin + num_reads_);
 }
 
 }  // namespace kvplace::generate

@@ -2,6 +2,7 @@
 /// giving out the reads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -55,9 +56,13 @@ class BlockProcess {
   static constexpr std::uint8_t kHeavy = 1;  ///< a class
 
   [[nodiscard]] bool is_read(std::uint32_t b) const { return (bits_[b / 64] >> (b % 64) & 1) != 0; }
-  [[nodiscard]] std::size_t member_cell(const Block& block, std::uint32_t age) const;
-  [[nodiscard]] std::size_t outside_cell(const Block& block, std::uint32_t age) const;
-  [[nodiscard]] std::size_t cold_cell(const Block& block) const;
+  [[nodiscard]] std::size_t member_cell(const Block& block, std::uint32_t age) const {
+    return block.cls * kNumAges + age_class(std::max(age, 1u));
+  }
+  [[nodiscard]] std::size_t outside_cell(const Block& block, std::uint32_t age) const {
+    return first_outside_ + block.cls * outside_stride_ + age_class(age);
+  }
+  [[nodiscard]] std::size_t cold_cell(const Block& block) const { return first_cold_ + block.cls; }
   [[nodiscard]] std::uint32_t budget() const;
   [[nodiscard]] double heavy_chance() const;
   /// The moving average's factor for so many steps.
@@ -74,17 +79,47 @@ class BlockProcess {
       cells_.prefetch(list[at + kAhead]);
     }
   }
+  void prefetch_all(const std::vector<std::uint32_t>& list, std::size_t at) const {
+    if (at + kAhead < list.size()) {
+      cells_.prefetch(list[at + kAhead]);
+      __builtin_prefetch(&blocks_[list[at + kAhead]], 1);
+    }
+  }
+  /// A step as a block's mark says it. No list that is gone through holds steps so far apart that two look alike.
+  [[nodiscard]] static std::uint16_t mark_of(std::uint32_t step) { return static_cast<std::uint16_t>(step); }
+  static_assert(kNumCohorts < (1u << 16));
+  void set_since(std::uint32_t b, std::uint32_t step) {
+    blocks_[b].since = step;
+    cells_.set_mark(b, mark_of(step));
+  }
   void grow_older();
   void pin(std::uint32_t b);
   void unpin(std::uint32_t b, bool stays);
   void move_window();
   void move_slash_lines();
-  void set_read(std::uint32_t b);
-  void clear_read(std::uint32_t b);
+  void set_read(std::uint32_t b) {
+    bits_[b / 64] |= std::uint64_t{1} << (b % 64);
+    blocks_[b].ever_read = true;
+    ++num_reads_;
+  }
+  void clear_read(std::uint32_t b) {
+    bits_[b / 64] &= ~(std::uint64_t{1} << (b % 64));
+    --num_reads_;
+  }
   /// Before a block that is not read becomes so.
-  void note_entering(const Block& block);
-  void become_member(std::uint32_t b);
-  void become_outside(std::uint32_t b);
+  void note_entering(const Block& block) {
+    if (!depths_) {
+      return;
+    }
+    if (block.ever_read) {
+      depths_->enter(block.since);
+    } else {
+      depths_->enter_cold();
+    }
+  }
+  /// `cohort`: the blocks of this step, or of the last.
+  void become_member(std::uint32_t b, std::vector<std::uint32_t>& cohort);
+  void become_outside(std::uint32_t b, std::vector<std::uint32_t>& cohort);
   [[nodiscard]] double churn_factor();
   void exchange();
   void choose_leaving(std::uint32_t wanted);
@@ -112,8 +147,8 @@ class BlockProcess {
   std::size_t outside_stride_;  ///< cells of a class of outside blocks
   std::size_t first_outside_;   ///< cells of members come before
   std::size_t first_cold_;
-  BlockCells<Block>
-      cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  BlockCells cells_;  ///< members by class and age, outside blocks by class and age or depth, cold blocks by class
+  std::vector<Block> blocks_;
   std::vector<float> frequency_;  ///< by block, if classes decay: the moving average when it last entered or left
   std::vector<std::uint32_t> popularity_;  ///< by block, the same in all layers; empty if there are no choices
   std::vector<std::uint64_t> bits_;        ///< a bit per block: read in the step at hand

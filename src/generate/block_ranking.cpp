@@ -35,7 +35,7 @@ void BlockProcess::append_ranking(std::uint32_t depth, std::vector<BlockId>& out
   for (std::size_t word = 0; word < bits_.size(); ++word) {
     for (std::uint64_t bits = bits_[word]; bits != 0; bits &= bits - 1) {
       const auto b = static_cast<std::uint32_t>(64 * word) + static_cast<std::uint32_t>(std::countr_zero(bits));
-      if (cells_[b].pins > 0) {
+      if (blocks_[b].pins > 0) {
         out.emplace_back(range_.first + b);
       }
     }

@@ -129,10 +129,7 @@ struct Batch {
       ends->assign(1, 0);
     }
     for (std::uint32_t i = 0; i < steps; ++i) {
-      const StepView record = stream.next();
-      reads.insert(reads.end(), record.reads.begin(), record.reads.end());
-      ranking.insert(ranking.end(), record.ranking.begin(), record.ranking.end());
-      appended.insert(appended.end(), record.appended.begin(), record.appended.end());
+      stream.append_next(reads, ranking, appended);
       reads_end.push_back(reads.size());
       ranking_end.push_back(ranking.size());
       appended_end.push_back(appended.size());
@@ -181,27 +178,33 @@ LayerStream::LayerStream(const TracePlan& plan, std::uint32_t layer) : plan_(pla
   }
 }
 
-StepView LayerStream::next() {
-  reads_.clear();
-  ranking_.clear();
+void LayerStream::append_next(std::vector<BlockId>& reads, std::vector<BlockId>& ranking,
+                              std::vector<BlockId>& appended) {
   for (BlockProcess& process : processes_) {
     process.step();
-    process.append_reads(reads_);
+    process.append_reads(reads);
     if (plan_.ranking_depth > 0) {
-      process.append_ranking(std::max(plan_.ranking_depth, process.num_reads()), ranking_);
+      process.append_ranking(std::max(plan_.ranking_depth, process.num_reads()), ranking);
     }
   }
   const BlockLayout& layout = plan_.meta.layout;
+  if (plan_.has_pages) {
+    appended.push_back(layout.page_block((layout.prompt_tokens + step_) / layout.block_tokens, 0));
+  }
+  ++step_;
+}
+
+StepView LayerStream::next() {
   StepView view;
   view.step = StepIndex(step_);
   view.layer = layer_;
+  for (std::vector<BlockId>* ids : {&reads_, &ranking_, &appended_}) {
+    ids->clear();
+  }
+  append_next(reads_, ranking_, appended_);
   view.reads = reads_;
   view.ranking = ranking_;
-  if (plan_.has_pages) {
-    appended_ = layout.page_block((layout.prompt_tokens + step_) / layout.block_tokens, 0);
-    view.appended = {&appended_, 1};
-  }
-  ++step_;
+  view.appended = appended_;
   return view;
 }
 

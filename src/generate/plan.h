@@ -32,6 +32,8 @@ class LayerStream {
  public:
   LayerStream(const TracePlan& plan, std::uint32_t layer);
 
+  /// Appends what the next decode step's record holds.
+  void append_next(std::vector<BlockId>& reads, std::vector<BlockId>& ranking, std::vector<BlockId>& appended);
   /// The next decode step's record; its spans are valid until the next call.
   [[nodiscard]] StepView next();
 
@@ -42,7 +44,7 @@ class LayerStream {
   std::vector<BlockProcess> processes_;  ///< experts, pages; those there are
   std::vector<BlockId> reads_;
   std::vector<BlockId> ranking_;
-  BlockId appended_;
+  std::vector<BlockId> appended_;
 };
 
 /// REQUIRES: config is valid.

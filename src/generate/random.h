@@ -52,11 +52,6 @@ class Random {
   std::uint32_t below(std::uint32_t bound) {
     return static_cast<std::uint32_t>(((next() >> 32) * std::uint64_t{bound}) >> 32);
   }
-  /// What `below` would give after `calls` other calls.
-  [[nodiscard]] std::uint32_t below_ahead(std::uint32_t calls, std::uint32_t bound) const {
-    const std::uint64_t bits = mix(state_ + calls * 0x9e3779b97f4a7c15u);
-    return static_cast<std::uint32_t>(((bits >> 32) * std::uint64_t{bound}) >> 32);
-  }
   double normal() { return normal_of(next()); }
 
  private:

@@ -9,8 +9,6 @@
 namespace kvplace {
 namespace {
 
-constexpr double kGiB = 0x1p30;
-constexpr double kGB = 1e9;
 constexpr int kParts = 16;        // of the first division
 constexpr int kRefinements = 2;   // of a policy's search, each around the best so far
 constexpr int kBoundSplits = 16;  // intervals of the bound that are halved

@@ -10,6 +10,9 @@
 
 namespace kvplace {
 
+inline constexpr double kGiB = 0x1p30;  ///< bytes
+inline constexpr double kGB = 1e9;
+
 /// Tells whether an instance that took `total` reaches what is asked for.
 using Reaches = std::function<bool(const Instance& instance, Seconds total)>;
 /// Prepares `Reaches` for the instances of the next round, if it has to know them beforehand.

@@ -8,8 +8,6 @@
 namespace kvplace {
 namespace {
 
-constexpr double kGiB = 0x1p30;
-constexpr double kGB = 1e9;
 constexpr double kPoint = 0.01;
 
 /// None if all KV is near already.

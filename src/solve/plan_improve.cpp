@@ -5,12 +5,10 @@
 #include "kvplace/base/progress.h"
 #include "solve/plan_order.h"
 #include "solve/plan_rows.h"
+#include "solve/plan_tie.h"
 
 namespace kvplace {
 namespace {
-
-/// Differences below this share of a far read's time are rounding.
-constexpr double kTie = 1e-6;
 
 class Improver {
  public:

@@ -1,15 +1,9 @@
 #include "solve/plan_loads.h"
 
+#include "solve/plan_tie.h"
 #include "solve/split_time.h"
 
 namespace kvplace {
-namespace {
-
-/// Differences below this share of a far read's time are rounding.
-constexpr double kTie = 1e-6;
-
-}  // namespace
-
 PlanLoads::PlanLoads(const Instance& instance, const PlanUses& uses)
     : instance_(instance),
       steps_per_cell_(uses.steps_per_cell()),

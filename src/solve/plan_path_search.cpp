@@ -5,7 +5,7 @@
 namespace kvplace {
 namespace {
 
-constexpr double kNever = PlanLeast::Found().price;
+constexpr double kImpossible = PlanLeast::Found().price;
 
 }  // namespace
 
@@ -115,7 +115,7 @@ void PathSearch::pass_time(std::uint32_t first, std::uint32_t end, const MovesAt
   const std::uint32_t last_full = room ? first : rows_.last_full(end, size);
 
   // Leaving: near at first ... step.
-  double leave = use_moves ? at_use.demote : kNever;
+  double leave = use_moves ? at_use.demote : kImpossible;
   std::uint32_t leave_step = first - 1;
   const auto consider_leave = [&](double price, std::uint32_t step) {
     if (price + held(first, step) < leave) {
@@ -124,7 +124,7 @@ void PathSearch::pass_time(std::uint32_t first, std::uint32_t end, const MovesAt
     }
   };
   // Entering: near at step + 1 ... end.
-  double enter = use_moves && room ? at_use.promote + held(first, end) : kNever;
+  double enter = use_moves && room ? at_use.promote + held(first, end) : kImpossible;
   std::uint32_t enter_step = first - 1;
   const auto consider_enter = [&](double price, std::uint32_t step) {
     if (price + held(step + 1, end) < enter) {
@@ -190,7 +190,7 @@ void PathSearch::find(std::uint32_t block, std::span<const CellShare> own, bool 
     first = birth.step + 1;
     i = 1;
   } else if (instance_.options().start != Start::kFree) {
-    (first_is_near ? costs.far : costs.near) = kNever;
+    (first_is_near ? costs.far : costs.near) = kImpossible;
   }
   const std::uint32_t begin = first;
   MovesAtUse moves;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "trace/byte_order.h"
+#include "trace/symmetric_difference.h"
 #include "trace/varint.h"
 
 namespace kvplace {
@@ -13,24 +14,27 @@ namespace {
 constexpr std::size_t kNumStreams = 4;
 constexpr std::size_t kHeaderBytes = kNumStreams * sizeof(std::uint64_t);
 
-void put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> ascending) {
+/// Returns how many bytes were added.
+std::size_t put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> ascending) {
+  constexpr std::size_t kMostBytes = 5;  // of a gap
+  const std::size_t begin = out.size();
+  out.resize(begin + kMostBytes * ascending.size());
+  std::uint8_t* at = out.data() + begin;
   std::uint32_t next = 0;
   for (const std::uint32_t id : ascending) {
-    put_varint(out, id - next);
+    std::uint32_t gap = id - next;
     next = id + 1;
+    for (; gap >= 1u << 14; gap >>= 7) {
+      *at++ = static_cast<std::uint8_t>(gap | 0x80);
+    }
+    // One byte or two without a branch: which cannot be guessed.
+    const auto is_long = static_cast<std::uint32_t>(gap >= 0x80);
+    at[0] = static_cast<std::uint8_t>(gap | is_long << 7);
+    at[1] = static_cast<std::uint8_t>(gap >> 7);
+    at += 1 + is_long;
   }
-}
-
-std::size_t varint_size(std::uint64_t value) { return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7; }
-
-std::size_t gaps_size(std::span<const std::uint32_t> ascending) {
-  std::size_t size = 0;
-  std::uint32_t next = 0;
-  for (const std::uint32_t id : ascending) {
-    size += varint_size(id - next);
-    next = id + 1;
-  }
-  return size;
+  out.resize(static_cast<std::size_t>(at - out.data()));
+  return out.size() - begin;
 }
 
 }  // namespace
@@ -58,55 +62,23 @@ void ChunkEncoder::add(const StepView& record) {
 
 void ChunkEncoder::add_reads(const StepView& record) {
   std::vector<BlockId>& previous = previous_reads_[record.layer.value()];
-  // Runs that stay are skipped. Elsewhere nothing branches on what is compared: which id is less cannot be guessed.
   toggled_.resize(previous.size() + record.reads.size());
-  std::uint32_t* out = toggled_.data();
-  const BlockId* a = previous.data();
-  const BlockId* const a_end = a + previous.size();
-  const BlockId* b = record.reads.data();
-  const BlockId* const b_end = b + record.reads.size();
-  const auto merge_one = [&] {
-    const BlockId before = *a;
-    const BlockId now = *b;
-    *out = std::min(before, now).value();
-    out += before == now ? 0 : 1;
-    a += before <= now ? 1 : 0;
-    b += now <= before ? 1 : 0;
-  };
-  constexpr std::ptrdiff_t kRun = 4;
-  while (a_end - a >= kRun && b_end - b >= kRun) {
-    if (std::memcmp(a, b, kRun * sizeof(BlockId)) == 0) {
-      a += kRun;
-      b += kRun;
-      continue;
-    }
-    for (std::ptrdiff_t i = 0; i < kRun; ++i) {
-      merge_one();
-    }
-  }
-  while (a != a_end && b != b_end) {
-    merge_one();
-  }
-  const auto value = [](BlockId id) { return id.value(); };
-  out = std::transform(a, a_end, out, value);
-  out = std::transform(b, b_end, out, value);
-  toggled_.resize(static_cast<std::size_t>(out - toggled_.data()));
+  toggled_.resize(symmetric_difference(previous, record.reads, toggled_.data()));
   previous.assign(record.reads.begin(), record.reads.end());
 
   const std::size_t words = toggled_.empty() ? 0 : toggled_.back() / 64 + 1;
-  // A gap takes at most 5 bytes.
   const std::size_t map_size = words * sizeof(std::uint64_t);
-  if (map_size < 5 * toggled_.size() && map_size < gaps_size(toggled_)) {
+  const std::size_t begin = reads_.size();
+  put_varint(reads_, std::uint64_t{toggled_.size()} << 1);
+  if (put_gaps(reads_, toggled_) > map_size) {
+    reads_.resize(begin);
     put_varint(reads_, words << 1 | 1);
-    const std::size_t begin = reads_.size();
-    reads_.resize(begin + words * sizeof(std::uint64_t), 0);
+    const std::size_t map = reads_.size();
+    reads_.resize(map + map_size, 0);
     for (const std::uint32_t id : toggled_) {
       // Little-endian words: bit i of the map is bit i % 8 of byte i / 8.
-      reads_[begin + id / 8] = static_cast<std::uint8_t>(reads_[begin + id / 8] | 1u << id % 8);
+      reads_[map + id / 8] = static_cast<std::uint8_t>(reads_[map + id / 8] | 1u << id % 8);
     }
-  } else {
-    put_varint(reads_, std::uint64_t{toggled_.size()} << 1);
-    put_gaps(reads_, toggled_);
   }
 }
 

@@ -21,7 +21,8 @@ struct TraceWriter::State {
         options(the_options),
         encoder(the_meta),
         digest(the_meta),
-        exists(the_meta.layers) {
+        exists(the_meta.layers),
+        num_first(the_meta.layers, the_meta.layout.initial_blocks()) {
     for (std::vector<bool>& layer : exists) {
       layer.assign(meta.layout.initial_blocks(), true);
     }
@@ -37,6 +38,7 @@ struct TraceWriter::State {
   ChunkEncoder encoder;
   kvt::Digest digest;
   std::vector<std::vector<bool>> exists;  ///< by layer
+  std::vector<std::uint32_t> num_first;   ///< by layer: so many blocks from the first on exist
   std::vector<bool> ranked;               ///< scratch: in the ranking at hand
   TraceTotals totals;
   std::uint32_t next_layer = 0;
@@ -68,7 +70,11 @@ std::vector<std::byte> head_of(const std::string& metadata) {
 }
 
 bool strictly_ascending(std::span<const BlockId> ids) {
-  return std::adjacent_find(ids.begin(), ids.end(), [](BlockId a, BlockId b) { return a >= b; }) == ids.end();
+  std::uint32_t wrong = 0;
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    wrong |= static_cast<std::uint32_t>(ids[i - 1].value() >= ids[i].value());  // to the end: many at once
+  }
+  return wrong == 0;
 }
 
 }  // namespace
@@ -99,8 +105,13 @@ Status TraceWriter::State::check(const StepView& record) {
     }
     layer[id.value()] = true;
   }
+  std::uint32_t& first = num_first[next_layer];
+  while (first < layer.size() && layer[first]) {
+    ++first;
+  }
   const auto known = [&layer](BlockId id) { return id.value() < layer.size() && layer[id.value()]; };
-  for (const std::span<const BlockId> ids : {record.reads, record.ranking}) {
+  const bool reads_known = !record.reads.empty() && record.reads.back().value() < first;  // the common case
+  for (const std::span<const BlockId> ids : {reads_known ? std::span<const BlockId>() : record.reads, record.ranking}) {
     const auto unknown = std::find_if_not(ids.begin(), ids.end(), known);
     if (unknown != ids.end()) {
       return bad_input(

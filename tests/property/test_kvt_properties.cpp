@@ -3,10 +3,14 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
+#include <vector>
 
 #include "kvplace/trace/reader.h"
 #include "support/random_trace.h"
 #include "support/temp_dir.h"
+#include "trace/symmetric_difference.h"
 
 namespace kvplace {
 namespace {
@@ -51,6 +55,27 @@ RC_GTEST_PROP(Kvt, ReadsBackWhatWasWritten, ()) {
     }
   }
   RC_ASSERT(step == shape.steps);
+}
+
+std::vector<BlockId> random_ids(std::uint32_t below) {
+  const auto drawn = *rc::gen::container<std::set<std::uint32_t>>(rc::gen::inRange(0u, below));
+  std::vector<BlockId> ids;
+  for (const std::uint32_t id : drawn) {
+    ids.emplace_back(id);
+  }
+  return ids;
+}
+
+RC_GTEST_PROP(SymmetricDifference, EqualsTheStandardLibrarys, ()) {
+  const std::uint32_t below = *rc::gen::element(8u, 100u, 5000u);
+  const std::vector<BlockId> before = random_ids(below);
+  const std::vector<BlockId> now = random_ids(below);
+  std::vector<std::uint32_t> found(before.size() + now.size());
+  found.resize(symmetric_difference(before, now, found.data()));
+  std::vector<BlockId> expected;
+  std::set_symmetric_difference(before.begin(), before.end(), now.begin(), now.end(), std::back_inserter(expected));
+  RC_ASSERT(std::equal(found.begin(), found.end(), expected.begin(), expected.end(),
+                       [](std::uint32_t id, BlockId block) { return id == block.value(); }));
 }
 
 }  // namespace

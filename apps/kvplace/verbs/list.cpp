@@ -26,7 +26,7 @@ std::string size(const Json& entry, const std::string& key) {
   return bytes ? short_bytes(static_cast<double>(bytes->value())) : "-";
 }
 
-std::string table(const std::string& what, const Json& list) {
+std::string list_table(const std::string& what, const Json& list) {
   std::string out;
   if (what == "policies") {
     for (const Json& p : list) {
@@ -79,7 +79,7 @@ struct ListFlags {
 
 VerbResult run(const ListFlags& flags) {
   KVPLACE_ASSIGN(list, listing_json(flags.what));
-  KVPLACE_TRY(print(flags.json ? list + "\n" : table(flags.what, Json::parse(list))));
+  KVPLACE_TRY(print(flags.json ? list + "\n" : list_table(flags.what, Json::parse(list))));
   return kDone;
 }
 
