@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 #include "trace/byte_order.h"
 #include "trace/kernels/bitmap_kernel.h"
@@ -13,7 +14,9 @@ namespace kvplace {
 namespace {
 
 constexpr std::size_t kNumStreams = 4;
-constexpr std::size_t kHeaderBytes = kNumStreams * sizeof(std::uint64_t);
+constexpr std::size_t kRankingStream = 2;
+constexpr std::size_t kHeaderBytes = ChunkDecoder::kHeaderBytes;
+static_assert(kHeaderBytes == kNumStreams * sizeof(std::uint64_t));
 
 void put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> ascending) {
   std::uint32_t next = 0;
@@ -250,6 +253,18 @@ bool decode_appended(VarintReader& in, std::uint32_t num_blocks, std::uint32_t& 
 
 }  // namespace
 
+std::size_t ChunkDecoder::bytes_of(ChunkParts parts, const TraceMeta& meta,
+                                   std::span<const std::byte, kHeaderBytes> header) {
+  std::size_t bytes = kHeaderBytes;
+  const std::size_t num_streams = reads_all(meta, parts) ? kNumStreams : kRankingStream;
+  for (std::size_t i = 0; i < num_streams; ++i) {
+    const auto size = load_little_endian<std::uint64_t>(header.data() + i * sizeof(std::uint64_t));
+    bytes =
+        size < std::numeric_limits<std::size_t>::max() - bytes ? bytes + size : std::numeric_limits<std::size_t>::max();
+  }
+  return bytes;
+}
+
 Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& limits,
                                      std::span<const std::byte> payload, ChunkParts parts) {
   const auto damaged = [](const char* what) { return bad_input(std::string("the chunk's ") + what + " are damaged"); };
@@ -265,7 +280,8 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   const std::uint8_t* const end = bytes + payload.size();
   std::vector<VarintReader> streams;
   for (std::size_t i = 0; i < kNumStreams; ++i) {
-    const auto size = load_little_endian<std::uint64_t>(bytes + i * sizeof(std::uint64_t));
+    const bool read = i < kRankingStream || reads_all(meta, parts);
+    const auto size = read ? load_little_endian<std::uint64_t>(bytes + i * sizeof(std::uint64_t)) : 0;
     if (size > static_cast<std::uint64_t>(end - at)) {
       return damaged("lengths");
     }
@@ -274,7 +290,7 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   }
   VarintReader& reads_in = streams[0];
   VarintReader& appended_in = streams[1];
-  VarintReader& ranking_in = streams[2];
+  VarintReader& ranking_in = streams[kRankingStream];
   VarintReader& read_bytes_in = streams[3];
 
   const std::uint32_t num_blocks = limits.blocks_per_layer;
