@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "trace/byte_order.h"
-#include "trace/kernels/bitmap_kernel.h"
+#include "trace/dispatch/bitmap_kernel.h"
 #include "trace/ranking_decoder.h"
 #include "trace/varint.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kvplace/base/units.h"
-#include "trace/kernels/ranking_kernel.h"
+#include "trace/dispatch/ranking_kernel.h"
 #include "trace/varint.h"
 
 namespace kvplace {

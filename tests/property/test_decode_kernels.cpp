@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kvplace/trace/reader.h"
-#include "trace/kernels/bitmap_kernel.h"
+#include "trace/dispatch/bitmap_kernel.h"
 #include "trace/ranking_decoder.h"
 
 namespace kvplace {

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "policy/support/kernels/value_kernel.h"
+#include "policy/support/dispatch/value_kernel.h"
 #include "policy/support/read_chance.h"
 #include "policy/support/value_policy.h"
 #include "policy/support/value_slots.h"

@@ -16,7 +16,7 @@ constexpr float kRiseInPool = 1e-3F;  // of the ln chance per bin, so that score
 
 /// The chance that a score itself stands for.
 float prior(std::size_t bin) {
-  static const std::array<float, kScoreBins> priors = [] {
+  static const std::array<float, kScoreBins> kPriors = [] {
     std::array<float, kScoreBins> chances{};
     for (std::size_t i = 0; i < kScoreBins; ++i) {
       const float centre = kLowestScore + (static_cast<float>(i) + 0.5F) / kScoreBinsPerUnit;
@@ -24,7 +24,7 @@ float prior(std::size_t bin) {
     }
     return chances;
   }();
-  return priors[bin];
+  return kPriors[bin];
 }
 
 float chance_of(float log_chance) { return log_chance >= 0 ? 1.0F : std::exp(log_chance); }
@@ -119,7 +119,7 @@ void ReadChance::rebuild_chances() {
     std::size_t bins;
     float chance;
   };
-  std::array<Pool, kScoreBins> pools;
+  std::array<Pool, kScoreBins> pools{};
   std::size_t num_pools = 0;
   for (std::size_t bin = 0; bin < kScoreBins; ++bin) {
     const float common = (common_->reads[bin] + kFirstSamples * prior(bin)) / (common_->samples[bin] + kFirstSamples);

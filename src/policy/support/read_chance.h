@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kvplace/base/units.h"
-#include "policy/support/kernels/value_kernel.h"
+#include "policy/support/dispatch/value_kernel.h"
 
 namespace kvplace {
 
@@ -69,7 +69,7 @@ class ReadChance {
   /// `common`: counts of all layers, the first guess of each; outlives this.
   explicit ReadChance(ScoreCounts& common);
 
-  /// For the passes over many blocks, which find ln chances by kernels/value_kernel.h.
+  /// For the passes over many blocks, which find ln chances by dispatch/value_kernel.h.
   [[nodiscard]] const ChanceTables& tables() const { return tables_; }
   /// The same for one block, within 1e-4.
   [[nodiscard]] float log_chance(float score, const BlockTraits& traits) const;

@@ -30,15 +30,15 @@ Kept kept_after(std::uint32_t steps) {
     return Kept{std::pow(0.5F, n), std::pow(0.8F, n), std::pow(0.95F, n), std::pow(0.99F, n)};
   };
   // Most of what comes back was not away for long.
-  constexpr std::uint32_t kTable = 256;
-  static const std::vector<Kept> table = [&power] {
+  constexpr std::uint32_t kMostSteps = 256;
+  static const std::vector<Kept> kTable = [&power] {
     std::vector<Kept> powers;
-    for (std::uint32_t exponent = 0; exponent < kTable; ++exponent) {
+    for (std::uint32_t exponent = 0; exponent < kMostSteps; ++exponent) {
       powers.push_back(power(exponent));
     }
     return powers;
   }();
-  return steps < kTable ? table[steps] : power(steps);
+  return steps < kMostSteps ? kTable[steps] : power(steps);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "kvplace/base/units.h"
-#include "policy/support/kernels/value_kernel.h"
+#include "policy/support/dispatch/value_kernel.h"
 
 namespace kvplace {
 
@@ -51,7 +51,7 @@ class RankValue {
 /// What `steps` without a read and without a rank make of it.
 [[nodiscard]] BlockHistory aged(ScoredBy scored_by, BlockHistory history, std::uint32_t steps);
 
-/// Structure of arrays: all work of a step is one pass over it (kernels/value_kernel.h).
+/// Structure of arrays: all work of a step is one pass over it (dispatch/value_kernel.h).
 class ValueSlots {
  public:
   explicit ValueSlots(ScoredBy scored_by, bool with_frequency);

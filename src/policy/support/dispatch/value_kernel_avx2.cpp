@@ -1,6 +1,6 @@
 #include <immintrin.h>
 
-#include "policy/support/kernels/value_kernel_sets.h"
+#include "policy/support/dispatch/value_kernel_sets.h"
 
 namespace kvplace {
 namespace {
@@ -29,7 +29,7 @@ inline std::uint32_t lanes_that_are(const Floats& lanes, float value) {
   return bits(halves[0]) | bits(halves[1]) << 8;
 }
 
-#include "policy/support/kernels/value_kernel_body.h"
+#include "policy/support/dispatch/value_kernel_body.h"
 }  // namespace
 
 const ValueKernel kValueKernelAvx2{"avx2", by_ranks, by_reads, take_lowest};

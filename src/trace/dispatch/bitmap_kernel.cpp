@@ -1,4 +1,4 @@
-#include "trace/kernels/bitmap_kernel.h"
+#include "trace/dispatch/bitmap_kernel.h"
 
 #include <bit>
 
@@ -18,8 +18,8 @@ BlockId* places_of_bits(const std::uint64_t* words, std::size_t num_words, Block
 BlockId* places_of_bits_avx512(const std::uint64_t* words, std::size_t num_words, BlockId* out);
 
 BitmapKernel bitmap_kernel() {
-  static const bool usable = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0;
-  return usable ? places_of_bits_avx512 : places_of_bits;
+  static const bool kUsable = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0;
+  return kUsable ? places_of_bits_avx512 : places_of_bits;
 }
 #else
 BitmapKernel bitmap_kernel() { return places_of_bits; }

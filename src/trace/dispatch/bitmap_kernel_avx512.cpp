@@ -1,6 +1,6 @@
 #include <immintrin.h>
 
-#include "trace/kernels/bitmap_kernel.h"
+#include "trace/dispatch/bitmap_kernel.h"
 
 namespace kvplace {
 

@@ -1,6 +1,6 @@
 #include <immintrin.h>
 
-#include "trace/kernels/ranking_kernel.h"
+#include "trace/dispatch/ranking_kernel.h"
 
 namespace kvplace {
 namespace {
@@ -27,7 +27,7 @@ struct Entries {
 inline Entries read_entries(__m512i window, __m512i start, __m512i end) {
   const __m512i spread = _mm512_mullo_epi32(start, _mm512_set1_epi32(0x01010101));
   const __m512i places = _mm512_add_epi8(spread, _mm512_set1_epi32(0x03020100));
-  Entries entries;
+  Entries entries{};
   entries.size = _mm512_sub_epi32(_mm512_add_epi32(end, _mm512_set1_epi32(1)), start);
   const __m512i all = _mm512_set1_epi32(-1);
   const __m512i behind = _mm512_sllv_epi32(all, _mm512_slli_epi32(entries.size, 3));

@@ -1,13 +1,13 @@
-#include "policy/support/kernels/value_kernel.h"
+#include "policy/support/dispatch/value_kernel.h"
 
 #include <vector>
 
-#include "policy/support/kernels/value_kernel_sets.h"
+#include "policy/support/dispatch/value_kernel_sets.h"
 
 namespace kvplace {
 
 std::span<const ValueKernel> value_kernels() {
-  static const std::vector<ValueKernel> kernels = [] {
+  static const std::vector<ValueKernel> kKernels = [] {
     std::vector<ValueKernel> usable;
 #ifdef KVPLACE_X86_KERNELS
     if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0) {
@@ -20,7 +20,7 @@ std::span<const ValueKernel> value_kernels() {
     usable.push_back(kValueKernelPortable);
     return usable;
   }();
-  return kernels;
+  return kKernels;
 }
 
 }  // namespace kvplace

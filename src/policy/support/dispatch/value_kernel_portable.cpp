@@ -1,4 +1,4 @@
-#include "policy/support/kernels/value_kernel_sets.h"
+#include "policy/support/dispatch/value_kernel_sets.h"
 
 namespace kvplace {
 namespace {
@@ -24,7 +24,7 @@ inline std::uint32_t lanes_that_are(const Floats& lanes, float value) {
   return bits;
 }
 
-#include "policy/support/kernels/value_kernel_body.h"
+#include "policy/support/dispatch/value_kernel_body.h"
 }  // namespace
 
 const ValueKernel kValueKernelPortable{"portable", by_ranks, by_reads, take_lowest};

@@ -1,7 +1,7 @@
 /// The kernel of each instruction set, whether this processor has it or not.
 #pragma once
 
-#include "policy/support/kernels/value_kernel.h"
+#include "policy/support/dispatch/value_kernel.h"
 
 namespace kvplace {
 
