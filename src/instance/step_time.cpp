@@ -98,6 +98,9 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
         consider(-(line.b * z + line.c) / line.a, z);
       }
     }
+    if (most_z == 0) {
+      break;  // both sides are one
+    }
   }
   if (most_z > 0) {
     for (const Line& line : equal_times) {

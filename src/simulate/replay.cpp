@@ -83,7 +83,7 @@ class Replayer {
       KVPLACE_TRY(run.prepare());
       horizon_ = std::max(horizon_, run.horizon());
       any_oracle = any_oracle || run.needs_next_reads();
-      parts_ = run.needs_ranking() || !visitors_.empty() ? ChunkParts::kAll : parts_;
+      parts_ = run.needs_ranking() ? ChunkParts::kAll : parts_;
     }
     if (any_oracle) {
       KVPLACE_ASSIGN(next_reads, NextReads::build(trace_, context_));

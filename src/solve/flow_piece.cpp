@@ -7,8 +7,6 @@
 namespace kvplace {
 namespace {
 
-constexpr std::int64_t kEndless = std::int64_t{1} << 40;
-
 /// Near room flows backward in time from boundary to boundary; a gap takes its blocks' places out of that flow at its
 /// end and returns them at its beginning (held), where the blocks arrive (promoted), or at once (missed).
 class Piece {
@@ -62,19 +60,19 @@ class Piece {
     supply_[near_node(range_.end)] += capacity;
     supply_[near_node(range_.first)] -= capacity;
     if (range_.first == 0 && !free_start) {  // what is near at a given start has room
-      add(near_node(0), near_node(1), kEndless, 0);
+      add(near_node(0), near_node(1), kWithoutEnd, 0);
     }
     for (std::uint32_t step = range_.first; step < range_.end; ++step) {
-      add(near_node(step + 1), near_node(step), kEndless, 0);
+      add(near_node(step + 1), near_node(step), kWithoutEnd, 0);
       for (const MissSlope& slope : costs_.misses(step)) {
         add(load_node(step), begin_node(step + 1), slope.misses, slope.each);
       }
-      add(end_node(step), load_node(step), kEndless, 0);
-      promotions_.push_back(add(promotion_node(step + 1), load_node(step), kEndless,
+      add(end_node(step), load_node(step), kWithoutEnd, 0);
+      promotions_.push_back(add(promotion_node(step + 1), load_node(step), kWithoutEnd,
                                 std::max(std::int64_t{0}, costs_.promotion(step) - costs_.stay(step))));
       if (step > range_.first) {
-        promoted_.push_back(add(end_node(step), promotion_node(step), kEndless, 0));
-        add(promotion_node(step + 1), promotion_node(step), kEndless, 0);
+        promoted_.push_back(add(end_node(step), promotion_node(step), kWithoutEnd, 0));
+        add(promotion_node(step + 1), promotion_node(step), kWithoutEnd, 0);
       }
     }
   }
@@ -103,21 +101,21 @@ class Piece {
       const auto node = static_cast<std::uint32_t>(supply_.size());
       supply_.push_back(0);
       (void)add_gap(crossing.gap, range_.end, node);
-      crossing_promoted_.push_back(add(node, promotion_node(range_.end), kEndless, 0));
-      crossing_dropped_.push_back(add(node, near_node(range_.end), kEndless, crossing.value));
+      crossing_promoted_.push_back(add(node, promotion_node(range_.end), kWithoutEnd, 0));
+      crossing_dropped_.push_back(add(node, near_node(range_.end), kWithoutEnd, crossing.value));
     }
   }
   /// Blocks missed in a step are those that leave behind it, as far as any do; others take room that a promotion pays.
   void add_stays() {
     for (std::uint32_t step = range_.first; step < range_.end; ++step) {
       add(begin_node(step + 1), near_node(step + 1), beginning_[step + 1 - range_.first], 0);
-      add(begin_node(step + 1), near_node(step + 1), kEndless, costs_.stay(step));
+      add(begin_node(step + 1), near_node(step + 1), kWithoutEnd, costs_.stay(step));
     }
   }
 
   void take_prices(const FlowSolution& flow) {
     std::int64_t sum = 0;  // of rows
-    std::int64_t cheapest = kEndless;
+    std::int64_t cheapest = kWithoutEnd;
     values_.clear();
     for (std::uint32_t step = range_.keep; step < range_.end; ++step) {
       const std::int64_t row = flow.price[near_node(step + 1)] - flow.price[near_node(step)];

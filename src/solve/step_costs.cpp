@@ -4,11 +4,6 @@
 #include <map>
 
 namespace kvplace {
-namespace {
-
-constexpr std::int64_t kEndless = std::int64_t{1} << 40;
-
-}  // namespace
 
 StepCosts::StepCosts(const PlanCost& cost) {
   std::map<Kind, std::uint32_t> known;
@@ -44,7 +39,7 @@ StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step) {
   if (kind.misses.empty()) {
     kind.misses.push_back({0, kMissCost});
   }
-  kind.misses.back().misses = kEndless;
+  kind.misses.back().misses = kWithoutEnd;
   kind.promotion = std::max(std::int64_t{0}, std::int64_t{in_misses({0, 1, 0}, {1, 0, 0})});
   kind.stay = std::max(std::int64_t{0}, std::int64_t{in_misses({1, 0, 1}, {1, 0, 0})});
   return kind;

@@ -11,6 +11,8 @@ namespace kvplace {
 /// A miss where far reads bind costs so much.
 inline constexpr std::int64_t kMissCost = 1000;
 
+inline constexpr std::int64_t kWithoutEnd = std::int64_t{1} << 40;
+
 /// A step's next `misses` cost `each` apiece.
 struct MissSlope {
   std::int64_t misses = 0;

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 #include "trace/byte_order.h"
+#include "trace/dispatch/bitmap_kernel.h"
+#include "trace/ranking_decoder.h"
 #include "trace/symmetric_difference.h"
 #include "trace/varint.h"
 
@@ -12,7 +15,9 @@ namespace kvplace {
 namespace {
 
 constexpr std::size_t kNumStreams = 4;
-constexpr std::size_t kHeaderBytes = kNumStreams * sizeof(std::uint64_t);
+constexpr std::size_t kRankingStream = 2;
+constexpr std::size_t kHeaderBytes = ChunkDecoder::kHeaderBytes;
+static_assert(kHeaderBytes == kNumStreams * sizeof(std::uint64_t));
 
 /// Returns how many bytes were added.
 std::size_t put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> ascending) {
@@ -168,16 +173,6 @@ struct ReadSet {
     count += static_cast<std::uint64_t>(std::popcount(words[index]));
     used_words = std::max(used_words, index + 1);
   }
-
-  BlockId* extract(BlockId* out) const {
-    for (std::size_t w = 0; w < used_words; ++w) {
-      const auto base = static_cast<std::uint32_t>(w * 64);
-      for (std::uint64_t bits = words[w]; bits != 0; bits &= bits - 1) {
-        *out++ = BlockId(base + static_cast<std::uint32_t>(std::countr_zero(bits)));
-      }
-    }
-    return out;
-  }
 };
 
 /// Applies one record's changes; false if they are damaged.
@@ -200,7 +195,7 @@ bool update_reads(VarintReader& in, std::uint32_t num_blocks, ReadSet& set) {
   }
   std::uint64_t next = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
-    next += in.next();
+    next += in.next_short();
     if (next >= num_blocks || !in.ok()) {
       return false;
     }
@@ -228,42 +223,19 @@ bool decode_appended(VarintReader& in, std::uint32_t num_blocks, std::uint32_t& 
   return in.ok();
 }
 
-/// Where a layer's last ranking is among those decoded.
-struct RankingPlace {
-  std::size_t begin = 0;
-  std::size_t size = 0;
-};
-
-bool decode_ranking(VarintReader& in, std::uint32_t num_blocks, RankingPlace& previous, std::vector<BlockId>& out) {
-  const std::uint64_t count = in.next();
-  if (count > in.left()) {  // each takes a byte or more
-    return false;
-  }
-  const std::size_t begin = out.size();
-  out.resize(begin + count);
-  const BlockId* const before = out.data() + previous.begin;
-  BlockId* const ranking = out.data() + begin;
-  for (std::uint64_t rank = 0; rank < count; ++rank) {
-    const std::uint64_t code = in.next();
-    if (code == 0) {
-      const std::uint64_t id = in.next();
-      if (id >= num_blocks) {
-        return false;
-      }
-      ranking[rank] = BlockId(static_cast<std::uint32_t>(id));
-    } else {
-      const std::uint64_t from = static_cast<std::uint64_t>(unzigzag(code - 1)) + rank;
-      if (from >= previous.size) {
-        return false;
-      }
-      ranking[rank] = before[from];
-    }
-  }
-  previous = {begin, count};
-  return in.ok();
-}
-
 }  // namespace
+
+std::size_t ChunkDecoder::bytes_of(ChunkParts parts, const TraceMeta& meta,
+                                   std::span<const std::byte, kHeaderBytes> header) {
+  std::size_t bytes = kHeaderBytes;
+  const std::size_t num_streams = reads_all(meta, parts) ? kNumStreams : kRankingStream;
+  for (std::size_t i = 0; i < num_streams; ++i) {
+    const auto size = load_little_endian<std::uint64_t>(header.data() + i * sizeof(std::uint64_t));
+    bytes =
+        size < std::numeric_limits<std::size_t>::max() - bytes ? bytes + size : std::numeric_limits<std::size_t>::max();
+  }
+  return bytes;
+}
 
 Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& limits,
                                      std::span<const std::byte> payload, ChunkParts parts) {
@@ -280,7 +252,8 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   const std::uint8_t* const end = bytes + payload.size();
   std::vector<VarintReader> streams;
   for (std::size_t i = 0; i < kNumStreams; ++i) {
-    const auto size = load_little_endian<std::uint64_t>(bytes + i * sizeof(std::uint64_t));
+    const bool read = i < kRankingStream || reads_all(meta, parts);
+    const auto size = read ? load_little_endian<std::uint64_t>(bytes + i * sizeof(std::uint64_t)) : 0;
     if (size > static_cast<std::uint64_t>(end - at)) {
       return damaged("lengths");
     }
@@ -289,7 +262,7 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   }
   VarintReader& reads_in = streams[0];
   VarintReader& appended_in = streams[1];
-  VarintReader& ranking_in = streams[2];
+  VarintReader& ranking_in = streams[kRankingStream];
   VarintReader& read_bytes_in = streams[3];
 
   const std::uint32_t num_blocks = limits.blocks_per_layer;
@@ -299,13 +272,18 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   }
   const bool with_rankings = meta.has_ranking && parts == ChunkParts::kAll;
   std::vector<RankingPlace> previous_ranking(meta.layers);
+  const RankingKernel kernel = ranking_kernel();
+  const BitmapKernel places = bitmap_kernel();
   std::uint32_t previous_appended = 0;
 
   Segment segment(StepIndex(limits.first_step), meta.layers);
-  segment.reads_.resize(limits.num_reads);
+  segment.reads_.resize(limits.num_reads + kBitmapSpill);
   segment.begin_.reserve(std::size_t{limits.num_steps} * meta.layers + 1);
   BlockId* out = segment.reads_.data();
   BlockId* const out_end = out + limits.num_reads;
+  if (with_rankings) {
+    segment.ranking_.reserve(ranking_in.left());  // each takes a byte or more
+  }
   for (std::uint32_t step = 0; step < limits.num_steps; ++step) {
     for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
       ReadSet& set = sets[layer];
@@ -313,11 +291,11 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
         return damaged("reads");
       }
       BlockId* const begin = out;
-      out = set.extract(out);
+      out = places(set.words.data(), set.used_words, out);
       if (!decode_appended(appended_in, num_blocks, previous_appended, segment.appended_)) {
         return damaged("appended blocks");
       }
-      if (with_rankings && !decode_ranking(ranking_in, num_blocks, previous_ranking[layer], segment.ranking_)) {
+      if (with_rankings && !decode_ranking(ranking_in, num_blocks, kernel, previous_ranking[layer], segment.ranking_)) {
         return damaged("rankings");
       }
       if (meta.has_read_bytes) {
@@ -342,6 +320,7 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   if (out != out_end) {
     return damaged("counts");
   }
+  segment.reads_.resize(limits.num_reads);
   return segment;
 }
 

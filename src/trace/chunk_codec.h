@@ -56,6 +56,15 @@ struct ChunkLimits {
 /// Stateless between calls; friend of Segment so that it fills its arrays without copies.
 class ChunkDecoder {
  public:
+  static constexpr std::size_t kHeaderBytes = 4 * sizeof(std::uint64_t);
+
+  /// True if the parts take all of the payload; else decode() needs no more than its front, bytes_of() long.
+  [[nodiscard]] static bool reads_all(const TraceMeta& meta, ChunkParts parts) {
+    return parts == ChunkParts::kAll || !meta.has_ranking || meta.has_read_bytes;
+  }
+  /// `header`: of a payload that is not all read. May be more than there is, if that is damaged.
+  [[nodiscard]] static std::size_t bytes_of(ChunkParts parts, const TraceMeta& meta,
+                                            std::span<const std::byte, kHeaderBytes> header);
   /// Every id, count and length of those parts is checked; the message says what is wrong, without the file's name.
   [[nodiscard]] static Result<Segment> decode(const TraceMeta& meta, const ChunkLimits& limits,
                                               std::span<const std::byte> payload, ChunkParts parts);

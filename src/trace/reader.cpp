@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <optional>
 
 #include "base/file.h"
 #include "trace/byte_order.h"
@@ -209,6 +211,48 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
   return TraceReader(std::move(state));
 }
 
+namespace {
+
+std::optional<std::size_t> decompress(std::span<const std::byte> stored, std::span<std::byte> payload) {
+  const std::size_t got = ZSTD_decompress(payload.data(), payload.size(), stored.data(), stored.size());
+  return ZSTD_isError(got) != 0 || got != payload.size() ? std::nullopt : std::optional(got);
+}
+
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* decompressor) const { ZSTD_freeDCtx(decompressor); }
+};
+
+/// Only the part of the payload that those parts are decoded from.
+std::optional<std::size_t> decompress_front(std::span<const std::byte> stored, std::span<std::byte> payload,
+                                            const TraceMeta& meta, ChunkParts parts) {
+  const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> decompressor(ZSTD_createDCtx());
+  if (decompressor == nullptr || payload.size() < ChunkDecoder::kHeaderBytes) {
+    return std::nullopt;
+  }
+  ZSTD_inBuffer in{stored.data(), stored.size(), 0};
+  ZSTD_outBuffer out{payload.data(), 0, 0};
+  const auto fill_to = [&](std::size_t size) {
+    out.size = size;
+    while (out.pos < size) {
+      const std::size_t before = in.pos + out.pos;
+      if (ZSTD_isError(ZSTD_decompressStream(decompressor.get(), &out, &in)) != 0 || in.pos + out.pos == before) {
+        return false;
+      }
+    }
+    return true;
+  };
+  if (!fill_to(ChunkDecoder::kHeaderBytes)) {
+    return std::nullopt;
+  }
+  const std::size_t needed = ChunkDecoder::bytes_of(parts, meta, payload.first<ChunkDecoder::kHeaderBytes>());
+  if (needed > payload.size() || !fill_to(needed)) {
+    return std::nullopt;
+  }
+  return needed;
+}
+
+}  // namespace
+
 Result<Segment> TraceReader::chunk(std::size_t index, ChunkParts parts) const {
   const kvt::ChunkPlace& place = state_->chunks[index];
   const auto damaged = [&](const std::string& why) {
@@ -225,16 +269,22 @@ Result<Segment> TraceReader::chunk(std::size_t index, ChunkParts parts) const {
       header->num_reads != place.num_reads || header->blocks_per_layer > state_->totals.blocks_per_layer) {
     return damaged("its header contradicts the index");
   }
-  std::vector<std::byte> stored(header->stored_bytes);
+  // Not filled with zeros first.
+  const auto stored_bytes = std::make_unique_for_overwrite<std::byte[]>(header->stored_bytes);
+  const std::span<std::byte> stored(stored_bytes.get(), header->stored_bytes);
   KVPLACE_TRY(read_exactly_at(state_->file.get(), place.offset + kvt::kChunkHeaderBytes, stored, state_->path));
   if (kvt::chunk_checksum(*header, stored) != header->checksum) {
     return damaged("it does not match its checksum");
   }
-  std::vector<std::byte> payload(header->payload_bytes);
-  const std::size_t got = ZSTD_decompress(payload.data(), payload.size(), stored.data(), stored.size());
-  if (ZSTD_isError(got) != 0 || got != payload.size()) {
+  const auto payload_bytes = std::make_unique_for_overwrite<std::byte[]>(header->payload_bytes);
+  const std::span<std::byte> whole(payload_bytes.get(), header->payload_bytes);
+  const std::optional<std::size_t> got = ChunkDecoder::reads_all(state_->meta, parts)
+                                             ? decompress(stored, whole)
+                                             : decompress_front(stored, whole, state_->meta, parts);
+  if (!got) {
     return damaged("it does not decompress");
   }
+  const std::span<const std::byte> payload = whole.first(*got);
   ChunkLimits limits;
   limits.first_step = header->first_step;
   limits.num_steps = header->num_steps;

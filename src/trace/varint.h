@@ -33,8 +33,20 @@ class VarintReader {
     return next_long();
   }
 
+  /// The same, without a branch on whether the varint has one byte or two, for where that is hard to predict.
+  std::uint64_t next_short() {
+    if (left() < 2 || (at_[0] & at_[1] & 0x80) != 0) {
+      return next();
+    }
+    const std::uint64_t low = at_[0];
+    const std::uint64_t has_two = low >> 7;
+    at_ += 1 + has_two;
+    return (low & 0x7f) | (std::uint64_t{at_[-1]} << 7 & (std::uint64_t{0} - has_two));
+  }
+
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] bool at_end() const { return at_ == end_; }
+  [[nodiscard]] const std::uint8_t* at() const { return at_; }
   [[nodiscard]] std::uint64_t left() const { return static_cast<std::uint64_t>(end_ - at_); }
 
   /// The next `count` bytes as they are; null if there are not so many.

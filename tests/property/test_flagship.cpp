@@ -55,7 +55,7 @@ RC_GTEST_PROP(Flagship, ScoresAreTheFormulas, ()) {
     naive.push_back({scored_by, start.first, start.second, start.reads_20, start.reads_100});
   }
   for (int step = 0; step < 200; ++step) {
-    slots.clear_marks({-1, kUnranked});
+    slots.clear_ranks({-1, kUnranked});
     std::vector<double> expected;
     for (std::size_t slot = 0; slot < blocks; ++slot) {
       const bool read = random() % 3 == 0;
@@ -66,7 +66,7 @@ RC_GTEST_PROP(Flagship, ScoresAreTheFormulas, ()) {
       }
       expected.push_back(naive[slot].step(read, x));
     }
-    slots.advance();
+    slots.advance({}, step + 1, 0);
     for (std::size_t slot = 0; slot < blocks; ++slot) {
       RC_ASSERT(std::abs(slots.score(slot) - expected[slot]) < 2e-3);
     }
@@ -109,7 +109,7 @@ TEST(Flagship, LearnsTheChancesOfAStream) {
         last_read[block] = static_cast<std::int32_t>(step) + 1;
       }
     }
-    chance.begin_step(step, last_read);
+    chance.begin_step(step, [&](BlockIndex block) { return last_read[block.value()]; });
     for (std::uint32_t block = random() % 8; block < kBlocks; block += 8) {
       const float value = chance.log_chance(score_of(block), traits_of(block));
       chance.sample(BlockIndex(block), score_of(block), traits_of(block), value);
@@ -119,35 +119,6 @@ TEST(Flagship, LearnsTheChancesOfAStream) {
     const double truth = 1 - std::pow(1 - per_step(block), ReadChance::kHorizon);
     const double learned = std::exp(chance.log_chance(score_of(block), traits_of(block)));
     EXPECT_NEAR(learned / truth, 1, 0.15) << "block " << block;
-  }
-}
-
-/// surely_above() is a safe filter: no score above it, with whatever traits, is below the threshold it was asked for.
-RC_GTEST_PROP(Flagship, NothingSurelyAboveIsBelow, ()) {
-  std::mt19937 random(*rc::gen::arbitrary<std::uint32_t>());
-  ScoreCounts common;
-  ReadChance chance(common);
-  std::vector<std::int32_t> last_read(50, 0);
-  const auto some_traits = [&random] {
-    return BlockTraits{static_cast<std::uint8_t>(random() % 10), static_cast<std::uint8_t>(random() % 8),
-                       static_cast<std::uint8_t>(random() % 9), static_cast<std::uint32_t>(random() % 1000)};
-  };
-  const auto some_score = [&random] { return static_cast<float>(random() % 1000) / 100 - 7; };
-  for (std::uint32_t step = 0; step < 100; ++step) {
-    last_read[random() % last_read.size()] = static_cast<std::int32_t>(step) + 1;
-    chance.begin_step(step, last_read);
-    for (std::uint32_t block = 0; block < last_read.size(); ++block) {
-      chance.sample(BlockIndex(block), some_score(), some_traits(), -1.0F);
-    }
-  }
-  const float threshold = -static_cast<float>(random() % 800) / 100;
-  const std::array<float, kRankBins> surely = chance.surely_above(threshold);
-  for (int i = 0; i < 2000; ++i) {
-    const float score = some_score();
-    const BlockTraits traits = some_traits();
-    if (score > surely[traits.rank]) {
-      RC_ASSERT(chance.log_chance(score, traits) >= threshold - 1e-4F);
-    }
   }
 }
 

@@ -36,7 +36,7 @@ class DecisionSource {
   [[nodiscard]] virtual Status next(StepIndex step, LayerIndex layer, Decision& decision) = 0;
 };
 
-/// Sees every segment in order, in the same pass as the jobs.
+/// Sees every segment in order, in the same pass as the jobs; rankings only if one of those wants them.
 class TraceVisitor {
  public:
   virtual ~TraceVisitor() = default;

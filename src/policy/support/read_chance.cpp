@@ -14,7 +14,20 @@ constexpr float kKept = 0.999F;    // of the counts, per step
 constexpr std::uint32_t kRebuildSteps = 8;
 constexpr float kRiseInPool = 1e-3F;  // of the ln chance per bin, so that scores within a pool keep their order
 
-float centre(std::size_t bin) { return kLowestScore + (static_cast<float>(bin) + 0.5F) / kScoreBinsPerUnit; }
+/// The chance that a score itself stands for.
+float prior(std::size_t bin) {
+  static const std::array<float, kScoreBins> kPriors = [] {
+    std::array<float, kScoreBins> chances{};
+    for (std::size_t i = 0; i < kScoreBins; ++i) {
+      const float centre = kLowestScore + (static_cast<float>(i) + 0.5F) / kScoreBinsPerUnit;
+      chances[i] = 1 / (1 + std::exp(-(centre - 0.5F)));
+    }
+    return chances;
+  }();
+  return kPriors[bin];
+}
+
+float chance_of(float log_chance) { return log_chance >= 0 ? 1.0F : std::exp(log_chance); }
 
 }  // namespace
 
@@ -32,35 +45,34 @@ void ScoreCounts::fade(float kept) {
 
 ReadChance::ReadChance(ScoreCounts& common) : common_(&common) { rebuild(); }
 
-std::array<float, kRankBins> ReadChance::surely_above(float log_chance) const {
-  std::array<float, kRankBins> scores{};
-  for (std::size_t rank = 0; rank < kRankBins; ++rank) {
-    const float of_score = log_chance - corrections_[0][rank].log_factor - least_correction_;
-    const auto above = std::lower_bound(log_chance_.begin(), log_chance_.end(), of_score);
-    const auto bin = static_cast<std::size_t>(above - log_chance_.begin());
-    scores[rank] = bin == kScoreBins ? 1e9F : centre(bin);
+float ReadChance::log_chance(float score, const BlockTraits& traits) const {
+  const float at =
+      std::clamp((score - kLowestScore) * kScoreBinsPerUnit - 0.5F, 0.0F, static_cast<float>(kScoreBins) - 1.001F);
+  const auto bin = static_cast<std::size_t>(at);
+  float by_tables = tables_.of_score[bin] + tables_.rise[bin] * (at - static_cast<float>(bin));
+  const std::array<std::uint8_t, kTraits> bins = {traits.rank, traits.recency, traits.age};
+  for (std::size_t trait = 0; trait < kTraits; ++trait) {
+    by_tables += corrections_[trait][bins[trait]].log_factor;
   }
-  return scores;
+  return std::max(by_tables, kLogRareReads - std::log(kRareSteps + static_cast<float>(traits.unread)));
 }
 
-void ReadChance::begin_step(std::uint32_t step, std::span<const std::int32_t> last_read) {
-  open_ = step % kHorizon;
-  const auto first_read = static_cast<std::int32_t>(step + 2 - kHorizon);
-  for (const Sample& sample : pending_[open_]) {
-    // It was taken kHorizon steps ago, when the last read could at most be step - kHorizon + 1.
-    const float read = last_read[sample.block.value()] >= first_read ? 1.0F : 0.0F;
-    for (ScoreCounts* counts : {&own_, common_}) {
-      counts->samples[sample.score_bin] += 1;
-      counts->reads[sample.score_bin] += read;
-    }
-    const std::array<std::uint8_t, kTraits> bins = {sample.traits.rank, sample.traits.recency, sample.traits.age};
-    for (std::size_t trait = 0; trait < kTraits; ++trait) {
-      // What the trait adds is what was read over what the rest alone foretells.
-      Correction& bin = corrections_[trait][bins[trait]];
-      bin.predicted += std::min(1.0F, std::exp(sample.log_chance - bin.log_factor));
-      bin.read += read;
-    }
+void ReadChance::learn(const Sample& sample, bool was_read) {
+  const float read = was_read ? 1.0F : 0.0F;
+  for (ScoreCounts* counts : {&own_, common_}) {
+    counts->samples[sample.score_bin] += 1;
+    counts->reads[sample.score_bin] += read;
   }
+  const std::array<std::uint8_t, kTraits> bins = {sample.traits.rank, sample.traits.recency, sample.traits.age};
+  for (std::size_t trait = 0; trait < kTraits; ++trait) {
+    // What the trait adds is what was read over what the rest alone foretells.
+    Correction& bin = corrections_[trait][bins[trait]];
+    bin.predicted += chance_of(sample.log_chance - bin.log_factor);
+    bin.read += read;
+  }
+}
+
+void ReadChance::fade_and_rebuild() {
   pending_[open_].clear();
   own_.fade(kKept);
   for (auto& trait : corrections_) {
@@ -81,40 +93,54 @@ void ReadChance::sample(BlockIndex block, float score, const BlockTraits& traits
 }
 
 void ReadChance::rebuild() {
+  rebuild_chances();
+  for (auto& trait : corrections_) {
+    for (Correction& bin : trait) {
+      bin.log_factor = std::log((bin.read + kFirstReads) / (bin.predicted + kFirstReads));
+    }
+  }
+  for (std::size_t rank = 0; rank < kRankBins; ++rank) {
+    tables_.of_rank[rank] = corrections_[0][rank].log_factor;
+  }
+  for (std::uint32_t unread = 0; unread <= kMostUnread; ++unread) {
+    tables_.of_unread[unread] = corrections_[1][recency_bin(unread)].log_factor;
+  }
+  for (std::size_t bits = 0; bits <= kMostAgeBits; ++bits) {
+    tables_.of_age[bits] = corrections_[2][age_bin_of_bits(bits)].log_factor;
+  }
+  tables_.of_age[kSinkAge] = corrections_[2][kSinkBin].log_factor;
+}
+
+void ReadChance::rebuild_chances() {
   // Pools neighbours that are out of order, weighed by their samples, until chances rise with the score.
   struct Pool {
     float reads;
     float samples;
     std::size_t bins;
-    [[nodiscard]] float chance() const { return reads / samples; }
+    float chance;
   };
   std::array<Pool, kScoreBins> pools{};
   std::size_t num_pools = 0;
   for (std::size_t bin = 0; bin < kScoreBins; ++bin) {
-    const float prior = 1 / (1 + std::exp(-(centre(bin) - 0.5F)));
-    const float common = (common_->reads[bin] + kFirstSamples * prior) / (common_->samples[bin] + kFirstSamples);
-    Pool pool{own_.reads[bin] + kCommonSamples * common, own_.samples[bin] + kCommonSamples, 1};
-    while (num_pools > 0 && pools[num_pools - 1].chance() >= pool.chance()) {
+    const float common = (common_->reads[bin] + kFirstSamples * prior(bin)) / (common_->samples[bin] + kFirstSamples);
+    Pool pool{own_.reads[bin] + kCommonSamples * common, own_.samples[bin] + kCommonSamples, 1, 0};
+    pool.chance = pool.reads / pool.samples;
+    while (num_pools > 0 && pools[num_pools - 1].chance >= pool.chance) {
       const Pool& below = pools[--num_pools];
-      pool = {pool.reads + below.reads, pool.samples + below.samples, pool.bins + below.bins};
+      pool = {pool.reads + below.reads, pool.samples + below.samples, pool.bins + below.bins, 0};
+      pool.chance = pool.reads / pool.samples;
     }
     pools[num_pools++] = pool;
   }
   std::size_t next = 0;
   for (std::size_t i = 0; i < num_pools; ++i) {
-    const float log_chance = std::log(pools[i].chance());
+    const float log_chance = std::log(pools[i].chance);
     for (std::size_t end = next + pools[i].bins; next < end; ++next) {
-      log_chance_[next] = log_chance + kRiseInPool * static_cast<float>(next);
+      tables_.of_score[next] = log_chance + kRiseInPool * static_cast<float>(next);
     }
   }
-  least_correction_ = 0;
-  for (std::size_t trait = 0; trait < kTraits; ++trait) {
-    float least = 1e9F;
-    for (Correction& bin : corrections_[trait]) {
-      bin.log_factor = std::log((bin.read + kFirstReads) / (bin.predicted + kFirstReads));
-      least = std::min(least, bin.log_factor);
-    }
-    least_correction_ += trait == 0 ? 0 : least;
+  for (std::size_t bin = 0; bin + 1 < kScoreBins; ++bin) {
+    tables_.rise[bin] = tables_.of_score[bin + 1] - tables_.of_score[bin];
   }
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kvplace/base/units.h"
-#include "policy/support/fast_ln.h"
+#include "policy/support/dispatch/value_kernel.h"
 
 namespace kvplace {
 
@@ -39,19 +39,17 @@ constexpr std::size_t kRankBins = 10;
   return kBins[std::min<std::size_t>(steps, kBins.size() - 1)];
 }
 
-[[nodiscard]] inline std::uint8_t age_bin(std::uint32_t token, std::uint32_t newest_token) {
-  constexpr std::uint32_t kSinks = 8;
-  constexpr std::uint8_t kSinkBin = 8;
-  // Below 16, 64, 256, 1024, 2048, 4096, 8192 tokens, more: by the bits of the distance.
-  static constexpr std::array<std::uint8_t, 33> kBins = {0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 7, 7,
-                                                         7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
-  const std::uint32_t distance = newest_token - std::min(token, newest_token);
-  return token < kSinks ? kSinkBin : kBins[static_cast<std::size_t>(std::bit_width(distance))];
+constexpr std::uint8_t kSinkBin = 8;
+/// By the bits of the distance in tokens.
+[[nodiscard]] inline std::uint8_t age_bin_of_bits(std::size_t bits) {
+  // Below 16, 64, 256, 1024, 2048, 4096, 8192 tokens, more.
+  constexpr std::array<std::uint8_t, 15> kBins = {0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7};
+  return kBins[std::min(bits, kBins.size() - 1)];
 }
-
-constexpr std::size_t kScoreBins = 64;
-constexpr float kLowestScore = -10;
-constexpr float kScoreBinsPerUnit = 4;
+[[nodiscard]] inline std::uint8_t age_bin(std::uint32_t token, std::uint32_t newest_token) {
+  const std::uint32_t distance = newest_token - std::min(token, newest_token);
+  return token < kSinkTokens ? kSinkBin : age_bin_of_bits(static_cast<std::size_t>(std::bit_width(distance)));
+}
 
 /// By bin of the score: how many samples there were, and how many of them were read.
 struct ScoreCounts {
@@ -71,21 +69,28 @@ class ReadChance {
   /// `common`: counts of all layers, the first guess of each; outlives this.
   explicit ReadChance(ScoreCounts& common);
 
+  /// For the passes over many blocks, which find ln chances by dispatch/value_kernel.h.
+  [[nodiscard]] const ChanceTables& tables() const { return tables_; }
+  /// The same for one block, within 1e-4.
   [[nodiscard]] float log_chance(float score, const BlockTraits& traits) const;
-  /// By bin of the rank: every block with a higher score has at least this ln chance, whatever its other traits.
-  [[nodiscard]] std::array<float, kRankBins> surely_above(float log_chance) const;
 
-  /// Begins a step: counts how the samples of kHorizon steps ago ended. `last_read`: decode step + 1 of each block's
-  /// last read, by BlockIndex, with the step at hand; no later than its sample, if it was not read since.
-  void begin_step(std::uint32_t step, std::span<const std::int32_t> last_read);
+  /// Begins a step: counts how the samples of kHorizon steps ago ended. `last_read` of a BlockIndex: decode step + 1 of
+  /// its last read, with the step at hand; no later than its sample, if it was not read since.
+  template <class LastRead>
+  void begin_step(std::uint32_t step, const LastRead& last_read) {
+    open_ = step % kHorizon;
+    // The samples were taken kHorizon steps ago, when the last read could at most be step - kHorizon + 1.
+    const auto first_read = static_cast<std::int32_t>(step + 2 - kHorizon);
+    for (const Sample& sample : pending_[open_]) {
+      learn(sample, last_read(sample.block) >= first_read);
+    }
+    fade_and_rebuild();
+  }
   /// A block of the step at hand, as it is scored now.
   void sample(BlockIndex block, float score, const BlockTraits& traits, float log_chance);
 
  private:
   static constexpr std::size_t kTraits = 3;
-  // The least chance is 0.3 / (kRareSteps + steps since the last read).
-  static constexpr float kLogRareReads = -1.2039728F;
-  static constexpr float kRareSteps = 30;
   static constexpr std::size_t kTraitBins = kRankBins;
 
   struct Sample {
@@ -101,26 +106,19 @@ class ReadChance {
     float log_factor = 0;
   };
 
+  void learn(const Sample& sample, bool was_read);
+  void fade_and_rebuild();
   void rebuild();
+  /// Of the score, from all counts.
+  void rebuild_chances();
 
   ScoreCounts own_;
   ScoreCounts* common_;
-  std::array<float, kScoreBins> log_chance_{};
+  ChanceTables tables_;
   std::array<std::array<Correction, kTraitBins>, kTraits> corrections_{};
-  float least_correction_ = 0;                         // of recency and age together
   std::array<std::vector<Sample>, kHorizon> pending_;  // by decode step
   std::size_t open_ = 0;                               // of them, that of the step at hand
   std::uint32_t steps_ = 0;
 };
-
-inline float ReadChance::log_chance(float score, const BlockTraits& traits) const {
-  const float at =
-      std::clamp((score - kLowestScore) * kScoreBinsPerUnit - 0.5F, 0.0F, static_cast<float>(kScoreBins) - 1.001F);
-  const auto bin = static_cast<std::size_t>(at);
-  const float of_score = log_chance_[bin] + (log_chance_[bin + 1] - log_chance_[bin]) * (at - static_cast<float>(bin));
-  const float by_tables = of_score + corrections_[0][traits.rank].log_factor +
-                          corrections_[1][traits.recency].log_factor + corrections_[2][traits.age].log_factor;
-  return std::max(by_tables, kLogRareReads - fast_ln(kRareSteps + static_cast<float>(traits.unread)));
-}
 
 }  // namespace kvplace

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <limits>
 
 namespace kvplace {
 namespace {
@@ -12,6 +12,10 @@ constexpr float kLeavesLast = 1e6F;          // above all ln chances
 constexpr float kMargin = 1;                 // of ln chance around the threshold, where decisions fall
 constexpr std::uint32_t kMarginSamples = 8;  // one in so many of the blocks there is learned from
 constexpr std::uint32_t kOtherSamples = 256;
+constexpr float kNoLimit = std::numeric_limits<float>::infinity();
+// So many blocks to leave, of a layer with so many, are found by a pass each; others by sorting.
+constexpr std::int64_t kFewBlocks = 16;
+constexpr std::size_t kFewSlots = 512;
 
 }  // namespace
 
@@ -38,12 +42,14 @@ void ValueEngine::start(const PolicyContext& context) {
     layers_.back().first = instance_->index(LayerIndex(layer), BlockId(0));
   }
   token_of_.clear();
+  least_block_ = instance_->block_bytes(BlockId(0));
   for (std::uint32_t i = 0; i < instance_->blocks_per_layer(); ++i) {
     const BlockLayout& layout = instance_->layout();
     const bool is_page = layout.kind(BlockId(i)) == BlockKind::kKvPage;
+    least_block_ = std::min(least_block_, instance_->block_bytes(BlockId(i)));
     token_of_.push_back(is_page ? layout.page(BlockId(i)) * layout.block_tokens : 0);
   }
-  slot_of_.assign(instance_->num_blocks(), kFar);
+  slot_of_.assign(instance_->num_blocks(), kNeverNear);
   last_read_.clear();
   for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
     for (const std::uint32_t token : token_of_) {
@@ -51,10 +57,12 @@ void ValueEngine::start(const PolicyContext& context) {
       last_read_.push_back(static_cast<std::int32_t>(written));
     }
   }
-  left_.assign(instance_->num_blocks(), {unknown_history(options_.scored_by), kNever});
+  left_.assign(instance_->num_blocks(), unknown_history(options_.scored_by));
   entering_.assign(instance_->num_blocks(), false);
   threshold_.reset(instance_->capacity(), instance_->kv_block_bytes(), instance_->layers());
   far_cost_.start(*instance_);
+  least_block_ = std::max(least_block_, Bytes(1));
+  alike_ = options_.admission && instance_->layout().experts == 0;
   for (const BlockIndex block : context.initial_near) {
     enter(layers_[instance_->layer_of(block).value()], block, unknown_history(options_.scored_by));
   }
@@ -62,27 +70,31 @@ void ValueEngine::start(const PolicyContext& context) {
 
 void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) {
   Layer& layer = layers_[input.layer.value()];
+  const std::uint32_t step = input.step.value();
   if (options_.balance) {
     far_cost_.observe(input);
   }
-  note_reads(input);
   enter_all(input, layer);
   if (options_.balance) {
     enter_ahead(input, ranking, layer);
   }
   mark(input, ranking, layer);
-  layer.slots.advance();
   if (!options_.shared || input.layer.value() == 0) {
     common_counts_[options_.shared ? 0 : input.layer.value()].fade(kCommonKept);
   }
-  layer.chance.begin_step(input.step.value(), last_read_);
+  layer.chance.begin_step(step, [&](BlockIndex block) {
+    const std::uint32_t slot = slot_of_[block.value()];
+    return slot < kFar ? layer.slots.last_read(slot) : last_read_[block.value()];
+  });
+  layer.slots.advance(layer.chance.tables(), static_cast<std::int32_t>(step + 1),
+                      instance_->layout().prompt_tokens + step);
   if (options_.shared) {
     const float worth = options_.balance ? far_cost_.log_worth(input.layer) : 0;
     layer.threshold = threshold_.log_value() - worth;
   }
-  sample(input.step.value(), layer);
+  sample(step, layer);
   if (options_.shared) {
-    drop_below_threshold(input.step.value(), layer, decision);
+    drop_below_threshold(step, layer, decision);
   }
   drop_excess(input, layer, decision);
   for (const BlockIndex block : entered_) {
@@ -92,15 +104,6 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
     }
   }
   threshold_.follow(used_);
-}
-
-void ValueEngine::note_reads(const StepInput& input) {
-  const auto now = static_cast<std::int32_t>(input.step.value() + 1);
-  for (const auto& blocks : {input.hits, input.misses}) {
-    for (const BlockIndex block : blocks) {
-      last_read_[block.value()] = now;
-    }
-  }
 }
 
 void ValueEngine::enter(Layer& layer, BlockIndex block, const BlockHistory& history) {
@@ -119,11 +122,16 @@ void ValueEngine::enter_all(const StepInput& input, Layer& layer) {
       enter_new(layer, block, newborn_history(options_.scored_by, rank_value(0, 1)));
     }
   }
-  if (options_.balance && far_cost_.hold_back(input.layer)) {
-    return;
-  }
+  const auto now = static_cast<std::int32_t>(input.step.value() + 1);
+  const bool hold_back = options_.balance && far_cost_.hold_back(input.layer);
   for (const BlockIndex block : input.misses) {
-    enter_back(input, layer, block);
+    last_read_[block.value()] = now;
+    __builtin_prefetch(&left_[block.value()]);
+  }
+  if (!hold_back) {
+    for (const BlockIndex block : input.misses) {
+      enter_back(input, layer, block);
+    }
   }
 }
 
@@ -134,16 +142,17 @@ void ValueEngine::enter_new(Layer& layer, BlockIndex block, const BlockHistory& 
 }
 
 void ValueEngine::enter_back(const StepInput& input, Layer& layer, BlockIndex block) {
-  const Left& left = left_[block.value()];
-  const std::uint32_t away = left.step == kNever ? 0 : input.step.value() - left.step - 1;
-  enter_new(layer, block, away == 0 ? left.history : aged(options_.scored_by, left.history, away));
+  const std::uint32_t place = slot_of_[block.value()];
+  const std::uint32_t away = place == kNeverNear ? 0 : input.step.value() - (place - kFar) - 1;
+  const BlockHistory& left = left_[block.value()];
+  enter_new(layer, block, away == 0 ? left : aged(options_.scored_by, left, away));
 }
 
 void ValueEngine::enter_ahead(const StepInput& input, std::span<const BlockId> ranking, Layer& layer) {
   Bytes room = far_cost_.idle(input.layer);
   for (std::size_t rank = 0; rank < ranking.size() && room > Bytes(0); ++rank) {
     const BlockIndex block = instance_->index(input.layer, ranking[rank]);
-    if (slot_of_[block.value()] == kFar) {
+    if (!is_near(block)) {
       room -= instance_->block_bytes(block);
       if (room >= Bytes(0)) {
         enter_back(input, layer, block);
@@ -159,37 +168,42 @@ void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking,
   if (by_ranks) {
     update_ranks(reads, known);
   }
-  const float unranked = by_ranks ? rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)) : 0;
-  layer.slots.clear_marks({unranked, kUnranked});
-  const RankValue read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : RankValue{0, kUnranked};
-  const auto mark_read = [&](BlockIndex block) {
-    const std::uint32_t slot = slot_of_[block.value()];
-    if (slot != kFar) {
-      layer.slots.mark_read(slot, last_read_[block.value()]);
-      layer.slots.mark_rank(slot, read_unranked);
-    }
-  };
-  std::for_each(input.hits.begin(), input.hits.end(), mark_read);
-  std::for_each(input.misses.begin(), input.misses.end(), mark_read);
-  std::for_each(input.written.begin(), input.written.end(), mark_read);
   if (by_ranks) {
-    for (std::size_t rank = 0; rank < ranking.size(); ++rank) {
-      const std::uint32_t slot = slot_of_[instance_->index(input.layer, ranking[rank]).value()];
-      if (slot != kFar) {
-        layer.slots.mark_rank(slot, ranks_[rank]);
+    layer.slots.clear_ranks({rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)), kUnranked});
+  }
+  const RankValue read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : RankValue{0, kUnranked};
+  const auto now = static_cast<std::int32_t>(input.step.value() + 1);
+  for (const BlockIndex block : input.hits) {
+    const std::uint32_t slot = slot_of_[block.value()];
+    layer.slots.mark_read(slot, now);
+    layer.slots.mark_rank(slot, read_unranked);
+  }
+  for (const auto& blocks : {input.misses, input.written}) {
+    for (const BlockIndex block : blocks) {
+      if (is_near(block)) {
+        const std::uint32_t slot = slot_of_[block.value()];
+        layer.slots.mark_read(slot, layer.slots.last_read(slot));
+        layer.slots.mark_rank(slot, read_unranked);
       }
+    }
+  }
+  if (by_ranks) {
+    const std::uint32_t* const slots = slot_of_.data() + layer.first.value();
+    for (std::size_t rank = 0; rank < ranking.size(); ++rank) {
+      layer.slots.mark_rank(slots[ranking[rank].value()], ranks_[rank]);
     }
   }
 }
 
 void ValueEngine::leave(Layer& layer, std::size_t slot, std::uint32_t step, Decision& decision) {
   const BlockIndex block = layer.slots.block(slot);
-  left_[block.value()] = {layer.slots.history(slot), step};
+  left_[block.value()] = layer.slots.history(slot);
+  last_read_[block.value()] = layer.slots.last_read(slot);
   layer.slots.remove(slot);
   if (slot < layer.slots.size()) {
     slot_of_[layer.slots.block(slot).value()] = static_cast<std::uint32_t>(slot);
   }
-  slot_of_[block.value()] = kFar;
+  slot_of_[block.value()] = kFar + step;
   const Bytes size = instance_->block_bytes(block);
   layer.used -= size;
   used_ -= size;
@@ -206,48 +220,21 @@ BlockTraits ValueEngine::traits(const Layer& layer, std::size_t slot, std::uint3
   return {layer.slots.rank_bin(slot), recency_bin(unread), age_bin(layer.slots.token(slot), newest), unread};
 }
 
-float ValueEngine::value_of(const Layer& layer, std::size_t slot, std::uint32_t step) const {
-  return layer.chance.log_chance(layer.slots.score(slot), traits(layer, slot, step));
-}
-
-void ValueEngine::find_below(const Layer& layer, float log_chance) {
-  const std::array<float, kRankBins> scores = layer.chance.surely_above(log_chance);
-  const std::size_t size = layer.slots.size();
-  found_.resize(std::max(found_.size(), size));
-  num_found_ = 0;
-  for (std::size_t slot = 0; slot < size; ++slot) {
-    found_[num_found_] = static_cast<std::uint32_t>(slot);
-    num_found_ += layer.slots.score(slot) <= scores[layer.slots.rank_bin(slot)] ? 1U : 0U;
-  }
-}
-
 void ValueEngine::sample(std::uint32_t step, Layer& layer) {
-  const std::array<float, kRankBins> scores = layer.chance.surely_above(layer.threshold + kMargin);
   for (std::size_t slot = step % kMarginSamples; slot < layer.slots.size(); slot += kMarginSamples) {
-    const float score = layer.slots.score(slot);
-    const bool always = slot % kOtherSamples == step % kOtherSamples;
-    if (score > scores[layer.slots.rank_bin(slot)] && !always) {
-      continue;
-    }
-    const BlockTraits known = traits(layer, slot, step);
-    const float value = layer.chance.log_chance(score, known);
-    if (std::abs(value - layer.threshold) < kMargin || always) {
-      layer.chance.sample(layer.slots.block(slot), score, known, value);
+    const float value = layer.slots.value(slot);
+    if (std::abs(value - layer.threshold) < kMargin || slot % kOtherSamples == step % kOtherSamples) {
+      layer.chance.sample(layer.slots.block(slot), layer.slots.score(slot), traits(layer, slot, step), value);
     }
   }
 }
 
 void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision) {
-  order_.clear();
-  find_below(layer, layer.threshold);
-  for (std::size_t i = 0; i < num_found_; ++i) {
-    const std::uint32_t slot = found_[i];
-    const float value = value_of(layer, slot, step);
-    if (value < layer.threshold && may_leave(layer.slots.block(slot))) {
-      order_.emplace_back(value, slot);
-    }
+  const Bytes excess = used_ - threshold_.least_filling();
+  if (excess <= Bytes(0)) {
+    return;
   }
-  drop_lowest(layer, used_ - threshold_.least_filling(), step, decision);
+  drop_lowest(layer, layer.threshold, excess, step, decision);
 }
 
 void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& decision) {
@@ -256,43 +243,67 @@ void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& de
   if (excess <= Bytes(0)) {
     return;
   }
-  // Nearly always the blocks not much above the threshold are enough, and no other has a lower value.
-  const float enough = layer.threshold + kMargin;
-  Bytes found;
-  order_.clear();
-  find_below(layer, enough);
-  for (std::size_t i = 0; i < num_found_; ++i) {
-    const std::uint32_t slot = found_[i];
-    const float value = value_of(layer, slot, step);
-    if (value <= enough && may_leave(layer.slots.block(slot))) {
-      order_.emplace_back(value, slot);
-      found += instance_->block_bytes(layer.slots.block(slot));
-    }
-  }
-  if (found < excess) {
-    order_.clear();
-    for (std::size_t slot = 0; slot < layer.slots.size(); ++slot) {
-      const float value = value_of(layer, slot, step);
-      order_.emplace_back(may_leave(layer.slots.block(slot)) ? value : value + kLeavesLast, slot);
-    }
-  }
-  drop_lowest(layer, excess, step, decision);
+  drop_lowest(layer, kNoLimit, excess, step, decision);
 }
 
-void ValueEngine::drop_lowest(Layer& layer, Bytes excess, std::uint32_t step, Decision& decision) {
-  std::make_heap(order_.begin(), order_.end(), std::greater<>());
+void ValueEngine::drop_lowest(Layer& layer, float limit, Bytes excess, std::uint32_t step, Decision& decision) {
   leaving_.clear();
-  while (excess > Bytes(0) && !order_.empty()) {
-    std::pop_heap(order_.begin(), order_.end(), std::greater<>());
-    if (!options_.shared) {
-      layer.threshold = order_.back().first;
+  bool may_be_more = true;
+  if (alike_ && layer.slots.size() <= kFewSlots) {
+    const std::int64_t most = (excess.value() + least_block_.value() - 1) / least_block_.value();
+    const LowestValues lowest =
+        layer.slots.take_lowest(limit, static_cast<std::size_t>(std::min(most, kFewBlocks)), leaving_);
+    if (!options_.shared && lowest.count > 0) {
+      layer.threshold = lowest.last;
     }
-    leaving_.push_back(layer.slots.block(order_.back().second));
-    order_.pop_back();
-    excess -= instance_->block_bytes(leaving_.back());
+    excess -= least_block_ * static_cast<std::int64_t>(lowest.count);
+    may_be_more = static_cast<std::int64_t>(lowest.count) == kFewBlocks;
+  }
+  if (may_be_more && excess > Bytes(0)) {
+    find_lowest(layer, limit, excess);
   }
   for (const BlockIndex block : leaving_) {
     leave(layer, slot_of_[block.value()], step, decision);
+  }
+}
+
+void ValueEngine::find_lowest(Layer& layer, float limit, Bytes excess) {
+  // Nearly always the blocks not much above the threshold are enough, and no other has a lower value.
+  find_below(layer, std::min(limit, layer.threshold + kMargin));
+  if (limit == kNoLimit && least_block_ * static_cast<std::int64_t>(order_.size()) < excess) {
+    find_below(layer, kNoLimit);
+    for (std::size_t slot = 0; slot < layer.slots.size() && !options_.admission; ++slot) {
+      if (!may_leave(layer.slots.block(slot))) {
+        order_.emplace_back(layer.slots.value(slot) + kLeavesLast, slot);
+      }
+    }
+  }
+  const std::int64_t most = (excess.value() + least_block_.value() - 1) / least_block_.value();
+  const auto sorted = std::min(most, static_cast<std::int64_t>(order_.size()));
+  std::partial_sort(order_.begin(), order_.begin() + sorted, order_.end());
+  for (const ValueAndSlot& lowest : std::span(order_).first(static_cast<std::size_t>(sorted))) {
+    if (excess <= Bytes(0)) {
+      break;
+    }
+    if (!options_.shared) {
+      layer.threshold = lowest.value();
+    }
+    leaving_.push_back(layer.slots.block(lowest.slot()));
+    excess -= instance_->block_bytes(leaving_.back());
+  }
+}
+
+void ValueEngine::find_below(const Layer& layer, float value) {
+  const std::size_t size = layer.slots.size();
+  order_.resize(size);
+  std::size_t found = 0;
+  for (std::size_t slot = 0; slot < size; ++slot) {
+    order_[found] = ValueAndSlot(layer.slots.value(slot), slot);
+    found += layer.slots.value(slot) < value ? 1U : 0U;
+  }
+  order_.resize(found);
+  if (!options_.admission) {
+    std::erase_if(order_, [&](const ValueAndSlot& at) { return !may_leave(layer.slots.block(at.slot())); });
   }
 }
 

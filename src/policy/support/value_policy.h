@@ -2,7 +2,8 @@
 /// a far read costs in its layer. The policies `kvplace`, `kvplace-reads` and `kvplace-budgets` are its variants.
 #pragma once
 
-#include <array>
+#include <bit>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -26,8 +27,30 @@ struct ValueOptions {
   bool balance = true;
 };
 
+/// A block that may leave; they compare as pairs of value and slot do.
+class ValueAndSlot {
+ public:
+  ValueAndSlot() = default;
+  ValueAndSlot(float value, std::size_t slot) {
+    // The bits of floats, as integers, order those above 0; below 0 it is the other way round. Adding 0 makes -0 one.
+    const auto bits = std::bit_cast<std::uint32_t>(value + 0.0F);
+    const std::uint32_t ordered = bits ^ (static_cast<std::uint32_t>(-static_cast<std::int32_t>(bits >> 31)) | kSign);
+    key_ = std::uint64_t{ordered} << 32 | slot;
+  }
+  [[nodiscard]] std::size_t slot() const { return key_ & 0xffffffff; }
+  [[nodiscard]] float value() const {
+    const auto ordered = static_cast<std::uint32_t>(key_ >> 32);
+    return std::bit_cast<float>((ordered & kSign) != 0 ? ordered ^ kSign : ~ordered);
+  }
+  auto operator<=>(const ValueAndSlot&) const = default;
+
+ private:
+  static constexpr std::uint32_t kSign = 0x80000000;
+  std::uint64_t key_ = 0;
+};
+
 /// Work per step: one pass over the layer's blocks that are near, so O(1) per read as long as near capacity is a fixed
-/// multiple of what is read. Memory: 28 bytes per block, 44 more per block that is near.
+/// multiple of what is read. Memory: 24 bytes per block, 48 more per block that is near.
 class ValueEngine {
  public:
   explicit ValueEngine(const ValueOptions& options) : options_(options) {}
@@ -36,13 +59,9 @@ class ValueEngine {
   void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision);
 
  private:
-  static constexpr std::uint32_t kFar = 0xffffffff;
-
-  struct Left {
-    BlockHistory history;
-    std::uint32_t step = kNever;
-  };
-  static constexpr std::uint32_t kNever = 0xffffffff;
+  // In the place of a slot: far, and the step in which it left.
+  static constexpr std::uint32_t kFar = 0x80000000;
+  static constexpr std::uint32_t kNeverNear = 0xffffffff;
 
   struct Layer {
     Layer(const ValueOptions& options, ScoreCounts& common)
@@ -54,7 +73,6 @@ class ValueEngine {
     float threshold = 0;  // ln of the value below which blocks leave; if not shared, of the last that left
   };
 
-  void note_reads(const StepInput& input);
   void enter(Layer& layer, BlockIndex block, const BlockHistory& history);
   void enter_new(Layer& layer, BlockIndex block, const BlockHistory& history);
   void enter_back(const StepInput& input, Layer& layer, BlockIndex block);
@@ -67,14 +85,16 @@ class ValueEngine {
   void drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision);
   /// If the layer, or all together, still hold too much, the lowest of the layer leave.
   void drop_excess(const StepInput& input, Layer& layer, Decision& decision);
-  /// Of the blocks in order_, the lowest leave until so many bytes are gone, or all.
-  void drop_lowest(Layer& layer, Bytes excess, std::uint32_t step, Decision& decision);
-  /// Finds the slots that may have less than a ln chance, in found_.
-  void find_below(const Layer& layer, float log_chance);
+  /// Of the blocks with values below a limit, the lowest leave until so many bytes are gone, or all.
+  void drop_lowest(Layer& layer, float limit, Bytes excess, std::uint32_t step, Decision& decision);
+  /// Finds them, by sorting, behind what is in leaving_.
+  void find_lowest(Layer& layer, float limit, Bytes excess);
+  /// Puts those that may leave and have less than a value into order_.
+  void find_below(const Layer& layer, float value);
   /// What becomes of some of the layer's blocks will be learned from.
   void sample(std::uint32_t step, Layer& layer);
   [[nodiscard]] BlockTraits traits(const Layer& layer, std::size_t slot, std::uint32_t step) const;
-  [[nodiscard]] float value_of(const Layer& layer, std::size_t slot, std::uint32_t step) const;
+  [[nodiscard]] bool is_near(BlockIndex block) const { return slot_of_[block.value()] < kFar; }
   [[nodiscard]] bool may_leave(BlockIndex block) const { return options_.admission || !entering_[block.value()]; }
   /// What ranks stand for, in steps that read about `reads` blocks.
   void update_ranks(std::size_t reads, std::size_t ranks);
@@ -87,17 +107,18 @@ class ValueEngine {
   FarCost far_cost_;
   Bytes used_;
   std::vector<std::uint32_t> token_of_;  // by BlockId: its first token; 0 for experts
-  std::vector<std::uint32_t> slot_of_;   // by BlockIndex; kFar
-  std::vector<std::int32_t> last_read_;  // by BlockIndex: decode step + 1; of what was never read, when it was written
-  std::vector<Left> left_;               // by BlockIndex: as it was when it left near
-  std::vector<bool> entering_;           // by BlockIndex: since this step
-  std::vector<BlockIndex> entered_;      // in this step
+  std::vector<std::uint32_t> slot_of_;   // by BlockIndex; if far, kFar and the step in which it left, or kNeverNear
+  // Of what is far, by BlockIndex: decode step + 1 of its last read; of what was never read, when it was written.
+  std::vector<std::int32_t> last_read_;
+  std::vector<BlockHistory> left_;   // by BlockIndex: as it was when it left near
+  std::vector<bool> entering_;       // by BlockIndex: since this step
+  std::vector<BlockIndex> entered_;  // in this step
   std::vector<BlockIndex> leaving_;
-  std::vector<std::uint32_t> found_;  // slots; the first num_found_ count
-  std::size_t num_found_ = 0;
-  std::vector<std::pair<float, std::uint32_t>> order_;  // value and slot, as a heap
+  std::vector<ValueAndSlot> order_;
   std::vector<RankValue> ranks_;
   std::size_t ranks_reads_ = 0;  // what they were made for
+  Bytes least_block_;
+  bool alike_ = false;  // blocks are of one size, and any may leave
 };
 
 /// The switches of ValueOptions as parameters of a policy, all on.

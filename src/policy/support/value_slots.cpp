@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
-#include "policy/support/fast_ln.h"
+#include "policy/support/read_chance.h"
 
 namespace kvplace {
 namespace {
@@ -14,6 +15,31 @@ constexpr float kFade = 0.015F;
 constexpr float kRestOfPeak = -0.3F;
 constexpr float kReadsOfUnknown = 0.02F;
 constexpr float kReadsOfNewborn = 0.3F;
+
+/// What some steps leave of averages over so many.
+struct Kept {
+  float of_2;
+  float of_5;
+  float of_20;
+  float of_100;
+};
+
+Kept kept_after(std::uint32_t steps) {
+  const auto power = [](std::uint32_t exponent) {
+    const auto n = static_cast<float>(exponent);
+    return Kept{std::pow(0.5F, n), std::pow(0.8F, n), std::pow(0.95F, n), std::pow(0.99F, n)};
+  };
+  // Most of what comes back was not away for long.
+  constexpr std::uint32_t kMostSteps = 256;
+  static const std::vector<Kept> kTable = [&power] {
+    std::vector<Kept> powers;
+    for (std::uint32_t exponent = 0; exponent < kMostSteps; ++exponent) {
+      powers.push_back(power(exponent));
+    }
+    return powers;
+  }();
+  return steps < kMostSteps ? kTable[steps] : power(steps);
+}
 
 }  // namespace
 
@@ -32,84 +58,95 @@ BlockHistory newborn_history(ScoredBy scored_by, float x) {
 }
 
 BlockHistory aged(ScoredBy scored_by, BlockHistory history, std::uint32_t steps) {
-  const auto n = static_cast<float>(steps);
+  const Kept kept = kept_after(steps);
   if (scored_by == ScoredBy::kRanks) {
-    history.first = kRestOfAverage + (history.first - kRestOfAverage) * std::pow(0.8F, n);
-    history.second = std::max(history.second - kFade * n, kRestOfPeak);
+    history.first = kRestOfAverage + (history.first - kRestOfAverage) * kept.of_5;
+    history.second = std::max(history.second - kFade * static_cast<float>(steps), kRestOfPeak);
   } else {
-    history.first *= std::pow(0.5F, n);
-    history.second *= std::pow(0.8F, n);
+    history.first *= kept.of_2;
+    history.second *= kept.of_5;
   }
-  history.reads_20 *= std::pow(0.95F, n);
-  history.reads_100 *= std::pow(0.99F, n);
+  history.reads_20 *= kept.of_20;
+  history.reads_100 *= kept.of_100;
   return history;
 }
 
+ValueSlots::ValueSlots(ScoredBy scored_by, bool with_frequency)
+    : scored_by_(scored_by), frequency_(with_frequency), kernel_(value_kernels().front()) {
+  grow();
+}
+
+void ValueSlots::grow() {
+  capacity_ = std::max<std::size_t>(4 * kValueLanes, 2 * capacity_);
+  blocks_.resize(capacity_);
+  tokens_.resize(capacity_);
+  last_reads_.resize(capacity_);
+  x_.resize(capacity_ + 1);
+  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &read_, &scores_, &values_}) {
+    values->resize(capacity_);
+  }
+}
+
 void ValueSlots::add(BlockIndex block, const BlockHistory& history, std::uint32_t token, std::int32_t last_read) {
-  blocks_.push_back(block);
-  tokens_.push_back(token);
-  last_reads_.push_back(last_read);
-  first_.push_back(history.first);
-  second_.push_back(history.second);
-  reads_20_.push_back(history.reads_20);
-  reads_100_.push_back(history.reads_100);
-  since_.push_back(1);
-  x_.emplace_back();
-  read_.push_back(0);
-  scores_.push_back(0);
+  if (size_ == capacity_) {
+    grow();
+  }
+  blocks_[size_] = block;
+  tokens_[size_] = token;
+  last_reads_[size_] = last_read;
+  first_[size_] = history.first;
+  second_[size_] = history.second;
+  reads_20_[size_] = history.reads_20;
+  reads_100_[size_] = history.reads_100;
+  since_[size_] = 1;
+  x_[size_] = RankValue(0, kUnranked).bits();
+  read_[size_] = 0;
+  ++size_;
 }
 
 void ValueSlots::remove(std::size_t slot) {
-  const auto drop = [slot](auto& values) {
-    values[slot] = values.back();
-    values.pop_back();
-  };
+  --size_;
+  const auto drop = [slot, last = size_](auto& values) { values[slot] = values[last]; };
   drop(blocks_);
   drop(tokens_);
   drop(last_reads_);
   drop(x_);
-  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &read_, &scores_}) {
+  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &read_, &scores_, &values_}) {
     drop(*values);
   }
+  values_[size_] = std::numeric_limits<float>::infinity();
 }
 
-void ValueSlots::clear_marks(RankValue rank) {
-  std::fill(x_.begin(), x_.end(), rank);
-  std::fill(read_.begin(), read_.end(), 0.0F);
-}
-
-void ValueSlots::advance() {
-  const std::size_t n = size();
-  float* const __restrict first = first_.data();
-  float* const __restrict second = second_.data();
-  float* const __restrict reads_20 = reads_20_.data();
-  float* const __restrict reads_100 = reads_100_.data();
-  float* const __restrict since = since_.data();
-  const RankValue* const __restrict ranks = x_.data();
-  const float* const __restrict read = read_.data();
-  float* const __restrict scores = scores_.data();
-  const float frequency = frequency_ ? 1.0F : 0.0F;
-  if (scored_by_ == ScoredBy::kRanks) {
-    for (std::size_t i = 0; i < n; ++i) {
-      const float x = ranks[i].x();
-      first[i] += 0.2F * (x - first[i]);
-      second[i] = std::max(second[i] - kFade, x);
-      reads_20[i] += 0.05F * (read[i] - reads_20[i]);
-      reads_100[i] += 0.01F * (read[i] - reads_100[i]);
-      scores[i] = 0.482F * x + 0.625F * first[i] + 0.412F * second[i] +
-                  frequency * (2.56F * reads_20[i] + 0.324F * fast_ln(reads_100[i] + 0.002F));
-    }
-  } else {
-    for (std::size_t i = 0; i < n; ++i) {
-      first[i] += 0.5F * (read[i] - first[i]);
-      second[i] += 0.2F * (read[i] - second[i]);
-      reads_20[i] += 0.05F * (read[i] - reads_20[i]);
-      reads_100[i] += 0.01F * (read[i] - reads_100[i]);
-      since[i] = (since[i] + 1) * (1 - read[i]);
-      scores[i] = 0.657F * first[i] + 0.643F * second[i] - 0.276F * fast_ln(1 + since[i]) +
-                  frequency * (2.394F * reads_20[i] + 0.535F * fast_ln(reads_100[i] + 0.002F));
-    }
+LowestValues ValueSlots::take_lowest(float limit, std::size_t most, std::vector<BlockIndex>& blocks) {
+  found_.resize(std::max(found_.size(), most));
+  const LowestValues lowest = kernel_.take_lowest(values_.data(), size_, limit, most, found_.data());
+  for (std::size_t i = 0; i < lowest.count; ++i) {
+    blocks.push_back(blocks_[found_[i]]);
   }
+  return lowest;
+}
+
+void ValueSlots::clear_ranks(RankValue rank) { std::fill_n(x_.begin(), size_, rank.bits()); }
+
+void ValueSlots::advance(const ChanceTables& chances, std::int32_t now, std::uint32_t newest_token) {
+  ValueBatch batch;
+  batch.count = size_;
+  batch.first = first_.data();
+  batch.second = second_.data();
+  batch.reads_20 = reads_20_.data();
+  batch.reads_100 = reads_100_.data();
+  batch.since = since_.data();
+  batch.read = read_.data();
+  batch.ranks = x_.data();
+  batch.tokens = tokens_.data();
+  batch.last_reads = last_reads_.data();
+  batch.scores = scores_.data();
+  batch.values = values_.data();
+  batch.frequency = frequency_ ? 1.0F : 0.0F;
+  batch.now = now;
+  batch.newest_token = newest_token;
+  batch.chances = &chances;
+  (scored_by_ == ScoredBy::kRanks ? kernel_.by_ranks : kernel_.by_reads)(batch);
 }
 
 }  // namespace kvplace
