@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 
 #include "solve/earliest_gap.h"
 #include "solve/flow_plan.h"
@@ -17,7 +18,7 @@ namespace {
 
 struct Problem {
   TraceReader trace;
-  Instance instance;
+  std::unique_ptr<const Instance> instance;  // `cost` points to it
   PlanCost cost;
   std::vector<GapClass> gaps;
   std::int64_t capacity;
@@ -39,11 +40,11 @@ Problem random_problem(const testing::TempDir& folder) {
   spec.options.mirrored_reads = *rc::gen::element(MirroredReads::kNear, MirroredReads::kSplit);
   spec.options.weight_bytes_per_step = Bytes(*rc::gen::element(0, 5000, 40000));
   TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-  Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
-  PlanCost cost = PlanCost::make(trace, instance, {}).value();
-  const GapClasses classes = build_gap_classes(trace, instance, [] { return false; }, {}).value();
-  const std::int64_t block = instance.kv_block_bytes().value();
-  const std::int64_t capacity = instance.capacity().value() / block;
+  auto instance = std::make_unique<const Instance>(Instance::make(spec, trace.meta(), trace.totals()).value());
+  PlanCost cost = PlanCost::make(trace, *instance, {}).value();
+  const GapClasses classes = build_gap_classes(trace, *instance, [] { return false; }, {}).value();
+  const std::int64_t block = instance->kv_block_bytes().value();
+  const std::int64_t capacity = instance->capacity().value() / block;
   return {std::move(trace), std::move(instance), std::move(cost), list_gaps(classes, static_cast<double>(block)),
           capacity};
 }
@@ -76,7 +77,7 @@ void check(const Problem& problem, const std::vector<Arrival>& arrivals) {
   for (std::size_t boundary = 0; boundary < near.size(); ++boundary) {
     now += near[boundary];
     // What a given start has near has room there.
-    RC_ASSERT(now <= problem.capacity || (boundary == 0 && problem.instance.options().start != Start::kFree));
+    RC_ASSERT(now <= problem.capacity || (boundary == 0 && problem.instance->options().start != Start::kFree));
   }
 }
 
@@ -84,7 +85,7 @@ RC_GTEST_PROP(Arrivals, OfTheGreedyChoiceKeepTheCapacity, ()) {
   const testing::TempDir folder;
   const Problem problem = random_problem(folder);
   const auto arrivals = greedy_arrivals(problem.gaps, problem.cost, problem.capacity,
-                                        problem.instance.options().start == Start::kFree, {}, [] { return false; });
+                                        problem.instance->options().start == Start::kFree, {}, [] { return false; });
   RC_ASSERT(arrivals.has_value());
   check(problem, *arrivals);
 }
@@ -96,7 +97,7 @@ RC_GTEST_PROP(Arrivals, OfFlowsKeepTheCapacityHoweverTheTraceIsCut, ()) {
   options.gaps_per_piece = *rc::gen::element<std::size_t>(3, 10, 50, 100'000);
   options.ahead = *rc::gen::element(0.0, 0.5, 2.0);
   const auto arrivals = flow_arrivals(
-      problem.gaps, StepCosts(problem.cost), problem.capacity, problem.instance.options().start == Start::kFree,
+      problem.gaps, StepCosts(problem.cost), problem.capacity, problem.instance->options().start == Start::kFree,
       options, [] { return false; }, nullptr);
   RC_ASSERT(arrivals.has_value());
   check(problem, *arrivals);
