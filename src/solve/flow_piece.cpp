@@ -128,8 +128,8 @@ class Piece {
     cheapest_promotion_ = cheapest;
   }
   /// What being near at `keep` is worth to a gap that goes on there.
-  [[nodiscard]] std::int64_t value(const GapClass& gap) const { return values_[gap.to - range_.keep]; }
-  [[nodiscard]] std::int64_t value(const CrossingGap& crossing) const {
+  [[nodiscard]] std::int64_t value_of(const GapClass& gap) const { return values_[gap.to - range_.keep]; }
+  [[nodiscard]] std::int64_t value_of(const CrossingGap& crossing) const {
     return std::max(std::int64_t{0}, std::min(crossing.value - rows_in_all_, cheapest_promotion_));
   }
 
@@ -142,7 +142,6 @@ class Piece {
       }
     }
     [[nodiscard]] std::uint32_t step() const { return items_.back().step; }
-    [[nodiscard]] bool empty() const { return items_.empty(); }
     std::int64_t take(std::int64_t most) {
       const std::int64_t blocks = std::min(most, items_.back().blocks);
       items_.back().blocks -= blocks;
@@ -176,49 +175,43 @@ class Piece {
       // Late promotions serve gaps that begin late.
       for (std::size_t at = end; at-- > i;) {
         const GapClass& gap = inside_[at];
-        std::int64_t away = away_[at] == kNoArc ? gap.blocks : flow.flow[away_[at]];
-        std::int64_t held = gap.blocks - away;
-        while (away > 0 && promoted > 0) {
-          const std::uint32_t when = promotions.step();
-          const std::int64_t blocks = promotions.take(std::min(away, promoted));
-          away -= blocks;
-          promoted -= blocks;
-          if (when < gap.from) {
-            held += blocks;  // there is room for it from then on: it need not leave
-          } else {
-            arrive(gap, when + 1, blocks, value_if_kept(gap), result);
-          }
-        }
-        if (away > 0) {
-          arrive(gap, gap.to + 1, away, 0, result);
-        }
-        hold(gap, held, value_if_kept(gap), result);
+        const std::int64_t away = away_[at] == kNoArc ? gap.blocks : flow.flow[away_[at]];
+        const std::int64_t by_promotion = std::min(away, promoted);
+        promoted -= by_promotion;
+        const std::int64_t value = gap.to < range_.keep ? 0 : value_of(gap);
+        const std::int64_t stay = promote(gap, by_promotion, value, promotions, result);
+        arrive(gap, gap.to + 1, away - by_promotion, 0, result);
+        hold(gap, gap.blocks - away + stay, value, result);
       }
       i = end;
     }
     promotions.add(range_.end - 1, flow.flow[promotions_.back()]);
     for (std::size_t c = 0; c < crossing_.size(); ++c) {
       const GapClass& gap = crossing_[c].gap;
-      std::int64_t promoted = flow.flow[crossing_promoted_[c]];
+      const std::int64_t by_promotion = flow.flow[crossing_promoted_[c]];
       const std::int64_t dropped = flow.flow[crossing_dropped_[c]];
-      std::int64_t held = gap.blocks - promoted - dropped;
-      while (promoted > 0) {
-        const std::uint32_t when = promotions.step();
-        const std::int64_t blocks = promotions.take(promoted);
-        promoted -= blocks;
-        if (when < gap.from) {
-          held += blocks;
-        } else {
-          arrive(gap, when + 1, blocks, value(crossing_[c]), result);
-        }
-      }
-      if (dropped > 0) {
-        result.arrivals.push_back({gap.from, gap.to, gap.to + 1, static_cast<std::uint32_t>(dropped), gap.may_hold});
-      }
-      hold(gap, held, value(crossing_[c]), result);
+      const std::int64_t stay = promote(gap, by_promotion, value_of(crossing_[c]), promotions, result);
+      arrive(gap, gap.to + 1, dropped, 0, result);
+      hold(gap, gap.blocks - by_promotion - dropped + stay, value_of(crossing_[c]), result);
     }
   }
-  [[nodiscard]] std::int64_t value_if_kept(const GapClass& gap) const { return gap.to < range_.keep ? 0 : value(gap); }
+  /// Gives a gap's blocks the last promotions there are. Returns how many there was room for before the gap began: they
+  /// need not leave.
+  std::int64_t promote(const GapClass& gap, std::int64_t blocks, std::int64_t value, Promotions& promotions,
+                       PieceResult& result) const {
+    std::int64_t stay = 0;
+    while (blocks > 0) {
+      const std::uint32_t when = promotions.step();
+      const std::int64_t taken = promotions.take(blocks);
+      blocks -= taken;
+      if (when < gap.from) {
+        stay += taken;
+      } else {
+        arrive(gap, when + 1, taken, value, result);
+      }
+    }
+    return stay;
+  }
   /// At least a trifle: what is near at the cut has its place behind it.
   static CrossingGap crossing(const GapClass& gap, std::int64_t blocks, std::int64_t value) {
     return {{gap.from, gap.to, static_cast<std::uint32_t>(blocks), gap.may_hold}, std::max(value, std::int64_t{1})};
@@ -226,8 +219,8 @@ class Piece {
 
   void arrive(const GapClass& gap, std::uint32_t boundary, std::int64_t blocks, std::int64_t value,
               PieceResult& result) const {
-    if (gap.to < range_.keep) {
-      return;  // the next piece decides
+    if (blocks == 0 || gap.to < range_.keep) {
+      return;  // of the latter the next piece decides
     }
     if (boundary > range_.keep) {
       result.arrivals.push_back({gap.from, gap.to, boundary, static_cast<std::uint32_t>(blocks), gap.may_hold});
@@ -256,7 +249,7 @@ class Piece {
   std::vector<std::size_t> away_;               // by gap inside
   std::vector<std::size_t> crossing_promoted_;  // by crossing gap
   std::vector<std::size_t> crossing_dropped_;
-  std::vector<std::int64_t> values_;  // by step from `keep` on: see value()
+  std::vector<std::int64_t> values_;  // by step from `keep` on: see value_of()
   std::int64_t rows_in_all_ = 0;
   std::int64_t cheapest_promotion_ = 0;
 };

@@ -11,13 +11,6 @@ namespace {
 /// In shorter pieces most blocks outlive the piece.
 constexpr double kFewestDecodeSteps = 32;
 
-/// Where the gaps that end in steps from `step` on begin.
-std::size_t first_ending(const std::vector<GapClass>& gaps, std::uint32_t step) {
-  return static_cast<std::size_t>(
-      std::partition_point(gaps.begin(), gaps.end(), [step](const GapClass& gap) { return gap.to < step; }) -
-      gaps.begin());
-}
-
 }  // namespace
 
 bool flow_fits(const Instance& instance, const std::vector<GapClass>& gaps) {

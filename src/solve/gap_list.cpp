@@ -41,4 +41,10 @@ std::vector<GapClass> list_gaps(const GapClasses& classes, double block_bytes) {
   return gaps;
 }
 
+std::size_t first_ending(const std::vector<GapClass>& gaps, std::uint32_t step) {
+  return static_cast<std::size_t>(
+      std::partition_point(gaps.begin(), gaps.end(), [step](const GapClass& gap) { return gap.to < step; }) -
+      gaps.begin());
+}
+
 }  // namespace kvplace

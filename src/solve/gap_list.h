@@ -20,6 +20,9 @@ struct GapClass {
 /// In order of `to`, then `from`. REQUIRES: blocks of one size, read whole.
 [[nodiscard]] std::vector<GapClass> list_gaps(const GapClasses& classes, double block_bytes);
 
+/// Where those of such a list begin that end in `step` or later.
+[[nodiscard]] std::size_t first_ending(const std::vector<GapClass>& gaps, std::uint32_t step);
+
 /// Gaps that are not held, of one class: the boundary from which on they are near, to + 1 if they are missed.
 struct Arrival {
   std::uint32_t from = 0;

@@ -35,23 +35,14 @@ class Drafter {
 
   void visit(const Segment& segment) {
     ends_held_.assign(segment.num_reads(), std::byte{0});
-    std::size_t read = 0;
-    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
-      for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-        const StepView record = segment.view(step, layer);
-        visit_step(record, step * segment.layers() + layer, read);
-        read += record.reads.size();
-      }
-    }
+    for_each_step(segment, [this](const StepView& record, std::uint32_t step, std::size_t first_read) {
+      visit_step(record, step, first_read);
+    });
   }
   [[nodiscard]] std::span<const std::byte> ends_held() const { return ends_held_; }
 
   void finish() {
-    std::vector<std::int32_t>& occupancy = draft_.occupancy;
-    for (std::size_t r = 1; r < occupancy.size(); ++r) {
-      occupancy[r] += occupancy[r - 1];
-    }
-    occupancy.pop_back();
+    draft_.sum_occupancy();
     for (const Gap& gap : draft_.gaps) {
       CellCounts& counts = draft_.counts[cost_.cell_of(std::min(gap.arrive - 1, gap.to))];
       counts = counts + (gap.missed() ? CellCounts{1, 0, gap.next_is_held ? 1 : 0} : CellCounts{0, 1, 0});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "solve/plan_cost.h"
@@ -31,6 +32,12 @@ struct Gap {
 
 struct PlanDraft {
   explicit PlanDraft(ChunkSpool spool) : held_spool(std::move(spool)) {}
+
+  /// Turns what was noted of each boundary, how many more are near there than before, into how many are.
+  void sum_occupancy() {
+    std::partial_sum(occupancy.begin(), occupancy.end(), occupancy.begin());
+    occupancy.pop_back();
+  }
 
   std::vector<CellCounts> counts;       ///< by cell
   std::vector<Gap> gaps;                ///< not held when the draft was made, in order of `to`, up to a limit

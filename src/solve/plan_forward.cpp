@@ -59,26 +59,15 @@ class Forward {
   }
 
   Status visit(const Segment& segment) {
-    std::size_t read = 0;
     ends_held_.assign(segment.num_reads(), std::byte{0});
-    for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
-      for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-        const StepView record = segment.view(step, layer);
-        visit_step(record, step * segment.layers() + layer, read);
-        read += record.reads.size();
-      }
-    }
+    for_each_step(segment, [this](const StepView& record, std::uint32_t step, std::size_t first_read) {
+      visit_step(record, step, first_read);
+    });
     return {};
   }
   [[nodiscard]] std::span<const std::byte> ends_held() const { return ends_held_; }
 
-  void finish() {
-    std::vector<std::int32_t>& occupancy = draft_.occupancy;
-    for (std::size_t r = 1; r < occupancy.size(); ++r) {
-      occupancy[r] += occupancy[r - 1];
-    }
-    occupancy.pop_back();
-  }
+  void finish() { draft_.sum_occupancy(); }
 
  private:
   struct Block {

@@ -13,16 +13,16 @@ namespace {
 constexpr std::array<double, 6> kPriceLevels{0.04, 0.12, 0.24, 0.5, 0.75, 0.95};
 /// Below this level a step hides what is promoted in it, but for the near side's work.
 constexpr std::size_t kHidden = 3;
+/// Others leave instead of the block whose gap began first if that costs more than this share of a far read.
+constexpr double kNearlyFree = 0.3;
 
 class Greedy {
  public:
-  Greedy(const std::vector<GapClass>& gaps, const PlanCost& cost, std::int64_t capacity, bool free_start,
-         const GreedyOptions& options)
+  Greedy(const std::vector<GapClass>& gaps, const PlanCost& cost, std::int64_t capacity, bool free_start)
       : gaps_(gaps),
         cost_(cost),
         capacity_(capacity),
         free_start_(free_start),
-        options_(options),
         counts_(cost.num_cells()),
         near_(gaps.size()),
         earliest_(gaps.size()) {
@@ -86,30 +86,25 @@ class Greedy {
     }
     return choice;
   }
-  void come_later(std::uint32_t gap, const Choice& choice, std::uint32_t blocks) {
+  void leave(std::uint32_t gap, const Choice& choice) {
     const GapClass& of = gaps_[gap];
-    const bool missed = choice.arrive > of.to;
     const std::uint32_t cell = cost_.cell_of(choice.arrive - 1);
-    const auto n = static_cast<std::int32_t>(blocks);
-    counts_[cell] = counts_[cell] + (missed ? CellCounts{n, 0, 0} : CellCounts{0, n, 0});
+    counts_[cell] = counts_[cell] + (choice.arrive > of.to ? CellCounts{1, 0, 0} : CellCounts{0, 1, 0});
     note_price(cell);
-    near_[gap] -= blocks;
+    --near_[gap];
     if (near_[gap] == 0) {
       earliest_.erase(gap);
     }
-    occupied_ -= blocks;
-    arrivals_.push_back({of.from, of.to, choice.arrive, blocks, of.may_hold});
-  }
-  void leave(std::uint32_t gap, const Choice& choice) {
-    --beginning_[gaps_[gap].from];
-    come_later(gap, choice, 1);
+    --occupied_;
+    --beginning_[of.from];
+    arrivals_.push_back({of.from, of.to, choice.arrive, 1, of.may_hold});
   }
 
   /// Blocks that a given start has far come later; those that are near there have room.
   void move_start() {
     for (std::size_t i = 0; i < gaps_.size(); ++i) {
       while (!gaps_[i].may_hold && near_[i] > 0) {
-        come_later(static_cast<std::uint32_t>(i), best_of(gaps_[i], 0), 1);
+        leave(static_cast<std::uint32_t>(i), best_of(gaps_[i], 0));
       }
     }
   }
@@ -117,10 +112,10 @@ class Greedy {
   void make_room(std::uint32_t step) {
     const std::uint32_t earliest = earliest_.from(0);
     const Choice choice = best_of(gaps_[earliest], step);
-    if (choice.price > options_.nearly_free) {
+    if (choice.price > kNearlyFree) {
       const std::uint32_t hidden = cheaper_[kHidden].from(cost_.cell_of(step));
       if (hidden != IndexSet::kNone) {
-        const std::uint32_t other = earliest_.from(first_ending_behind(hidden));
+        const std::uint32_t other = earliest_.from(first_ending(gaps_, cost_.last_step_of(hidden) + 1));
         if (other != EarliestGap::kNone && gaps_[other].from <= step) {
           leave(other, best_of(gaps_[other], step));
           return;
@@ -129,18 +124,11 @@ class Greedy {
     }
     leave(earliest, choice);
   }
-  [[nodiscard]] std::size_t first_ending_behind(std::uint32_t cell) const {
-    const std::uint32_t last = cost_.last_step_of(cell);
-    return static_cast<std::size_t>(
-        std::partition_point(gaps_.begin(), gaps_.end(), [last](const GapClass& gap) { return gap.to <= last; }) -
-        gaps_.begin());
-  }
 
   const std::vector<GapClass>& gaps_;
   const PlanCost& cost_;
   std::int64_t capacity_;
   bool free_start_;
-  const GreedyOptions& options_;
   std::vector<CellCounts> counts_;
   std::vector<std::uint32_t> near_;      // by gap: blocks that have not left
   std::vector<std::int64_t> beginning_;  // by boundary: of them, those whose gap begins there
@@ -154,8 +142,8 @@ class Greedy {
 
 std::optional<std::vector<Arrival>> greedy_arrivals(const std::vector<GapClass>& gaps, const PlanCost& cost,
                                                     std::int64_t capacity, bool free_start,
-                                                    const GreedyOptions& options, const std::function<bool()>& stop) {
-  return Greedy(gaps, cost, capacity, free_start, options).run(stop);
+                                                    const std::function<bool()>& stop) {
+  return Greedy(gaps, cost, capacity, free_start).run(stop);
 }
 
 }  // namespace kvplace

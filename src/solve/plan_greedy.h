@@ -13,15 +13,9 @@
 
 namespace kvplace {
 
-struct GreedyOptions {
-  /// Others leave instead of the block whose gap began first if that costs at most this share of a far read.
-  double nearly_free = 0.3;
-};
-
-/// `gaps`: in the order of list_gaps(); `capacity`: blocks. O(log) per gap that is not held. Empty if stopped.
+/// `gaps`: in the order of list_gaps(); `capacity`: blocks. O(log) per gap that is not held. None if stopped.
 [[nodiscard]] std::optional<std::vector<Arrival>> greedy_arrivals(const std::vector<GapClass>& gaps,
                                                                   const PlanCost& cost, std::int64_t capacity,
-                                                                  bool free_start, const GreedyOptions& options,
-                                                                  const std::function<bool()>& stop);
+                                                                  bool free_start, const std::function<bool()>& stop);
 
 }  // namespace kvplace

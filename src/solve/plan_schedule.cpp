@@ -32,15 +32,14 @@ class Planner {
         cost_(cost),
         stop_(stop),
         context_(context),
-        block_(static_cast<double>(instance.kv_block_bytes().value())),
         capacity_(instance.capacity().value() / instance.kv_block_bytes().value()) {}
 
   Status run() {
     KVPLACE_TRY(list());
     const bool free_start = instance_.options().start == Start::kFree;
     if (!gaps_.empty()) {
-      KVPLACE_TRY(consider(
-          greedy_arrivals(gaps_, cost_, capacity_, free_start, {}, [this] { return context_.stop_requested(); })));
+      KVPLACE_TRY(
+          consider(greedy_arrivals(gaps_, cost_, capacity_, free_start, [this] { return context_.stop_requested(); })));
     }
     KVPLACE_TRY(consider_forward());
     if (flow_fits(instance_, gaps_) && !ends()) {
@@ -61,7 +60,7 @@ class Planner {
     KVPLACE_ASSIGN(classes,
                    build_gap_classes(trace_, instance_, [this] { return context_.stop_requested(); }, context_));
     if (classes.num_classes <= kMostClasses) {
-      gaps_ = list_gaps(classes, block_);
+      gaps_ = list_gaps(classes, static_cast<double>(instance_.kv_block_bytes().value()));
     }
     return {};
   }
@@ -120,7 +119,6 @@ class Planner {
   const PlanCost& cost_;
   const StopPlanning& stop_;
   const RunContext& context_;
-  double block_;  // bytes
   std::int64_t capacity_;
   std::vector<GapClass> gaps_;
   std::optional<PlanDraft> best_;

@@ -56,4 +56,18 @@ template <class Visit>
   return {};
 }
 
+/// Calls `visit(record, step, first_read)` in order: a step's number is t * layers + l, its reads begin at `first_read`
+/// of the segment's.
+template <class Visit>
+void for_each_step(const Segment& segment, const Visit& visit) {
+  std::size_t read = 0;
+  for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+    for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
+      const StepView record = segment.view(step, layer);
+      visit(record, step * segment.layers() + layer, read);
+      read += record.reads.size();
+    }
+  }
+}
+
 }  // namespace kvplace

@@ -1,5 +1,6 @@
 #include "solve/step_costs.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 

@@ -85,7 +85,7 @@ RC_GTEST_PROP(Arrivals, OfTheGreedyChoiceKeepTheCapacity, ()) {
   const testing::TempDir folder;
   const Problem problem = random_problem(folder);
   const auto arrivals = greedy_arrivals(problem.gaps, problem.cost, problem.capacity,
-                                        problem.instance->options().start == Start::kFree, {}, [] { return false; });
+                                        problem.instance->options().start == Start::kFree, [] { return false; });
   RC_ASSERT(arrivals.has_value());
   check(problem, *arrivals);
 }
