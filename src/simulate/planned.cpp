@@ -137,11 +137,12 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
     PlanOptions options = left(exact ? 1 : 0.5);
     options.enough = exact ? options.enough : Seconds(0);  // what it costs is only estimated
     const Result<PlanSummary> plan = plan_schedule(trace, instance, options, planned.path, context);
-    if (plan && exact) {
-      take(std::move(planned));
-    } else if (plan) {
-      KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, job.policy}, planned.path, context));
-      planned.total = replayed.total;
+    if (plan) {
+      planned.total = plan->predicted;
+      if (!exact) {
+        KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, job.policy}, planned.path, context));
+        planned.total = replayed.total;
+      }
       KVPLACE_ASSIGN(polished,
                      polish(trace, instance, std::move(planned), folder.file("from_plan.kvs"), left(), context));
       take(std::move(polished));

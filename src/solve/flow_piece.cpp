@@ -68,6 +68,7 @@ class Piece {
         add(load_node(step), begin_node(step + 1), slope.misses, slope.each);
       }
       add(end_node(step), load_node(step), kWithoutEnd, 0);
+      free_promotions_.push_back(add(promotion_node(step + 1), load_node(step), costs_.free_promotions(step), 0));
       promotions_.push_back(add(promotion_node(step + 1), load_node(step), kWithoutEnd,
                                 std::max(std::int64_t{0}, costs_.promotion(step) - costs_.stay(step))));
       if (step > range_.first) {
@@ -108,7 +109,7 @@ class Piece {
   /// Blocks missed in a step are those that leave behind it, as far as any do; others take room that a promotion pays.
   void add_stays() {
     for (std::uint32_t step = range_.first; step < range_.end; ++step) {
-      add(begin_node(step + 1), near_node(step + 1), beginning_[step + 1 - range_.first], 0);
+      add(begin_node(step + 1), near_node(step + 1), beginning_[step + 1 - range_.first] + costs_.free_stays(step), 0);
       add(begin_node(step + 1), near_node(step + 1), kWithoutEnd, costs_.stay(step));
     }
   }
@@ -165,7 +166,7 @@ class Piece {
     for (std::uint32_t step = range_.first; step < range_.end; ++step) {
       std::int64_t promoted = 0;
       if (step > range_.first) {
-        promotions.add(step - 1, flow.flow[promotions_[step - 1 - range_.first]]);
+        promotions.add(step - 1, promoted_in(step - 1, flow));
         promoted = flow.flow[promoted_[step - 1 - range_.first]];
       }
       std::size_t end = i;
@@ -185,7 +186,7 @@ class Piece {
       }
       i = end;
     }
-    promotions.add(range_.end - 1, flow.flow[promotions_.back()]);
+    promotions.add(range_.end - 1, promoted_in(range_.end - 1, flow));
     for (std::size_t c = 0; c < crossing_.size(); ++c) {
       const GapClass& gap = crossing_[c].gap;
       const std::int64_t by_promotion = flow.flow[crossing_promoted_[c]];
@@ -194,6 +195,9 @@ class Piece {
       arrive(gap, gap.to + 1, dropped, 0, result);
       hold(gap, gap.blocks - by_promotion - dropped + stay, value_of(crossing_[c]), result);
     }
+  }
+  [[nodiscard]] std::int64_t promoted_in(std::uint32_t step, const FlowSolution& flow) const {
+    return flow.flow[free_promotions_[step - range_.first]] + flow.flow[promotions_[step - range_.first]];
   }
   /// Gives a gap's blocks the last promotions there are. Returns how many there was room for before the gap began: they
   /// need not leave.
@@ -244,7 +248,8 @@ class Piece {
   std::vector<std::int64_t> supply_;
   std::vector<FlowArc> arcs_;
   std::vector<std::int64_t> beginning_;         // by boundary: blocks of gaps that begin there
-  std::vector<std::size_t> promotions_;         // by step: the arc of its promotions
+  std::vector<std::size_t> free_promotions_;    // by step: the arc of those that cost nothing
+  std::vector<std::size_t> promotions_;         // by step: the arc of its other promotions
   std::vector<std::size_t> promoted_;           // by step but the first: the arc of gaps' ends to promotions
   std::vector<std::size_t> away_;               // by gap inside
   std::vector<std::size_t> crossing_promoted_;  // by crossing gap

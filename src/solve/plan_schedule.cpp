@@ -21,6 +21,10 @@ constexpr std::array<ForwardOptions, 2> kForward{{
 }};
 /// Classes of gaps that are listed at most, 16 bytes each and as much again to plan with.
 constexpr std::uint64_t kMostClasses = std::uint64_t{1} << 27;
+/// Another flow is solved if the last one gained such a share of the time, and there are no more classes of gaps: some
+/// ten seconds.
+constexpr double kWorthAFlow = 0.0005;
+constexpr std::size_t kMostClassesAgain = 500'000;
 
 /// Makes drafts, improves each and keeps the best.
 class Planner {
@@ -42,10 +46,7 @@ class Planner {
           consider(greedy_arrivals(gaps_, cost_, capacity_, free_start, [this] { return context_.stop_requested(); })));
     }
     KVPLACE_TRY(consider_forward());
-    if (flow_fits(instance_, gaps_) && !ends()) {
-      KVPLACE_TRY(consider(flow_arrivals(
-          gaps_, StepCosts(cost_), capacity_, free_start, {}, [this] { return ends(); }, context_.progress)));
-    }
+    KVPLACE_TRY(consider_flows(free_start));
     return best_ ? Status() : interrupted("stopped before there was a plan");
   }
 
@@ -78,6 +79,19 @@ class Planner {
         break;
       }
       KVPLACE_TRY(consider(draft_plan(trace_, instance_, cost_, *next_reads, options, context_)));
+    }
+    return {};
+  }
+
+  /// Costs that add up rather than hide depend on what a plan does: flows around the best one follow while that gains.
+  Status consider_flows(bool free_start) {
+    std::vector<CellCounts> around(cost_.num_cells());
+    for (bool gains = flow_fits(instance_, gaps_); gains && !ends();) {
+      const double before = result_.total;
+      KVPLACE_TRY(consider(flow_arrivals(
+          gaps_, StepCosts(cost_, around), capacity_, free_start, {}, [this] { return ends(); }, context_.progress)));
+      gains = result_.total < before * (1 - kWorthAFlow) && gaps_.size() <= kMostClassesAgain;
+      around = best_->counts;
     }
     return {};
   }

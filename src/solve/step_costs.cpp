@@ -6,10 +6,18 @@
 
 namespace kvplace {
 
-StepCosts::StepCosts(const PlanCost& cost) {
+namespace {
+
+/// What near memory moves beside what misses leave it, in blocks: a prefetched block is written and read, one that
+/// stays is written.
+std::int32_t surplus(const CellCounts& counts) { return 2 * counts.prefetches + counts.promotions; }
+
+}  // namespace
+
+StepCosts::StepCosts(const PlanCost& cost, const std::vector<CellCounts>& around) {
   std::map<Kind, std::uint32_t> known;
   for (std::uint32_t step = 0; step < cost.num_steps(); ++step) {
-    const auto [place, fresh] = known.try_emplace(kind_of(cost, step), static_cast<std::uint32_t>(kinds_.size()));
+    const auto [place, fresh] = known.try_emplace(kind_of(cost, step, around[step]), static_cast<std::uint32_t>(kinds_.size()));
     if (fresh) {
       kinds_.push_back(place->first);
     }
@@ -17,11 +25,12 @@ StepCosts::StepCosts(const PlanCost& cost) {
   }
 }
 
-StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step) {
+StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step, const CellCounts& around) {
   const auto in_misses = [&](const CellCounts& more, const CellCounts& less) {
     return std::llround((cost.time(step, more) - cost.time(step, less)) / cost.far_read_time() * kMissCost);
   };
-  const auto next = [&](std::int32_t misses) { return in_misses({misses + 1, 0, 0}, {misses, 0, 0}); };
+  const std::int32_t written = surplus(around);
+  const auto next = [&](std::int32_t misses) { return in_misses({misses + 1, 0, written}, {misses, 0, written}); };
   Kind kind;
   const auto reads = static_cast<std::int32_t>(cost.movable_reads(step));
   for (std::int32_t misses = 0; misses < reads;) {
@@ -43,7 +52,22 @@ StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step) {
   kind.misses.back().misses = kWithoutEnd;
   kind.promotion = std::max(std::int64_t{0}, std::int64_t{in_misses({0, 1, 0}, {1, 0, 0})});
   kind.stay = std::max(std::int64_t{0}, std::int64_t{in_misses({1, 0, 1}, {1, 0, 0})});
+  find_free(cost, step, around, kind);
   return kind;
+}
+
+void StepCosts::find_free(const PlanCost& cost, std::uint32_t step, const CellCounts& around, Kind& kind) {
+  const std::int32_t loads = around.misses + around.prefetches;
+  const double enough = cost.time(step, {loads, 0, 0}) + 1e-6 * cost.far_read_time();
+  std::int32_t room = 0;  // surplus that hides behind them
+  for (std::int32_t more = 1 << 20; more > 0; more /= 2) {
+    room += cost.time(step, {loads, 0, room + more}) <= enough ? more : 0;
+  }
+  // What the plan uses and a share of the rest; if it uses more than there is, in the same proportion.
+  const std::int32_t used = surplus(around);
+  kind.free_promotions = used <= room ? around.prefetches + (room - used) / 3
+                                      : std::int64_t{room} * around.prefetches / used;
+  kind.free_stays = room - 2 * kind.free_promotions;
 }
 
 }  // namespace kvplace

@@ -22,27 +22,34 @@ struct MissSlope {
 
 class StepCosts {
  public:
+  /// Near a plan that does `around`, by step: what its promotions leave of the near side's time is what misses hide
+  /// behind, and beside its far reads some promotions are free.
   /// REQUIRES: a barrier per layer, so that cells are steps.
-  explicit StepCosts(const PlanCost& cost);
+  StepCosts(const PlanCost& cost, const std::vector<CellCounts>& around);
 
   [[nodiscard]] std::uint32_t num_steps() const { return static_cast<std::uint32_t>(kind_.size()); }
   /// By what misses and promotions cost together; the last slope is without end.
   [[nodiscard]] const std::vector<MissSlope>& misses(std::uint32_t step) const { return kinds_[kind_[step]].misses; }
-  /// What a promotion costs more than a miss, where both hide.
+  /// What a promotion costs more than a miss, where both hide; nothing if it is one of free_promotions().
   [[nodiscard]] std::int64_t promotion(std::uint32_t step) const { return kinds_[kind_[step]].promotion; }
-  /// What a miss whose block stays near costs more than one whose block does not.
+  [[nodiscard]] std::int64_t free_promotions(std::uint32_t step) const { return kinds_[kind_[step]].free_promotions; }
+  /// What a miss whose block stays near costs more than one whose block does not; nothing if one of free_stays().
   [[nodiscard]] std::int64_t stay(std::uint32_t step) const { return kinds_[kind_[step]].stay; }
+  [[nodiscard]] std::int64_t free_stays(std::uint32_t step) const { return kinds_[kind_[step]].free_stays; }
 
  private:
   struct Kind {
     std::vector<MissSlope> misses;
     std::int64_t promotion = 0;
     std::int64_t stay = 0;
+    std::int64_t free_promotions = 0;
+    std::int64_t free_stays = 0;
     auto operator<=>(const Kind&) const = default;
   };
-  static Kind kind_of(const PlanCost& cost, std::uint32_t step);
+  static Kind kind_of(const PlanCost& cost, std::uint32_t step, const CellCounts& around);
+  static void find_free(const PlanCost& cost, std::uint32_t step, const CellCounts& around, Kind& kind);
 
-  std::vector<Kind> kinds_;  // few: most steps are alike
+  std::vector<Kind> kinds_;  // fewer than steps: many are alike
   std::vector<std::uint32_t> kind_;
 };
 

@@ -31,7 +31,7 @@ def text_of(name):
 
 def run(*command, **options):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          timeout=120, **options)
+                          timeout=300, **options)
 
 
 def kvplace(*arguments, **options):

@@ -90,14 +90,43 @@ RC_GTEST_PROP(Arrivals, OfTheGreedyChoiceKeepTheCapacity, ()) {
   check(problem, *arrivals);
 }
 
+std::vector<CellCounts> random_counts(const PlanCost& cost) {
+  std::vector<CellCounts> counts(cost.num_cells());
+  for (CellCounts& count : counts) {
+    count = {*rc::gen::inRange(0, 4), *rc::gen::inRange(0, 4), *rc::gen::inRange(0, 4)};
+  }
+  return counts;
+}
+
+RC_GTEST_PROP(StepCosts, WhatIsFreeTakesNoTimeBesideThePlan, ()) {
+  const testing::TempDir folder;
+  const Problem problem = random_problem(folder);
+  const std::vector<CellCounts> around = random_counts(problem.cost);
+  const StepCosts costs(problem.cost, around);
+  bool any = false;
+  for (std::uint32_t step = 0; step < costs.num_steps(); ++step) {
+    const std::int32_t loads = around[step].misses + around[step].prefetches;
+    const auto free = static_cast<std::int32_t>(2 * costs.free_promotions(step) + costs.free_stays(step));
+    const double alone = problem.cost.time(step, {loads, 0, 0});
+    const double tie = 2e-6 * problem.cost.far_read_time();
+    RC_ASSERT(costs.free_promotions(step) >= 0 && costs.free_stays(step) >= 0);
+    RC_ASSERT(problem.cost.time(step, {loads, 0, free}) <= alone + tie);
+    RC_ASSERT(free >= (1 << 20) || problem.cost.time(step, {loads, 0, free + 1}) > alone);
+    any = any || free > 0;
+  }
+  RC_CLASSIFY(any, "some are free");
+}
+
 RC_GTEST_PROP(Arrivals, OfFlowsKeepTheCapacityHoweverTheTraceIsCut, ()) {
   const testing::TempDir folder;
   const Problem problem = random_problem(folder);
   FlowOptions options;
   options.gaps_per_piece = *rc::gen::element<std::size_t>(3, 10, 50, 100'000);
   options.ahead = *rc::gen::element(0.0, 0.5, 2.0);
+  const std::vector<CellCounts> around =
+      *rc::gen::arbitrary<bool>() ? random_counts(problem.cost) : std::vector<CellCounts>(problem.cost.num_cells());
   const auto arrivals = flow_arrivals(
-      problem.gaps, StepCosts(problem.cost), problem.capacity, problem.instance->options().start == Start::kFree,
+      problem.gaps, StepCosts(problem.cost, around), problem.capacity, problem.instance->options().start == Start::kFree,
       options, [] { return false; }, nullptr);
   RC_ASSERT(arrivals.has_value());
   check(problem, *arrivals);
