@@ -104,6 +104,7 @@ def bound(
     values: str | os.PathLike[str] | None = None,
     exact: bool = False,
     time_limit: float = 120,
+    gap: float = 0,
     resume: bool = False,
     instruction_set: str = "",
     threads: int = 0,
@@ -117,7 +118,8 @@ def bound(
     :param values: also write what residency is worth after each read of the trace, in its order, as a NumPy file of
         float32 seconds; inclusive mode only.
     :param exact: also solve the linear relaxation and search all schedules; small instances only.
-    :param time_limit: of the search, seconds.
+    :param time_limit: of everything: search, exact solution and planning, seconds.
+    :param gap: planning ends once the schedule is so near the bound, as a share of it: 0.01 is the command's 1%.
     :param resume: start from what the certificate of that name proves already.
     :param instruction_set: ``"avx512"``, ``"avx2"`` or ``"portable"``; default: the fastest there is. The result is
         the same.
@@ -130,14 +132,16 @@ def bound(
     """
     if not time_limit >= 0:
         raise BadInput(f"time_limit: {time_limit!r} is no number of seconds of at least 0")
+    if not gap >= 0:
+        raise BadInput(f"gap: {gap!r} is no share of at least 0")
     if resume and certificate is None:
         raise BadInput("resume starts from a certificate: name it with certificate=")
     certificate, schedule, values = ("" if name is None else os.fspath(name) for name in (certificate, schedule, values))
     for name in (certificate, schedule, values):
         check_output(trace.path, name)
     with shown(progress) as sink:
-        raw = _core.prove(trace, instance, certificate, schedule, values, exact, time_limit, resume, instruction_set,
-                          threads, sink, interrupt)
+        raw = _core.prove(trace, instance, certificate, schedule, values, exact, time_limit, gap, resume,
+                          instruction_set, threads, sink, interrupt)
     return ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
 
 

@@ -66,11 +66,20 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     known = std::move(read);
     search.known = &*known;
   }
+  const auto sign = [&](Certificate& certificate) {
+    if (certificate.made_by.empty()) {
+      certificate.made_by = "kvplace " + proof.manifest.version;
+    }
+  };
+  if (!options.certificate_path.empty()) {
+    search.on_better = [&](Certificate certificate) {
+      sign(certificate);
+      return write_certificate(options.certificate_path, certificate);
+    };
+  }
   KVPLACE_ASSIGN(bound, solve_bound(trace, instance, search, context));
   proof.bound = std::move(bound);
-  if (proof.bound.certificate.made_by.empty()) {
-    proof.bound.certificate.made_by = "kvplace " + proof.manifest.version;
-  }
+  sign(proof.bound.certificate);
   const double bound_s = proof.bound.verified.bound.value();
   report_figure(context.progress, "bound", bound_s);
   const auto left = [&] {

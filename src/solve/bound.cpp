@@ -131,6 +131,7 @@ class BoundSearch {
           if (!best || value > best_value) {
             best = std::move(found.prices);
             best_value = value;
+            KVPLACE_TRY(tell_better(*best, value));
           }
         }
       }
@@ -141,6 +142,13 @@ class BoundSearch {
     KVPLACE_TRY(consider(*best));
     best_->search_value_s = best_value;
     return {};
+  }
+
+  Status tell_better(const DualPrices& prices, double value) const {
+    if (!options_.on_better || value <= best_->verified.bound.value()) {
+      return {};
+    }
+    return options_.on_better(quantize(numbers_, trace_.meta().has_read_bytes, shares_of(prices, forms_)));
   }
 
   /// What being near at a window's start may be worth: a miss; in exclusive mode also the way back to far.

@@ -118,6 +118,35 @@ RC_GTEST_PROP(BoundProperties, IsTheSameOnAnyThreadsAndInstructionSet, ()) {
   }
 }
 
+/// Checkpoints are whole certificates, each proves more than the one before, and the last is what the search returns
+/// unless something else proves more.
+RC_GTEST_PROP(BoundProperties, CheckpointsProveMoreAndMore, ()) {
+  RandomInstance random(SmallShape{3, 20, 10, 6, 4});
+  random.spec.options.mode = Mode::kInclusive;
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  std::vector<Certificate> told;
+  BoundOptions options;
+  options.most_exact_cells = 0;
+  options.on_better = [&](Certificate certificate) {
+    told.push_back(std::move(certificate));
+    return Status();
+  };
+  const Result<ProvenBound> found = solve_bound(trace, instance, options, {});
+  RC_ASSERT(found.has_value());
+  double before = 0;
+  for (const Certificate& certificate : told) {
+    const Result<VerifiedBound> verified = verify(trace, certificate, {});
+    RC_ASSERT(verified.has_value());
+    RC_ASSERT(verified->bound.value() >= before * (1 - 1e-6));  // the search's figures are rounded
+    before = verified->bound.value();
+  }
+  RC_ASSERT(found->verified.bound.value() >= before);
+  RC_CLASSIFY(told.size() > 1, "more than one");
+  options.on_better = [](const Certificate&) -> Status { return failed("no room"); };
+  RC_ASSERT(solve_bound(trace, instance, options, {}).has_value() == told.empty());
+}
+
 /// What the search believes is what the certificate proves, or less where promotions right after a miss cost near time.
 RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, ()) {
   RandomInstance random(SmallShape{3, 12, 8, 6, 4});

@@ -89,12 +89,22 @@ class Bounds(CliTest):
         with self.assertRaisesRegex(kvplace.BadInput, r"a\.cert: .*batch \(1 there, 2 here\)"):
             kvplace.bound(self.trace, other, certificate=name, resume=True)
 
+    def test_gap(self):
+        trace = kvplace.Trace(BUNDLED)
+        instance = kvplace.Instance(trace, **INSTANCE)
+        proven = kvplace.bound(trace, instance, schedule=self.path("g.kvs"), gap=10.0)
+        self.assertEqual(proven.status, "converged")
+        # Enough is enough: the first draft, which is nowhere near what planning without a gap reaches.
+        self.assertGreater(proven.gap, 0)
+        self.assertLessEqual(proven.gap, 10)
+
     def test_errors(self):
         exclusive = kvplace.Instance(self.trace, **SMALL, mode="exclusive")
         self.make_trace("other.kvt", random_rows(11, 3, 41, 40, 2), 40, 2)
         for sentence, trace, instance, keywords in (
             ("time_limit", self.trace, self.instance, {"time_limit": -1}),
             ("time_limit", self.trace, self.instance, {"time_limit": float("nan")}),
+            ("gap", self.trace, self.instance, {"gap": -0.01}),
             ("certificate=", self.trace, self.instance, {"resume": True}),
             ("input as well", self.trace, self.instance, {"certificate": self.path("t.kvt")}),
             ("two outputs", self.trace, self.instance, {"certificate": self.path("x"), "values": self.path("x")}),
