@@ -17,7 +17,8 @@ std::int32_t surplus(const CellCounts& counts) { return 2 * counts.prefetches + 
 StepCosts::StepCosts(const PlanCost& cost, const std::vector<CellCounts>& around) {
   std::map<Kind, std::uint32_t> known;
   for (std::uint32_t step = 0; step < cost.num_steps(); ++step) {
-    const auto [place, fresh] = known.try_emplace(kind_of(cost, step, around[step]), static_cast<std::uint32_t>(kinds_.size()));
+    const auto [place, fresh] =
+        known.try_emplace(kind_of(cost, step, around[step]), static_cast<std::uint32_t>(kinds_.size()));
     if (fresh) {
       kinds_.push_back(place->first);
     }
@@ -65,8 +66,8 @@ void StepCosts::find_free(const PlanCost& cost, std::uint32_t step, const CellCo
   }
   // What the plan uses and a share of the rest; if it uses more than there is, in the same proportion.
   const std::int32_t used = surplus(around);
-  kind.free_promotions = used <= room ? around.prefetches + (room - used) / 3
-                                      : std::int64_t{room} * around.prefetches / used;
+  kind.free_promotions =
+      used <= room ? around.prefetches + (room - used) / 3 : std::int64_t{room} * around.prefetches / used;
   kind.free_stays = room - 2 * kind.free_promotions;
 }
 

@@ -126,8 +126,8 @@ RC_GTEST_PROP(Arrivals, OfFlowsKeepTheCapacityHoweverTheTraceIsCut, ()) {
   const std::vector<CellCounts> around =
       *rc::gen::arbitrary<bool>() ? random_counts(problem.cost) : std::vector<CellCounts>(problem.cost.num_cells());
   const auto arrivals = flow_arrivals(
-      problem.gaps, StepCosts(problem.cost, around), problem.capacity, problem.instance->options().start == Start::kFree,
-      options, [] { return false; }, nullptr);
+      problem.gaps, StepCosts(problem.cost, around), problem.capacity,
+      problem.instance->options().start == Start::kFree, options, [] { return false; }, nullptr);
   RC_ASSERT(arrivals.has_value());
   check(problem, *arrivals);
 }

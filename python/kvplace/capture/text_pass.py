@@ -7,6 +7,7 @@ layer's selector is fed as its queries and keys come, so memory holds the model,
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -197,7 +198,9 @@ class _Pass:
     def run(self, tokens: torch.Tensor) -> torch.Tensor:
         """Reads the tokens; returns -ln p of each but the first, [tokens - 1]."""
         likelihoods = []
-        cache = DynamicCache()
+        # transformers calls it `cache` from 5.24 on.
+        known = inspect.signature(self._model.forward).parameters
+        cache = {"cache" if "cache" in known else "past_key_values": DynamicCache()}
         if self._bar is not None:
             self._bar.start("capture", len(tokens), "tokens")
         with (
@@ -208,7 +211,7 @@ class _Pass:
             for begin in range(0, len(tokens), PIECE_TOKENS):
                 self._begin, end = begin, min(begin + PIECE_TOKENS, len(tokens))
                 piece = tokens[begin:end].unsqueeze(0).to(self._model.device)
-                logits = self._model(input_ids=piece, past_key_values=cache, use_cache=True).logits[0]
+                logits = self._model(input_ids=piece, use_cache=True, **cache).logits[0]
                 following = tokens[begin + 1 : end + 1].to(logits.device)
                 likelihoods.append(negative_log_likelihoods(logits[: len(following)], following).cpu())
                 del logits
