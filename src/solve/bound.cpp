@@ -38,10 +38,12 @@ class BoundSearch {
     if (options_.known != nullptr) {
       KVPLACE_TRY(consider_certificate(*options_.known));
     }
+    searching_ = true;
     if (instance_.steps() > 0) {
       KVPLACE_TRY(search_windows(*kernel));
       KVPLACE_TRY(take_exact_prices());
     }
+    best_->search_value_s = search_value_;
     best_->evaluations = evaluations_;
     best_->status = status_;
     best_->seconds = Seconds(elapsed());
@@ -107,8 +109,6 @@ class BoundSearch {
     }
     GapDual dual(instance_, *classes, kernel, context_.threads);
     const bool free_start = instance_.options().start == Start::kFree;
-    std::optional<DualPrices> best;
-    double best_value = 0;
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
     const std::vector<std::size_t> forms = window_forms(dual);
     for (const std::size_t form : forms) {
@@ -126,29 +126,17 @@ class BoundSearch {
             KVPLACE_TRY(consider(found.prices));
             continue;
           }
-          ++evaluations_;
           const double value = dual(found.prices);
-          if (!best || value > best_value) {
-            best = std::move(found.prices);
-            best_value = value;
-            KVPLACE_TRY(tell_better(*best, value));
+          if (value > search_value_) {
+            search_value_ = value;
+            KVPLACE_TRY(consider(found.prices));
+          } else {
+            ++evaluations_;
           }
         }
       }
     }
-    if (!best) {
-      return {};
-    }
-    KVPLACE_TRY(consider(*best));
-    best_->search_value_s = best_value;
     return {};
-  }
-
-  Status tell_better(const DualPrices& prices, double value) const {
-    if (!options_.on_better || value <= best_->verified.bound.value()) {
-      return {};
-    }
-    return options_.on_better(quantize(numbers_, trace_.meta().has_read_bytes, shares_of(prices, forms_)));
   }
 
   /// What being near at a window's start may be worth: a miss; in exclusive mode also the way back to far.
@@ -191,6 +179,7 @@ class BoundSearch {
       best_.emplace();
       best_->certificate = std::move(certificate);
       best_->verified = std::move(verified);
+      return searching_ && options_.on_better ? options_.on_better(best_->certificate) : Status();
     }
     return {};
   }
@@ -203,6 +192,8 @@ class BoundSearch {
   Clock::time_point begin_;
   std::vector<PriceForm> forms_;
   std::optional<ProvenBound> best_;
+  bool searching_ = false;   // what is there to begin with is no checkpoint
+  double search_value_ = 0;  // seconds
   std::uint64_t evaluations_ = 0;
   SearchStatus status_ = SearchStatus::kConverged;
 };

@@ -19,8 +19,8 @@ struct BoundOptions {
   /// "avx512", "avx2" or "portable"; empty: the fastest that the processor has. The result is the same.
   std::string instruction_set;
   const Certificate* known = nullptr;  ///< a certificate to start from; not owned, may be null
-  /// Told each certificate that promises more than those before it, while the search goes on: a checkpoint. May be
-  /// empty; its error ends the search.
+  /// Told each certificate that proves more than all before it and more than what the search began with, while the
+  /// search goes on: a checkpoint. May be empty; its error ends the search.
   std::function<Status(Certificate)> on_better;
 };
 
