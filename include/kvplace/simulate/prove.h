@@ -12,14 +12,13 @@
 namespace kvplace {
 
 struct ProveOptions {
-  BoundOptions search;    ///< its time limit is that of everything: what it leaves is for planning
-  double enough_gap = 0;  ///< planning ends once the schedule is no further above the bound
-  std::string
-      certificate_path;       ///< where the certificate goes, again and again while the search goes on; empty: nowhere
-  bool resume = false;        ///< start from what the certificate there proves already
-  std::string schedule_path;  ///< where the schedule goes; empty: none is looked for
-  bool exact = false;         ///< also solve the linear relaxation and search all schedules: small instances only
-  std::string values_path;    ///< where the worth of residency goes (see residency_value.h); empty: nowhere
+  BoundOptions search;           ///< its time limit is that of everything: what it leaves is for planning
+  double enough_gap = 0;         ///< planning ends once the schedule is no further above the bound
+  std::string certificate_path;  ///< where the certificate goes, each better one anew; empty: nowhere
+  bool resume = false;           ///< start from what the certificate there proves already
+  std::string schedule_path;     ///< where the schedule goes; empty: none is looked for
+  bool exact = false;            ///< also solve the linear relaxation and search all schedules: small instances only
+  std::string values_path;       ///< where the worth of residency goes (see residency_value.h); empty: nowhere
 };
 
 struct Proof {
