@@ -1,6 +1,7 @@
 #include "solve/step_costs.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
 
@@ -58,14 +59,18 @@ StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step, con
 }
 
 void StepCosts::find_free(const PlanCost& cost, std::uint32_t step, const CellCounts& around, Kind& kind) {
-  const std::int32_t loads = around.misses + around.prefetches;
-  const double enough = cost.time(step, {loads, 0, 0}) + 1e-6 * cost.far_read_time();
-  std::int32_t room = 0;  // surplus that hides behind them
-  for (std::int32_t more = 1 << 20; more > 0; more /= 2) {
-    room += cost.time(step, {loads, 0, room + more}) <= enough ? more : 0;
+  // With its misses and prefetches, and so many blocks of near work beside what misses leave.
+  const auto time_with = [&](std::uint32_t blocks) {
+    const std::int32_t stays = static_cast<std::int32_t>(blocks) - 2 * around.prefetches;
+    return cost.time(step, {around.misses, around.prefetches, stays});
+  };
+  const double enough = time_with(0) + 1e-6 * cost.far_read_time();
+  std::uint32_t room = 0;  // what hides behind them; more than a few times the reads is of no use
+  for (std::uint32_t more = std::bit_floor(4 * cost.movable_reads(step) + 1); more > 0; more /= 2) {
+    room += time_with(room + more) <= enough ? more : 0;
   }
   // What the plan uses and a share of the rest; if it uses more than there is, in the same proportion.
-  const std::int32_t used = surplus(around);
+  const std::int64_t used = surplus(around);
   kind.free_promotions =
       used <= room ? around.prefetches + (room - used) / 3 : std::int64_t{room} * around.prefetches / used;
   kind.free_stays = room - 2 * kind.free_promotions;
