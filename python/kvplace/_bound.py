@@ -116,7 +116,7 @@ def bound(
     :param certificate: file (.cert) to write the proof to; ``verify`` re-checks it.
     :param schedule: also plan a schedule near the bound, store it there (.kvs) and replay it.
     :param values: also write what residency is worth after each read of the trace, in its order, as a NumPy file of
-        float32 seconds; inclusive mode only.
+        float32 seconds (docs/verbs/bound.md, "The worth of residency").
     :param exact: also solve the linear relaxation and search all schedules; small instances only.
     :param time_limit: of everything: search, exact solution and planning, seconds.
     :param gap: planning ends once the schedule is so near the bound, as a share of it: 0.01 is the command's 1%.

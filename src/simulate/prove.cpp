@@ -13,10 +13,7 @@ namespace kvplace {
 namespace {
 
 /// What would else be found out after the search.
-Status check(const ProveOptions& options, const Instance& instance) {
-  if (!options.values_path.empty() && instance.options().mode != Mode::kInclusive) {
-    return bad_input("the worth of residency is defined for --mode inclusive");
-  }
+Status check(const ProveOptions& options) {
   const std::array outputs{&options.certificate_path, &options.schedule_path, &options.values_path};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
@@ -58,7 +55,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   const auto begin = std::chrono::steady_clock::now();
   Proof proof;
   proof.manifest = make_manifest(trace);
-  KVPLACE_TRY(check(options, instance));
+  KVPLACE_TRY(check(options));
   BoundOptions search = options.search;
   std::optional<Certificate> known;
   if (options.resume) {

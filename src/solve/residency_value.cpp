@@ -11,68 +11,94 @@
 namespace kvplace {
 namespace {
 
-constexpr std::size_t kNoRead = SIZE_MAX;
+/// What changing sides leaves of a worth: a far block that may come near is no worse off than by what that costs, a near
+/// one that may leave no worse than by what that does.
+struct Clip {
+  double low = -INFINITY;
+  double high = INFINITY;
+
+  [[nodiscard]] double operator()(double worth) const { return std::min(std::max(worth, low), high); }
+  /// First `later`, then this one.
+  [[nodiscard]] Clip after(const Clip& later) const { return {(*this)(later.low), (*this)(later.high)}; }
+};
 
 /// A certificate's prices as seconds per byte, by step.
 class PriceTable {
  public:
-  explicit PriceTable(const Certificate& certificate) {
+  explicit PriceTable(const Certificate& certificate)
+      : exclusive_(certificate.numbers.mode == Mode::kExclusive),
+        split_(certificate.numbers.mirrored_reads == MirroredReads::kSplit) {
     const BoundNumbers& numbers = certificate.numbers;
     const std::size_t num_steps = std::size_t{numbers.steps} * numbers.layers;
     const std::size_t steps_per_group = numbers.barrier == Barrier::kToken ? numbers.layers : 1;
     const double seconds =
         1 / (static_cast<double>(certificate.ticks_per_second) * static_cast<double>(certificate.unit_bytes));
-    const bool split = numbers.mirrored_reads == MirroredReads::kSplit;
     occupied_.assign(num_steps + 1, 0);
-    std::vector<double> fetch(num_steps);
+    std::vector<Clip> moves(num_steps);
     for (std::size_t k = 0; k < num_steps; ++k) {
       const auto& prices = certificate.channel_prices[k / steps_per_group];
-      const double near = static_cast<double>(prices[static_cast<std::size_t>(Channel::kNearMem)]) * seconds;
-      const double far = static_cast<double>(prices[static_cast<std::size_t>(Channel::kFarLinkRead)] +
-                                             prices[static_cast<std::size_t>(Channel::kFarMem)]) *
-                         seconds;
-      miss_.push_back(far - (split ? std::min(near, far) : near));
-      near_.push_back(near);
-      far_.push_back(far);
+      const auto price = [&](Channel c) { return static_cast<double>(prices[static_cast<std::size_t>(c)]) * seconds; };
+      const double far_mem = price(Channel::kFarMem);
+      near_.push_back(price(Channel::kNearMem));
+      far_.push_back(price(Channel::kFarLinkRead) + far_mem);
+      write_.push_back(price(Channel::kFarLinkWrite) + far_mem);
       occupied_[k + 1] = occupied_[k] + static_cast<double>(certificate.row_prices[k]) * seconds;
-      fetch[k] = near + far - occupied_[k];
-    }
-    least_fetch_.push_back(std::move(fetch));
-    for (std::size_t width = 2; width <= num_steps; width *= 2) {
-      const std::vector<double>& below = least_fetch_.back();
-      std::vector<double> row(num_steps - width + 1);
-      for (std::size_t k = 0; k < row.size(); ++k) {
-        row[k] = std::min(below[k], below[k + width / 2]);
+      moves[k].high = promoted(k) - occupied_[k];
+      if (exclusive_) {
+        moves[k].low = -evicted(k) - occupied_[k];
       }
-      least_fetch_.push_back(std::move(row));
+    }
+    moves_.push_back(std::move(moves));
+    for (std::size_t width = 2; width <= num_steps; width *= 2) {
+      const std::vector<Clip>& half = moves_.back();
+      std::vector<Clip> row(num_steps - width + 1);
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        row[k] = half[k].after(half[k + width / 2]);
+      }
+      moves_.push_back(std::move(row));
     }
   }
 
-  [[nodiscard]] double miss(std::size_t k) const { return miss_[k]; }
-  [[nodiscard]] double near(std::size_t k) const { return near_[k]; }
-  [[nodiscard]] double active(std::size_t k) const { return near_[k] + far_[k]; }
-  /// Of being near from just after step `from` until step `to`.
-  [[nodiscard]] double held(std::size_t from, std::size_t to) const { return occupied_[to] - occupied_[from]; }
-  /// Of coming near by the cheapest active promotion in steps `from` to `to` - 1, and being near until `to`.
-  [[nodiscard]] double fetched(std::size_t from, std::size_t to) const {
-    const std::size_t level = static_cast<std::size_t>(std::bit_width(to - from)) - 1;
-    const std::vector<double>& least = least_fetch_[level];
-    return occupied_[to] + std::min(least[from], least[to - (std::size_t{1} << level)]);
+  [[nodiscard]] std::size_t num_steps() const { return near_.size(); }
+  /// A read from far instead of near.
+  [[nodiscard]] double miss(std::size_t k) const { return far_[k] - (split_ ? std::min(near_[k], far_[k]) : near_[k]); }
+  /// An append to far instead of near; nothing in inclusive mode, which writes to both.
+  [[nodiscard]] double far_append(std::size_t k) const { return exclusive_ ? write_[k] - near_[k] : 0; }
+  /// Coming near, of bytes that the step read and of others.
+  [[nodiscard]] double promoted_after_read(std::size_t k) const { return near_[k]; }
+  [[nodiscard]] double promoted(std::size_t k) const { return near_[k] + far_[k]; }
+  [[nodiscard]] double evicted(std::size_t k) const { return exclusive_ ? near_[k] + write_[k] : 0; }
+
+  /// Worth of a byte near from step `from` on, its room paid, if nothing happens to it before step `to` > `from` and it
+  /// is then worth so much.
+  [[nodiscard]] double worth_before(std::size_t from, std::size_t to, double worth) const {
+    worth -= occupied_[to];
+    if (const std::size_t between = to - from - 1; between > 0) {
+      const std::size_t level = static_cast<std::size_t>(std::bit_width(between)) - 1;
+      // The two may overlap: clipping twice changes nothing.
+      worth = moves_[level][from + 1].after(moves_[level][to - (std::size_t{1} << level)])(worth);
+    }
+    return worth + occupied_[from];
   }
 
  private:
-  std::vector<double> miss_;
+  bool exclusive_;
+  bool split_;
   std::vector<double> near_;
   std::vector<double> far_;
+  std::vector<double> write_;
   std::vector<double> occupied_;
-  std::vector<std::vector<double>> least_fetch_;  // [level][k]: over 2^level steps from k on
+  std::vector<std::vector<Clip>> moves_;  // [level][k]: of steps k to k + 2^level - 1, in what `occupied_` counts from
 };
 
-/// Goes through a trace from its end and knows of each block its next read and what being near then spares.
+/// Goes through a trace from its end and knows of each block its next use and what being near then spares.
 class BackwardValues {
  public:
   BackwardValues(const Instance& instance, const Certificate& certificate)
-      : instance_(instance), prices_(certificate), next_(instance.num_blocks()) {}
+      : instance_(instance),
+        exclusive_(instance.options().mode == Mode::kExclusive),
+        prices_(certificate),
+        next_(instance.num_blocks(), Use{prices_.num_steps(), 0}) {}
 
   /// Values of the record's reads, and then the state before it.
   void add(const StepView& record, float* values) {
@@ -80,45 +106,65 @@ class BackwardValues {
     auto appended = record.appended.begin();
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       const BlockId id = record.reads[i];
-      Next& next = next_[instance_.index(record.layer, id).value()];
-      const auto size = static_cast<double>(instance_.block_bytes(id).value());
-      double value = -INFINITY;
-      if (next.step != kNoRead) {
-        // Without it, it could come back in a later step, or be missed.
-        const double fetched = next.step > k + 1 ? size * prices_.fetched(k + 1, next.step) : INFINITY;
-        value = std::min(next.spared, fetched) - size * prices_.held(k, next.step);
-      }
-      values[i] = static_cast<float>(value);
-      while (appended != record.appended.end() && *appended < id) {
-        ++appended;
+      for (; appended != record.appended.end() && *appended < id; ++appended) {
+        (void)append(k, record.layer, *appended);
       }
       if (appended != record.appended.end() && *appended == id) {
-        continue;  // near by rule: nothing is spared in this step
+        values[i] = static_cast<float>(append(k, record.layer, id));
+        ++appended;
+      } else {
+        values[i] = static_cast<float>(read(k, record.layer, id, instance_.bytes_of_read(record, i)));
       }
-      const auto read = static_cast<double>(instance_.bytes_of_read(record, i).value());
-      const double passive = read * prices_.near(k) + (size - read) * prices_.active(k);
-      next = {k, read * prices_.miss(k) + std::clamp(value, 0.0, passive)};
+    }
+    for (; appended != record.appended.end(); ++appended) {
+      (void)append(k, record.layer, *appended);
     }
   }
 
  private:
-  struct Next {
-    std::size_t step = kNoRead;
-    double spared = 0;  // seconds: the far read, and what keeping the block then would cost more
+  /// A block's next read, or append in exclusive mode, and the seconds that its being near spares from there on.
+  struct Use {
+    std::size_t step;
+    double spared;
   };
 
+  [[nodiscard]] double value_after(std::size_t k, const Use& next, double size) const {
+    if (!exclusive_ && next.step == prices_.num_steps()) {
+      return -INFINITY;
+    }
+    return size * prices_.worth_before(k, next.step, next.spared / size);
+  }
+  /// Both return the worth just after the step.
+  double read(std::size_t k, LayerIndex layer, BlockId id, Bytes bytes) {
+    Use& next = next_[instance_.index(layer, id).value()];
+    const auto size = static_cast<double>(instance_.block_bytes(id).value());
+    const auto read = static_cast<double>(bytes.value());
+    const double value = value_after(k, next, size);
+    const double promoted = read * prices_.promoted_after_read(k) + (size - read) * prices_.promoted(k);
+    next = {k, read * prices_.miss(k) + Clip{-size * prices_.evicted(k), promoted}(value)};
+    return value;
+  }
+  double append(std::size_t k, LayerIndex layer, BlockId id) {
+    Use& next = next_[instance_.index(layer, id).value()];
+    const auto size = static_cast<double>(instance_.block_bytes(id).value());
+    const double value = value_after(k, next, size);
+    if (exclusive_) {
+      const double far = static_cast<double>(instance_.new_kv_bytes().value()) * prices_.far_append(k);
+      next = {k, far + Clip{-size * prices_.evicted(k), size * prices_.promoted(k)}(value)};
+    }
+    return value;  // near by rule: in inclusive mode nothing is spared in this step
+  }
+
   const Instance& instance_;
+  bool exclusive_;
   PriceTable prices_;
-  std::vector<Next> next_;  // by block
+  std::vector<Use> next_;  // by block
 };
 
 }  // namespace
 
 Status write_residency_values(const TraceReader& trace, const Instance& instance, const Certificate& certificate,
                               const std::string& path, const RunContext& context) {
-  if (instance.options().mode == Mode::kExclusive) {
-    return bad_input("the worth of residency is defined for --mode inclusive");
-  }
   if (certificate.numbers.trace_digest != trace.totals().digest) {
     return bad_input("the certificate is not of trace " + trace.path());
   }

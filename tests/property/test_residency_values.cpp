@@ -44,13 +44,18 @@ class Futures {
     const std::size_t next = k + 1;
     const double near_price = rate(price(next, Channel::kNearMem));
     const double far_price = rate(price(next, Channel::kFarLinkRead) + price(next, Channel::kFarMem));
+    const double write_price = rate(price(next, Channel::kFarLinkWrite) + price(next, Channel::kFarMem));
     const double read = bytes_read(next);
     const bool split = instance_.options().mirrored_reads == MirroredReads::kSplit;
+    const bool exclusive = instance_.options().mode == Mode::kExclusive;
+    const double written =
+        exclusive && is_appended(next) ? static_cast<double>(instance_.new_kv_bytes().value()) : 0;
     if (near) {
-      total += read * (split ? std::min(near_price, far_price) : near_price);
-      return total + std::min(cost(next, true), cost(next, false));
+      total += read * (split ? std::min(near_price, far_price) : near_price) + written * near_price;
+      const double eviction = exclusive ? size * (near_price + write_price) : 0;
+      return total + std::min(cost(next, true), cost(next, false) + eviction);
     }
-    total += read * far_price;
+    total += read * far_price + written * write_price;
     const double promotion = read * near_price + (size - read) * (near_price + far_price);
     return total + std::min(cost(next, false), cost(next, true) + promotion);
   }
@@ -64,9 +69,17 @@ class Futures {
     const std::size_t steps = instance_.options().barrier == Barrier::kToken ? instance_.layers() : 1;
     return certificate_.channel_prices[k / steps][static_cast<std::size_t>(channel)];
   }
+  [[nodiscard]] StepView view_of(std::size_t k) const {
+    return records_.view(static_cast<std::uint32_t>(k / instance_.layers()),
+                         static_cast<std::uint32_t>(k % instance_.layers()));
+  }
+  [[nodiscard]] bool is_appended(std::size_t k) const {
+    const StepView view = view_of(k);
+    return std::any_of(view.appended.begin(), view.appended.end(),
+                       [&](BlockId id) { return instance_.index(view.layer, id) == block_; });
+  }
   [[nodiscard]] double bytes_read(std::size_t k) const {
-    const StepView view = records_.view(static_cast<std::uint32_t>(k / instance_.layers()),
-                                        static_cast<std::uint32_t>(k % instance_.layers()));
+    const StepView view = view_of(k);
     for (std::size_t i = 0; i < view.reads.size(); ++i) {
       if (instance_.index(view.layer, view.reads[i]) == block_ &&
           !std::binary_search(view.appended.begin(), view.appended.end(), view.reads[i])) {
@@ -84,7 +97,6 @@ class Futures {
 
 RC_GTEST_PROP(ResidencyValues, AreWhatTheCheapestFutureSaves, ()) {
   RandomInstance random(SmallShape{2, 5, 4, 3, 3});
-  random.spec.options.mode = Mode::kInclusive;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const ProvenBound proven = solve_bound(trace, instance, {}, {}).value();
@@ -100,10 +112,14 @@ RC_GTEST_PROP(ResidencyValues, AreWhatTheCheapestFutureSaves, ()) {
       for (const BlockId id : records.view(step, layer).reads) {
         const std::size_t k = std::size_t{step} * instance.layers() + layer;
         const Futures futures(instance, proven.certificate, records, instance.index(LayerIndex(layer), id));
-        // Who has the block near may also let it go at once, so a negative worth shows as none.
         const double far = futures.cost(k, false);
-        const double saved = far - std::min(far, futures.cost(k, true));
-        RC_ASSERT(std::abs(std::max(0.0, static_cast<double>(values[i])) - saved) <= 1e-6 * far + 1e-15);
+        const double near = futures.cost(k, true);
+        const double error = 1e-6 * (far + near) + 1e-15;
+        if (instance.options().mode == Mode::kExclusive) {
+          RC_ASSERT(std::abs(static_cast<double>(values[i]) - (far - near)) <= error);
+        } else {  // who has the block near may also let it go at once, so a negative worth shows as none
+          RC_ASSERT(std::abs(std::max(0.0, static_cast<double>(values[i])) - (far - std::min(far, near))) <= error);
+        }
         ++i;
       }
     }

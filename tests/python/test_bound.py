@@ -102,7 +102,6 @@ class Bounds(CliTest):
         self.assertLessEqual(gap_with(first_draft / 2), first_draft / 2)
 
     def test_errors(self):
-        exclusive = kvplace.Instance(self.trace, **SMALL, mode="exclusive")
         self.make_trace("other.kvt", random_rows(11, 3, 41, 40, 2), 40, 2)
         for sentence, trace, instance, keywords in (
             ("time_limit", self.trace, self.instance, {"time_limit": -1}),
@@ -111,7 +110,6 @@ class Bounds(CliTest):
             ("certificate=", self.trace, self.instance, {"resume": True}),
             ("input as well", self.trace, self.instance, {"certificate": self.path("t.kvt")}),
             ("two outputs", self.trace, self.instance, {"certificate": self.path("x"), "values": self.path("x")}),
-            ("mode inclusive", self.trace, exclusive, {"values": self.path("x")}),
             ('"sse"', self.trace, self.instance, {"instruction_set": "sse"}),
             ("another trace", kvplace.Trace(self.path("other.kvt")), self.instance, {}),
         ):
