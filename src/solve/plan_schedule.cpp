@@ -25,6 +25,8 @@ constexpr std::uint64_t kMostClasses = std::uint64_t{1} << 27;
 /// ten seconds.
 constexpr double kWorthAFlow = 0.0005;
 constexpr std::size_t kMostClassesAgain = 500'000;
+/// Of traces with more: pieces that look less far ahead take half the time, and there is hardly anything in it.
+constexpr FlowOptions kManyClasses{.gaps_per_piece = 12'000, .ahead = 0.25};
 
 /// Makes drafts, improves each and keeps the best.
 class Planner {
@@ -85,11 +87,13 @@ class Planner {
 
   /// Costs that add up rather than hide depend on what a plan does: flows around the best one follow while that gains.
   Status consider_flows(bool free_start) {
+    const FlowOptions options = gaps_.size() <= kMostClassesAgain ? FlowOptions() : kManyClasses;
     std::vector<CellCounts> around(cost_.num_cells());
     for (bool gains = flow_fits(instance_, gaps_); gains && !ends();) {
       const double before = result_.total;
       KVPLACE_TRY(consider(flow_arrivals(
-          gaps_, StepCosts(cost_, around), capacity_, free_start, {}, [this] { return ends(); }, context_.progress)));
+          gaps_, StepCosts(cost_, around), capacity_, free_start, options, [this] { return ends(); },
+          context_.progress)));
       gains = result_.total < before * (1 - kWorthAFlow) && gaps_.size() <= kMostClassesAgain;
       around = best_->counts;
     }

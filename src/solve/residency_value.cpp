@@ -11,8 +11,8 @@
 namespace kvplace {
 namespace {
 
-/// What changing sides leaves of a worth: a far block that may come near is no worse off than by what that costs, a near
-/// one that may leave no worse than by what that does.
+/// What changing sides leaves of a worth: a far block that may come near is no worse off than by what that costs, a
+/// near one that may leave no worse than by what that does.
 struct Clip {
   double low = -INFINITY;
   double high = INFINITY;

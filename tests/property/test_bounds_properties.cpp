@@ -138,7 +138,7 @@ RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
   RC_ASSERT(far_reads("belady-global") <= far_reads("belady"));
 }
 
-// With given decisions more bandwidth only shortens each step, so a policy that does not look at bandwidths never gets
+// With given decisions more bandwidth only shortens each step, so a policy that does not look at times never gets
 // slower.
 RC_GTEST_PROP(Policies, MoreBandwidthNeverSlowsABlindPolicy, ()) {
   Case c;
@@ -147,7 +147,7 @@ RC_GTEST_PROP(Policies, MoreBandwidthNeverSlowsABlindPolicy, ()) {
   const Comparison after = c.run();
   for (std::size_t i = 0; i < before.results.size(); ++i) {
     const std::string& name = before.results[i].policy.name;
-    if (name != "belady-balanced" && name != "best-case") {
+    if (name != "belady-balanced" && name != "best-case" && name != "kvplace") {
       RC_LOG() << name;
       RC_ASSERT(after.results[i].total.value() <= before.results[i].total.value() * (1 + 1e-9));
     }

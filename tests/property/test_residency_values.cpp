@@ -48,8 +48,7 @@ class Futures {
     const double read = bytes_read(next);
     const bool split = instance_.options().mirrored_reads == MirroredReads::kSplit;
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
-    const double written =
-        exclusive && is_appended(next) ? static_cast<double>(instance_.new_kv_bytes().value()) : 0;
+    const double written = exclusive && is_appended(next) ? static_cast<double>(instance_.new_kv_bytes().value()) : 0;
     if (near) {
       total += read * (split ? std::min(near_price, far_price) : near_price) + written * near_price;
       const double eviction = exclusive ? size * (near_price + write_price) : 0;
