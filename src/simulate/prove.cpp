@@ -113,6 +113,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     }
   }
   proof.seconds = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  proof.interrupted = context.stop_requested();
   return proof;
 }
 

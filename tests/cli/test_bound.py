@@ -19,6 +19,7 @@ BLOCKS = ("--block-bytes", "4KiB", "--weight-bytes-per-step", 0)
 FLAGS = ("--near-blocks-per-layer", 9, *BLOCKS)
 KEYS = {"manifest", "instance", "bound_s", "bound_exact", "best_schedule_s", "gap", "seconds", "search_seconds",
         "evaluations", "status", "capacity_price_s_per_gib"}
+PAGES = ("--hardware", "h100-sxm-pcie5", "--near-blocks-per-layer", 64, "--weight-bytes-per-step", 0)
 SLOW_LINK = ("--set", "hardware.far.link_read=30GB/s")
 # One of each feature, and some together.
 CASES = (
@@ -192,6 +193,24 @@ class Limits(BoundTest):
             self.assertEqual((answer["status"], answer["best_schedule_s"]), ("interrupted", None))
             self.assertEqual(self.json("verify", "t.kvt", "i.cert")["bound_exact"], answer["bound_exact"])
             self.assertEqual(self.names(), ["i.cert", "t.kvt"])
+
+    def test_interrupt_while_planning(self) -> None:
+        """The bound has converged; a schedule that is there is whole, but might have been better."""
+        process = cli.start("bound", cli.BUNDLED, *PAGES, "-o", "i.cert", "--schedule", "i.kvs", "--json",
+                            cwd=self.folder)
+        while not any(name.startswith("i.kvs") for name in self.names()):
+            self.assertIsNone(process.poll())
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err), (cli.LIMIT_REACHED, b""), out)
+        answer = json.loads(out)
+        if answer["best_schedule_s"] is None:
+            self.assertEqual((answer["status"], self.names()), ("interrupted", ["i.cert"]))
+        else:
+            replayed = self.json("replay", cli.BUNDLED, "i.kvs", *PAGES)
+            self.assertEqual(replayed["result"]["total_s"], answer["best_schedule_s"])
 
     def test_resume_keeps_what_is_better(self) -> None:
         flags = (*FLAGS, *SLOW_LINK)

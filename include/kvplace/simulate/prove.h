@@ -26,7 +26,8 @@ struct Proof {
   ProvenBound bound;
   std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
   std::optional<ExactSolution> exact;
-  Seconds seconds;  ///< of everything
+  Seconds seconds;           ///< of everything
+  bool interrupted = false;  ///< an interrupt came: what was not made by then is left out, the schedule not improved
 
   /// Replayed time of the schedule / bound - 1; none without a schedule or if the bound is 0.
   [[nodiscard]] std::optional<double> gap() const;
