@@ -7,6 +7,7 @@
 
 #include "kvplace/base/parse.h"
 #include "kvplace/solve/exact.h"
+#include "solve/price_ascent.h"
 #include "solve/quantize.h"
 #include "solve/window_search.h"
 
@@ -136,7 +137,23 @@ class BoundSearch {
         }
       }
     }
-    return {};
+    return ascend_from_best(*classes, dual);
+  }
+
+  Status ascend_from_best(const GapClasses& classes, const GapDual& dual) {
+    const std::uint64_t evaluations = worthwhile_ascents(trace_.totals().reads);
+    if (instance_.options().mode != Mode::kInclusive || !instance_.uniform() || evaluations == 0 || out_of_time()) {
+      return {};
+    }
+    const auto stop = [&] { return out_of_time(); };
+    Result<BlockPaths> paths = BlockPaths::make(trace_, instance_, stop, context_.threads);
+    if (!paths) {
+      return status_ != SearchStatus::kConverged ? Status() : tl::unexpected(std::move(paths).error());
+    }
+    const Ascended found = ascend(instance_, classes, dual, *paths, best_->certificate, evaluations, stop);
+    search_value_ = std::max(search_value_, found.value_s);
+    evaluations_ += found.evaluations;
+    return consider(found.table);
   }
 
   /// What being near at a window's start may be worth: a miss; in exclusive mode also the way back to far.

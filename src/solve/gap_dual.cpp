@@ -29,6 +29,9 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapK
       read_bytes_(groups_.num_groups()),
       whole_(groups_.num_groups(), 1),
       gaps_(classes, kernel, threads) {
+  for (const PriceForm& form : forms_) {
+    credited_.push_back(std::count(form.share.begin(), form.share.end(), 0.0) >= kFewestFreeChannels);
+  }
   double largest = block_bytes_;
   for (std::uint32_t id = 0; id < instance.blocks_per_layer(); ++id) {
     largest = std::max(largest, static_cast<double>(instance.block_bytes(BlockId(id)).value()));
@@ -65,18 +68,48 @@ GapDual::Mixed GapDual::mixed(std::size_t group, std::span<const double> mixture
   return sum;
 }
 
-double GapDual::time_beyond(std::size_t group, const Mixed& priced, double blocks) const {
-  double most = 0;
+GapDual::Credit GapDual::beyond(std::size_t group, const Mixed& priced, double blocks) const {
+  Credit most{0, blocks, 0};
   for (std::size_t f = 0; f < forms_.size(); ++f) {
-    if (std::count(forms_[f].share.begin(), forms_[f].share.end(), 0.0) < kFewestFreeChannels) {
+    if (!credited_[f]) {
       continue;
     }
     const double near = forms_[f].passive - priced.near;
     const double active = forms_[f].active - priced.near - priced.far_read;
     const double missed = forms_[f].miss - (priced.far_read - priced.near_read) + std::min(0.0, near);
-    most = std::max(most, fixed_time(group, f) + blocks * block_bytes_ * std::min(missed, active));
+    const double time = fixed_time(group, f) + blocks * block_bytes_ * std::min(missed, active);
+    if (time > most.time) {
+      const double entries = active < missed ? 2 : (near < 0 ? 1 : 0);
+      most = {time, blocks, blocks * entries};
+    }
   }
   return most;
+}
+
+double GapDual::least_blocks(std::size_t group, const Mixed& priced) const {
+  const auto is_enough = [&](double blocks) {  // convex
+    return time_beyond(group, priced, blocks) <= time_beyond(group, priced, blocks + 1);
+  };
+  double low = 0;
+  double high = 1;
+  while (high < most_blocks_ && !is_enough(high)) {  // mostly few
+    high *= 2;
+  }
+  high = std::min(high, most_blocks_);
+  while (low < high) {
+    const double middle = std::floor((low + high) / 2);
+    if (is_enough(middle)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+GapDual::Credit GapDual::credit(std::size_t group, double near, double far_read) const {
+  const Mixed priced{0, near, far_read, split_ ? std::min(near, far_read) : near};
+  return beyond(group, priced, least_blocks(group, priced));
 }
 
 double GapDual::worth(std::size_t group, std::span<const double> mixture) const {
@@ -85,17 +118,7 @@ double GapDual::worth(std::size_t group, std::span<const double> mixture) const 
   if (!inclusive_ || whole_[group] == 0) {
     return at_none;
   }
-  double low = 0;
-  double high = most_blocks_;
-  while (low < high) {  // convex
-    const double middle = std::floor((low + high) / 2);
-    if (time_beyond(group, priced, middle) <= time_beyond(group, priced, middle + 1)) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return std::max(at_none, time_beyond(group, priced, low));
+  return std::max(at_none, time_beyond(group, priced, least_blocks(group, priced)));
 }
 
 void GapDual::add_scales(std::size_t group, std::size_t form, std::vector<double>& scales) const {

@@ -28,6 +28,14 @@ class GapDual {
   /// fixed_time() of a mixture of forms, whose shares may sum to less than 1, with the credit for whole blocks: what a
   /// group is worth beside what its blocks pay.
   [[nodiscard]] double worth(std::size_t group, std::span<const double> mixture) const;
+  /// What a group is worth by the credit alone at prices of near and far reads, seconds per byte of one request, and
+  /// its slope in them.
+  struct Credit {
+    double time = 0;
+    double over_link = 0;  ///< blocks that come over the link where the group's time beyond the prices is least
+    double entered = 0;    ///< what the form that tells this time takes off for their writes to near memory, in blocks
+  };
+  [[nodiscard]] Credit credit(std::size_t group, double near, double far_read) const;
   /// Adds what each further block that is missed in a group costs, in shares of what it costs in `form`, as long as
   /// that is between 0 and 1: the shares of its price at which another number of misses becomes the cheapest.
   void add_scales(std::size_t group, std::size_t form, std::vector<double>& scales) const;
@@ -44,9 +52,15 @@ class GapDual {
   [[nodiscard]] Mixed mixed(std::size_t group, std::span<const double> mixture) const;
   /// What a group takes more than `priced` says of blocks, if so many come over the link, missed or promoted as is
   /// worse.
-  [[nodiscard]] double time_beyond(std::size_t group, const Mixed& priced, double blocks) const;
+  [[nodiscard]] Credit beyond(std::size_t group, const Mixed& priced, double blocks) const;
+  [[nodiscard]] double time_beyond(std::size_t group, const Mixed& priced, double blocks) const {
+    return beyond(group, priced, blocks).time;
+  }
+  /// The whole number of blocks at which it is least.
+  [[nodiscard]] double least_blocks(std::size_t group, const Mixed& priced) const;
 
   std::vector<PriceForm> forms_;
+  std::vector<bool> credited_;  // of the forms that the verifier knows
   PriceGroups groups_;
   bool split_;
   bool inclusive_;
