@@ -14,6 +14,7 @@ double tokens_per_second(const Instance& instance, Seconds total) {
 Result<ProvenBound> Evaluator::bound(const Instance& instance) const {
   BoundOptions search;
   search.time_limit = options_.bound_time_limit;
+  search.ascend = false;  // one of many probes
   KVPLACE_ASSIGN(bound, solve_bound(trace_, instance.with_start(Start::kFree), search, context_));
   if (bound.status == SearchStatus::kInterrupted || context_.stop_requested()) {
     return interrupted("stopped before the answer was known; nothing is written");

@@ -142,7 +142,8 @@ class BoundSearch {
 
   Status ascend_from_best(const GapClasses& classes, const GapDual& dual) {
     const std::uint64_t evaluations = worthwhile_ascents(trace_.totals().reads);
-    if (instance_.options().mode != Mode::kInclusive || !instance_.uniform() || evaluations == 0 || out_of_time()) {
+    if (!options_.ascend || evaluations == 0 || !instance_.uniform() || instance_.options().mode != Mode::kInclusive ||
+        out_of_time()) {
       return {};
     }
     const auto stop = [&] { return out_of_time(); };

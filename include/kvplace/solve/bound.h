@@ -16,6 +16,9 @@ struct BoundOptions {
   /// Instances of at most so many (decode step, layer, block) triples also take the prices of their exact linear
   /// relaxation: the searches need large numbers. 0: never.
   std::uint64_t most_exact_cells = 20'000;
+  /// Also ascent from the windows' prices (docs/bound.md, "Entries"): some per cent more over fast links, seconds
+  /// longer.
+  bool ascend = true;
   /// "avx512", "avx2" or "portable"; empty: the fastest that the processor has. The result is the same.
   std::string instruction_set;
   const Certificate* known = nullptr;  ///< a certificate to start from; not owned, may be null
