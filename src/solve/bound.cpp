@@ -151,10 +151,11 @@ class BoundSearch {
     if (!paths) {
       return status_ != SearchStatus::kConverged ? Status() : tl::unexpected(std::move(paths).error());
     }
-    const Ascended found = ascend(instance_, classes, dual, *paths, best_->certificate, evaluations, stop);
+    const Ascended found =
+        ascend(instance_, classes, dual, *paths, best_->certificate, evaluations, stop, context_.progress);
     search_value_ = std::max(search_value_, found.value_s);
     evaluations_ += found.evaluations;
-    return consider(found.table);
+    return found.value_s > best_->verified.bound.value() ? consider(found.table) : Status();
   }
 
   /// What being near at a window's start may be worth: a miss; in exclusive mode also the way back to far.

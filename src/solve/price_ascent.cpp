@@ -76,12 +76,15 @@ class Ascent {
     begin_at(start);
   }
 
-  Ascended run(std::uint64_t evaluations, const std::function<bool()>& stop) {
+  Ascended run(std::uint64_t evaluations, const std::function<bool()>& stop, Progress* progress) {
     Mover enter(enter_.size());
     Mover miss(miss_.size());
     Mover rows(path_prices_.rows.size());
     const double start = evaluate(true);
     Ascended found{table(), start, 1};
+    if (progress != nullptr) {
+      progress->start("ascending from windows", evaluations, "prices");
+    }
     for (std::uint64_t i = 0; i < evaluations && !stop(); ++i) {
       if (i == evaluations / kPatience && found.value_s <= kWorthwhile * start) {
         break;
@@ -90,6 +93,9 @@ class Ascent {
       // The credit alone is the smoother guide at first: where a mixture of forms is worth more, its slopes lead back.
       const double value = evaluate(done >= 0.5);
       ++found.evaluations;
+      if (progress != nullptr) {
+        progress->update(i + 1);
+      }
       if (value > found.value_s) {
         found.table = table();
         found.value_s = value;
@@ -102,6 +108,9 @@ class Ascent {
         return row == 0 && !free_start_ ? 0 : static_cast<double>(loads_.near[row]) - capacity_blocks_;
       });
       make_valid();
+    }
+    if (progress != nullptr) {
+      progress->finish();
     }
     return found;
   }
@@ -256,8 +265,9 @@ std::uint64_t worthwhile_ascents(std::uint64_t reads) {
 }
 
 Ascended ascend(const Instance& instance, const GapClasses& classes, const GapDual& dual, BlockPaths& paths,
-                const Certificate& start, std::uint64_t evaluations, const std::function<bool()>& stop) {
-  return Ascent(instance, classes, dual, paths, start).run(evaluations, stop);
+                const Certificate& start, std::uint64_t evaluations, const std::function<bool()>& stop,
+                Progress* progress) {
+  return Ascent(instance, classes, dual, paths, start).run(evaluations, stop, progress);
 }
 
 }  // namespace kvplace

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "kvplace/base/progress.h"
 #include "solve/block_paths.h"
 #include "solve/gap_classes.h"
 #include "solve/gap_dual.h"

@@ -85,7 +85,7 @@ RC_GTEST_PROP(PriceAscent, TheCertificateProvesNoLessThanItBelieves, ()) {
   const BoundNumbers numbers = bound_numbers(instance, trace).value();
   const Certificate from = quantize(numbers, false, start);
   const auto count = drawn(rc::gen::element<std::uint64_t>(0, 30, 60));
-  const Ascended found = ascend(instance, *classes, dual, *paths, from, count, [] { return false; });
+  const Ascended found = ascend(instance, *classes, dual, *paths, from, count, [] { return false; }, nullptr);
   const Result<VerifiedBound> before = verify(trace, from, {});
   const Result<VerifiedBound> after = verify(trace, quantize(numbers, false, found.table), {});
   RC_ASSERT(before.has_value() && after.has_value());
