@@ -27,6 +27,6 @@ struct Ascended {
 /// threads. REQUIRES: what BlockPaths requires; the certificate is of this instance.
 [[nodiscard]] Ascended ascend(const Instance& instance, const GapClasses& classes, const GapDual& dual,
                               BlockPaths& paths, const Certificate& start, std::uint64_t evaluations,
-                              const std::function<bool()>& stop);
+                              const std::function<bool()>& stop, Progress* progress);
 
 }  // namespace kvplace
