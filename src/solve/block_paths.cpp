@@ -8,9 +8,9 @@
 namespace kvplace {
 namespace {
 
-constexpr double kNever = 1e200;  // the cost of what cannot be done
+constexpr double kCannot = 1e200;  // the cost of what cannot be done
 
-std::size_t level_of(std::size_t length) { return static_cast<std::size_t>(std::bit_width(length)) - 1; }
+std::size_t level_within(std::size_t length) { return static_cast<std::size_t>(std::bit_width(length)) - 1; }
 
 void clear(PathLoads& loads, std::size_t num_steps) {
   loads.over_link.assign(num_steps, 0);
@@ -25,7 +25,7 @@ BlockPaths::BlockPaths(const Instance& instance, unsigned threads)
       num_steps_(std::size_t{instance.steps()} * instance.layers()),
       layers_(instance.layers()),
       before_(num_steps_ + 2) {
-  fetches_.resize(num_steps_ > 0 ? level_of(num_steps_) + 1 : 0);
+  fetches_.resize(num_steps_ > 0 ? level_within(num_steps_) + 1 : 0);
   for (std::vector<Fetch>& level : fetches_) {
     level.resize(num_steps_);
   }
@@ -133,9 +133,9 @@ void BlockPaths::find_fetches(const PathPrices& prices) {
 
 BlockPaths::Fetch BlockPaths::fetch(std::uint32_t begin, std::uint32_t end) const {
   if (begin >= end) {
-    return {kNever, -1};
+    return {kCannot, -1};
   }
-  const std::size_t level = level_of(end - begin);
+  const std::size_t level = level_within(end - begin);
   const Fetch& first = fetches_[level][begin];
   const Fetch& second = fetches_[level][end - std::bit_floor(end - begin)];
   return first.cost <= second.cost ? first : second;
@@ -155,7 +155,7 @@ void BlockPaths::find_paths(Layer& layer, const PathPrices& prices) const {
     choice.leaves = near < far;
     far = std::min(far, near);
     const bool may_be_near = read.row != kFarAtStart;
-    const double held = may_be_near ? near + before_[read.step + 1] - before_[read.row] : kNever;
+    const double held = may_be_near ? near + before_[read.step + 1] - before_[read.row] : kCannot;
     const Fetch best = fetch(may_be_near && read.row > 0 ? read.row - 1 : 0, read.step);
     const double fetched = far + best.cost + before_[read.step + 1];
     choice.fetched_in = best.step;

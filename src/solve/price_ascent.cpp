@@ -21,8 +21,6 @@ constexpr double kSmoothing = 0.9;  ///< of directions and of their size
 constexpr double kFewBlocks = 3;    ///< directions are scaled by their size and so much
 constexpr double kLastStep = 0.005;
 
-constexpr std::size_t at(Channel channel) { return static_cast<std::size_t>(channel); }
-
 /// Moves prices by smoothed slopes, each scaled by its usual size.
 class Mover {
  public:

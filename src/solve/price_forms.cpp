@@ -7,8 +7,6 @@ namespace {
 
 using Share = std::array<double, kNumChannels>;
 
-constexpr std::size_t at(Channel channel) { return static_cast<std::size_t>(channel); }
-
 /// The pieces of StepTime::time_of without floor and overhead.
 std::vector<Share> pieces(const StepTime& time) {
   std::vector<Share> shares;
