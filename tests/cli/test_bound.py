@@ -207,7 +207,7 @@ class Limits(BoundTest):
         self.assertEqual((process.returncode, err), (cli.LIMIT_REACHED, b""), out)
         answer = json.loads(out)
         if answer["best_schedule_s"] is None:
-            self.assertEqual((answer["status"], self.names()), ("interrupted", ["i.cert"]))
+            self.assertEqual((answer["status"], self.names()), ("interrupted", ["i.cert", "t.kvt"]))
         else:
             replayed = self.json("replay", cli.BUNDLED, "i.kvs", *PAGES)
             self.assertEqual(replayed["result"]["total_s"], answer["best_schedule_s"])
