@@ -126,10 +126,10 @@ void GapDual::add_scales(std::size_t group, std::size_t form, std::vector<double
     return;
   }
   constexpr double kRounding = 1e-6;
-  constexpr double kMostMisses = 1000;
+  constexpr int kMostMisses = 1000;
   const double miss = forms_[form].miss * block_bytes_;
   double before = time_beyond(group, {}, 0);
-  for (double misses = 1; misses <= kMostMisses; ++misses) {
+  for (int misses = 1; misses <= kMostMisses; ++misses) {
     const double now = time_beyond(group, {}, misses);
     const double scale = (now - before) / miss;
     if (scale > 1 - kRounding) {
