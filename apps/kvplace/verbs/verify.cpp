@@ -19,8 +19,11 @@ struct VerifyFlags {
 VerbResult run(const VerifyFlags& flags) {
   KVPLACE_ASSIGN(trace, TraceReader::open(flags.trace));
   const Result<Certificate> certificate = read_certificate(flags.certificate);
-  const Result<VerifiedBound> bound =
-      certificate.and_then([&](const Certificate& c) { return verify(trace, c, run_context(flags.threads)); });
+  const Result<VerifiedBound> bound = certificate.and_then([&](const Certificate& c) {
+    return verify(trace, c, run_context(flags.threads)).map_error([&](Error error) {
+      return error.kind == ErrorKind::kRejected ? Error{error.kind, flags.certificate + ": " + error.message} : error;
+    });
+  });
   if (!bound) {
     if (flags.json && bound.error().kind == ErrorKind::kRejected) {
       KVPLACE_TRY(print(to_json(certificate ? &*certificate : nullptr, nullptr, bound.error().message) + "\n"));
