@@ -1,6 +1,7 @@
 #include "solve/block_paths.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 
 #include "base/parallel.h"
@@ -24,6 +25,7 @@ BlockPaths::BlockPaths(const Instance& instance, unsigned threads)
     : threads_(threads),
       num_steps_(std::size_t{instance.steps()} * instance.layers()),
       layers_(instance.layers()),
+      loads_of_workers_(std::min<std::size_t>(num_threads(threads), instance.layers())),
       before_(num_steps_ + 2) {
   fetches_.resize(num_steps_ > 0 ? level_within(num_steps_) + 1 : 0);
   for (std::vector<Fetch>& level : fetches_) {
@@ -91,26 +93,32 @@ void BlockPaths::add(const StepView& record, std::vector<std::int32_t>& last, st
 
 double BlockPaths::operator()(const PathPrices& prices, PathLoads& loads) {
   find_fetches(prices);
-  (void)run_parallel(layers_.size(), threads_, [&](std::size_t i) -> Status {
-    find_paths(layers_[i], prices);
-    clear(layers_[i].loads, num_steps_);
-    find_loads(layers_[i]);
+  std::atomic<std::size_t> next{0};
+  (void)run_parallel(loads_of_workers_.size(), threads_, [&](std::size_t worker) -> Status {
+    PathLoads& own = loads_of_workers_[worker];
+    clear(own, num_steps_);
+    for (std::size_t layer = next++; layer < layers_.size(); layer = next++) {
+      find_paths(layers_[layer], prices);
+      add_loads(layers_[layer], own);
+    }
     return {};
   });
   clear(loads, num_steps_);
-  double cost = 0;
-  for (const Layer& layer : layers_) {
-    cost += layer.cost;
+  for (const PathLoads& own : loads_of_workers_) {  // whole numbers: in any order
     for (std::size_t k = 0; k < num_steps_; ++k) {
-      loads.over_link[k] += layer.loads.over_link[k];
-      loads.entered[k] += layer.loads.entered[k];
+      loads.over_link[k] += own.over_link[k];
+      loads.entered[k] += own.entered[k];
     }
     for (std::size_t row = 0; row < loads.near.size(); ++row) {
-      loads.near[row] += layer.loads.near[row];
+      loads.near[row] += own.near[row];
     }
   }
   for (std::size_t row = 1; row < loads.near.size(); ++row) {
     loads.near[row] += loads.near[row - 1];
+  }
+  double cost = 0;
+  for (const Layer& layer : layers_) {
+    cost += layer.cost;
   }
   return cost;
 }
@@ -172,7 +180,7 @@ void BlockPaths::find_paths(Layer& layer, const PathPrices& prices) const {
 }
 
 /// From the last read of each block back to its first. Near: by row where a block comes to be near or ceases to be.
-void BlockPaths::find_loads(Layer& layer) {
+void BlockPaths::add_loads(const Layer& layer, PathLoads& loads) {
   std::vector<std::uint8_t> to_be_near(layer.reads.size());
   for (std::size_t i = layer.reads.size(); i-- > 0;) {
     const Read& read = layer.reads[i];
@@ -181,18 +189,18 @@ void BlockPaths::find_loads(Layer& layer) {
     const bool missed = !near || choice.enters;
     bool held = false;
     if (missed) {
-      layer.loads.over_link[read.step] += 1;
-      layer.loads.entered[read.step] += near ? 1 : 0;
+      loads.over_link[read.step] += 1;
+      loads.entered[read.step] += near ? 1 : 0;
     } else if (choice.fetched) {
       const auto step = static_cast<std::size_t>(choice.fetched_in);
-      layer.loads.over_link[step] += 1;
-      layer.loads.entered[step] += 2;
-      layer.loads.near[step + 1] += 1;
-      layer.loads.near[read.step + 1] -= 1;
+      loads.over_link[step] += 1;
+      loads.entered[step] += 2;
+      loads.near[step + 1] += 1;
+      loads.near[read.step + 1] -= 1;
     } else {
       held = true;
-      layer.loads.near[read.row] += 1;
-      layer.loads.near[read.step + 1] -= 1;
+      loads.near[read.row] += 1;
+      loads.near[read.step + 1] -= 1;
     }
     if (read.previous >= 0) {
       to_be_near[static_cast<std::size_t>(read.previous)] = held || choice.leaves ? 1 : 0;

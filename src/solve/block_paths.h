@@ -29,7 +29,8 @@ struct PathLoads {
 
 class BlockPaths {
  public:
-  /// One pass over the trace; an error of kind kInterrupted if `stop` says so. Memory: 40 bytes per read.
+  /// One pass over the trace; an error of kind kInterrupted if `stop` says so. Memory: 40 bytes per read,
+  /// and O(steps * layers * (log of that + threads)).
   /// REQUIRES: instance.uniform(), inclusive mode.
   [[nodiscard]] static Result<BlockPaths> make(const TraceReader& trace, const Instance& instance,
                                                const std::function<bool()>& stop, unsigned threads);
@@ -61,7 +62,6 @@ class BlockPaths {
     std::vector<Read> reads;  ///< in order of time
     std::vector<Choice> choices;
     std::vector<std::uint8_t> is_last;  ///< of its block
-    PathLoads loads;
     double cost = 0;
   };
 
@@ -76,11 +76,12 @@ class BlockPaths {
   /// The cheapest active promotion in a step of [begin, end), less the row prices before it.
   [[nodiscard]] Fetch fetch(std::uint32_t begin, std::uint32_t end) const;
   void find_paths(Layer& layer, const PathPrices& prices) const;
-  static void find_loads(Layer& layer);
+  static void add_loads(const Layer& layer, PathLoads& loads);
 
   unsigned threads_;
   std::size_t num_steps_;
   std::vector<Layer> layers_;
+  std::vector<PathLoads> loads_of_workers_;  // not of layers: that would be steps * layers each
   std::vector<double> before_;               ///< [row]: sum of row prices before it
   std::vector<std::vector<Fetch>> fetches_;  ///< [level][step]: the cheapest in the 2^level steps from there
 };

@@ -43,8 +43,9 @@ struct ProvenBound {
 
 /// Always returns a certificate, if only that of the perfect split. Errors: bad input if the known certificate speaks
 /// about another instance or trace, rejected if it is not valid. Memory: inclusive mode O(steps * layers + classes of
-/// gaps), and 40 bytes per read of traces of up to 4 million; exclusive mode O(steps * layers + blocks). The
-/// certificate does not depend on the number of threads or the instruction set unless the time limit was reached.
+/// gaps), and with the ascent 40 bytes per read of up to 4 million and a factor log(steps * layers) + threads;
+/// exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads or the
+/// instruction set unless the time limit was reached.
 [[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
                                               const BoundOptions& options, const RunContext& context);
 
