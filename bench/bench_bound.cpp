@@ -10,7 +10,7 @@
 #include "checked.h"
 #include "kvplace/instance/resolve.h"
 #include "kvplace/solve/bound.h"
-#include "solve/window_search.h"
+#include "solve/search/window_search.h"
 
 namespace {
 

@@ -7,9 +7,9 @@
 
 #include "kvplace/base/parse.h"
 #include "kvplace/solve/exact.h"
-#include "solve/price_ascent.h"
-#include "solve/quantize.h"
-#include "solve/window_search.h"
+#include "solve/prices/quantize.h"
+#include "solve/search/price_ascent.h"
+#include "solve/search/window_search.h"
 
 namespace kvplace {
 namespace {

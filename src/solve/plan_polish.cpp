@@ -1,5 +1,5 @@
 #include "kvplace/solve/plan.h"
-#include "solve/plan_descent.h"
+#include "solve/path_plan/descent.h"
 #include "solve/plan_stop.h"
 
 namespace kvplace {

@@ -3,13 +3,13 @@
 
 #include "kvplace/base/progress.h"
 #include "kvplace/solve/plan.h"
-#include "solve/flow_plan.h"
-#include "solve/plan_arrivals.h"
-#include "solve/plan_forward.h"
-#include "solve/plan_greedy.h"
-#include "solve/plan_improve.h"
+#include "solve/flow/flow_plan.h"
+#include "solve/gap_plan/arrivals.h"
+#include "solve/gap_plan/forward.h"
+#include "solve/gap_plan/greedy.h"
+#include "solve/gap_plan/improve.h"
+#include "solve/gap_plan/write.h"
 #include "solve/plan_stop.h"
-#include "solve/plan_write.h"
 
 namespace kvplace {
 namespace {

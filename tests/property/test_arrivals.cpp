@@ -6,9 +6,9 @@
 #include <map>
 #include <memory>
 
-#include "solve/earliest_gap.h"
-#include "solve/flow_plan.h"
-#include "solve/plan_greedy.h"
+#include "base/earliest_tree.h"
+#include "solve/flow/flow_plan.h"
+#include "solve/gap_plan/greedy.h"
 #include "support/paper_machine.h"
 #include "support/random_trace.h"
 #include "support/temp_dir.h"
@@ -135,23 +135,23 @@ RC_GTEST_PROP(Arrivals, OfFlowsKeepTheCapacityHoweverTheTraceIsCut, ()) {
   check(problem, *arrivals);
 }
 
-RC_GTEST_PROP(EarliestGap, IsTheLeastOfThoseFromANumberOn, ()) {
+RC_GTEST_PROP(EarliestTree, IsTheLeastOfThoseFromANumberOn, ()) {
   const auto count = *rc::gen::inRange<std::size_t>(1, 40);
-  EarliestGap set(count);
-  std::vector<std::uint32_t> from(count, EarliestGap::kNone);
+  EarliestTree set(count);
+  std::vector<std::uint32_t> from(count, EarliestTree::kNone);
   for (int i = 0; i < 60; ++i) {
     const auto gap = *rc::gen::inRange<std::size_t>(0, count);
-    if (from[gap] == EarliestGap::kNone) {
+    if (from[gap] == EarliestTree::kNone) {
       from[gap] = *rc::gen::inRange<std::uint32_t>(0, 10);
       set.insert(gap, from[gap]);
     } else {
-      from[gap] = EarliestGap::kNone;
+      from[gap] = EarliestTree::kNone;
       set.erase(gap);
     }
     const auto first = *rc::gen::inRange<std::size_t>(0, count + 1);
     const auto least = std::min_element(from.begin() + static_cast<std::ptrdiff_t>(first), from.end());
-    const bool none = least == from.end() || *least == EarliestGap::kNone;
-    RC_ASSERT(set.from(first) == (none ? EarliestGap::kNone : static_cast<std::uint32_t>(least - from.begin())));
+    const bool none = least == from.end() || *least == EarliestTree::kNone;
+    RC_ASSERT(set.from(first) == (none ? EarliestTree::kNone : static_cast<std::uint32_t>(least - from.begin())));
   }
 }
 

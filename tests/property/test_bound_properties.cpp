@@ -11,8 +11,8 @@
 #include "kvplace/simulate/compare.h"
 #include "kvplace/solve/bound.h"
 #include "kvplace/solve/exact.h"
-#include "solve/quantize.h"
-#include "solve/window_search.h"
+#include "solve/prices/quantize.h"
+#include "solve/search/window_search.h"
 #include "support/random_instance.h"
 
 namespace kvplace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "solve/coin.h"
-#include "solve/min_cost_flow.h"
+#include "solve/exact/coin.h"
+#include "solve/flow/min_cost_flow.h"
 
 namespace kvplace {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "kvplace/bound/verify.h"
-#include "solve/price_ascent.h"
+#include "solve/search/price_ascent.h"
 #include "support/random_instance.h"
 
 namespace kvplace {

@@ -1,0 +1,164 @@
+#include "solve/gaps/gap_dual.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace kvplace {
+namespace {
+
+/// The verifier's forms load two channels at most.
+constexpr std::ptrdiff_t kFewestFreeChannels = kNumChannels - 2;
+
+std::int64_t common_block_bytes(const Instance& instance) {
+  const std::int64_t expert = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
+  return std::gcd(instance.kv_block_bytes().value(), expert);
+}
+
+}  // namespace
+
+GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapKernel& kernel, unsigned threads)
+    : forms_(price_forms(instance)),
+      groups_(instance),
+      split_(instance.options().mirrored_reads == MirroredReads::kSplit),
+      inclusive_(instance.options().mode == Mode::kInclusive),
+      capacity_(static_cast<double>(instance.capacity().value())),
+      overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps)),
+      block_bytes_(static_cast<double>(common_block_bytes(instance))),
+      fixed_times_(groups_.num_groups() * forms_.size()),
+      read_bytes_(groups_.num_groups()),
+      whole_(groups_.num_groups(), 1),
+      gaps_(classes, kernel, threads) {
+  for (const PriceForm& form : forms_) {
+    credited_.push_back(std::count(form.share.begin(), form.share.end(), 0.0) >= kFewestFreeChannels);
+  }
+  double largest = block_bytes_;
+  for (std::uint32_t id = 0; id < instance.blocks_per_layer(); ++id) {
+    largest = std::max(largest, static_cast<double>(instance.block_bytes(BlockId(id)).value()));
+  }
+  most_blocks_ = std::round(largest / block_bytes_) * static_cast<double>(instance.blocks_per_layer()) *
+                 static_cast<double>(groups_.layers * groups_.steps_per_group);
+  gap_prices_.occupied.resize(groups_.num_steps + 2);
+  gap_prices_.miss.resize(groups_.num_steps);
+  gap_prices_.active.resize(groups_.num_steps);
+  for (std::size_t k = 0; k < groups_.num_steps; ++k) {
+    const std::size_t group = groups_.group_of(k);
+    for (std::size_t f = 0; f < forms_.size(); ++f) {
+      const PriceForm& form = forms_[f];
+      double time = form.floor;
+      for (std::size_t c = 0; c < kNumChannels; ++c) {
+        time += form.share[c] * classes.facts.fixed_bytes[k][c] /
+                instance.step_time().bandwidth(static_cast<Channel>(c)).value();
+      }
+      fixed_times_[group * forms_.size() + f] += time;
+    }
+    read_bytes_[group] += classes.facts.read_bytes[k];
+    whole_[group] = whole_[group] != 0 && classes.facts.whole_reads[k] != 0;
+  }
+}
+
+GapDual::Mixed GapDual::mixed(std::size_t group, std::span<const double> mixture) const {
+  Mixed sum;
+  for (std::size_t f = 0; f < forms_.size(); ++f) {
+    sum.fixed += mixture[f] * fixed_times_[group * forms_.size() + f];
+    sum.near += mixture[f] * forms_[f].passive;
+    sum.far_read += mixture[f] * (forms_[f].active - forms_[f].passive);
+  }
+  sum.near_read = split_ ? std::min(sum.near, sum.far_read) : sum.near;
+  return sum;
+}
+
+GapDual::Credit GapDual::beyond(std::size_t group, const Mixed& priced, double blocks) const {
+  Credit most{0, blocks, 0};
+  for (std::size_t f = 0; f < forms_.size(); ++f) {
+    if (!credited_[f]) {
+      continue;
+    }
+    const double near = forms_[f].passive - priced.near;
+    const double active = forms_[f].active - priced.near - priced.far_read;
+    const double missed = forms_[f].miss - (priced.far_read - priced.near_read) + std::min(0.0, near);
+    const double time = fixed_time(group, f) + blocks * block_bytes_ * std::min(missed, active);
+    if (time > most.time) {
+      const double entries = active < missed ? 2 : (near < 0 ? 1 : 0);
+      most = {time, blocks, blocks * entries};
+    }
+  }
+  return most;
+}
+
+double GapDual::least_blocks(std::size_t group, const Mixed& priced) const {
+  const auto is_enough = [&](double blocks) {  // convex
+    return time_beyond(group, priced, blocks) <= time_beyond(group, priced, blocks + 1);
+  };
+  double low = 0;
+  double high = 1;
+  while (high < most_blocks_ && !is_enough(high)) {  // mostly few
+    high *= 2;
+  }
+  high = std::min(high, most_blocks_);
+  while (low < high) {
+    const double middle = std::floor((low + high) / 2);
+    if (is_enough(middle)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+GapDual::Credit GapDual::credit(std::size_t group, double near, double far_read) const {
+  const Mixed priced{0, near, far_read, split_ ? std::min(near, far_read) : near};
+  return beyond(group, priced, least_blocks(group, priced));
+}
+
+double GapDual::worth(std::size_t group, std::span<const double> mixture) const {
+  const Mixed priced = mixed(group, mixture);
+  const double at_none = priced.fixed + read_bytes_[group] * priced.near_read;
+  if (!inclusive_ || whole_[group] == 0) {
+    return at_none;
+  }
+  return std::max(at_none, time_beyond(group, priced, least_blocks(group, priced)));
+}
+
+void GapDual::add_scales(std::size_t group, std::size_t form, std::vector<double>& scales) const {
+  if (!inclusive_ || whole_[group] == 0) {
+    return;
+  }
+  constexpr double kRounding = 1e-6;
+  constexpr int kMostMisses = 1000;
+  const double miss = forms_[form].miss * block_bytes_;
+  double before = time_beyond(group, {}, 0);
+  for (int misses = 1; misses <= kMostMisses; ++misses) {
+    const double now = time_beyond(group, {}, misses);
+    const double scale = (now - before) / miss;
+    if (scale > 1 - kRounding) {
+      return;
+    }
+    if (scale > kRounding) {
+      scales.push_back(scale);
+    }
+    before = now;
+  }
+}
+
+double GapDual::operator()(const DualPrices& prices) {
+  double value = overhead_;
+  double priced_rows = prices.start;
+  gap_prices_.occupied[1] = prices.start;
+  const std::span<const double> mixtures(prices.mixture);
+  for (std::size_t group = 0; group < groups_.num_groups(); ++group) {
+    const std::span<const double> mixture = mixtures.subspan(group * forms_.size(), forms_.size());
+    const Mixed priced = mixed(group, mixture);
+    value += worth(group, mixture);
+    for (std::size_t k = group * groups_.steps_per_group; k < (group + 1) * groups_.steps_per_group; ++k) {
+      gap_prices_.miss[k] = priced.far_read - priced.near_read;
+      gap_prices_.active[k] = priced.far_read + priced.near;
+      gap_prices_.occupied[k + 2] = gap_prices_.occupied[k + 1] + prices.rows[k];
+      priced_rows += prices.rows[k];
+    }
+  }
+  return value - capacity_ * priced_rows + gaps_(gap_prices_);
+}
+
+}  // namespace kvplace

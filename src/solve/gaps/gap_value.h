@@ -1,0 +1,45 @@
+/// The part of the dual that depends on the gaps.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "solve/gaps/gap_classes.h"
+#include "solve/gaps/kernels/gap_kernel.h"
+
+namespace kvplace {
+
+/// What a byte costs, by step tau = (t, l), k = t * layers + l. All in one unit of time.
+struct GapPrices {
+  std::vector<double>
+      occupied;              ///< M, [steps * layers + 2]: M[k + 1] is the price of being near from the start to step k
+  std::vector<double> miss;  ///< [steps * layers]
+  std::vector<double> active;  ///< [steps * layers]: a promotion in the step
+};
+
+/// Sum over gaps of bytes * min(hold, fetch somewhere in the gap, miss). Holding from k1 to k2 costs M[k2 + 1] - M[k1 +
+/// 1], fetching in step k between them active[k] + M[k2 + 1] - M[k + 1]. Does not depend on the number of threads.
+class GapValue {
+ public:
+  GapValue(const GapClasses& classes, const GapKernel& kernel, unsigned threads);
+
+  [[nodiscard]] double operator()(const GapPrices& prices);
+
+ private:
+  struct Scratch;
+
+  void find_windows(const GapPrices& prices);
+  double of_layer(std::uint32_t layer, const GapPrices& prices, Scratch& scratch) const;
+  double of_sparse(const LayerGaps& gaps, const Scratch& scratch) const;
+  double of_start(const LayerGaps& gaps, const GapPrices& prices, const Scratch& scratch) const;
+
+  const GapClasses& classes_;
+  const GapKernel& kernel_;
+  unsigned threads_;
+  // Cheapest fetch, active[k] - M[k + 1], in the `layers` steps from each on, and in the steps before each layer's
+  // first.
+  std::vector<double> window_;
+  std::vector<double> before_first_;
+};
+
+}  // namespace kvplace

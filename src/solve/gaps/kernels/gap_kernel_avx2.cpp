@@ -1,0 +1,10 @@
+#include "solve/gaps/kernels/gap_kernel_sets.h"
+
+namespace kvplace {
+namespace {
+#include "solve/gaps/kernels/gap_kernel_body.h"
+}  // namespace
+
+const GapKernel kGapKernelAvx2{"avx2", value};
+
+}  // namespace kvplace

@@ -1,0 +1,67 @@
+/// Loads of all cells while paths change: what a change costs, and where moving a block costs least.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "base/least_tree.h"
+#include "solve/path_plan/uses.h"
+
+namespace kvplace {
+
+class PlanLoads {
+ public:
+  struct Step {
+    double price = 0;  ///< seconds
+    std::uint32_t step = 0;
+  };
+
+  PlanLoads(const Instance& instance, const PlanUses& uses);
+
+  [[nodiscard]] double total() const;
+  [[nodiscard]] std::uint32_t cell_of(std::uint32_t step) const {
+    return steps_per_cell_ == 1 ? step : step / steps_per_cell_;
+  }
+  [[nodiscard]] double time(std::uint32_t cell) const { return times_[cell]; }
+  /// With `more` beside what is there, in seconds.
+  [[nodiscard]] double time_with(std::uint32_t cell, const CellLoad& more) const {
+    CellLoad load = loads_[cell];
+    load += more;
+    return time_of(load);
+  }
+  void add(std::uint32_t cell, const CellLoad& more);
+  /// Finds the prices of moves, after which add() keeps them.
+  void find_prices();
+
+  /// Of the steps first ... last the one in which an active promotion costs least, the last of equals; infinity if
+  /// first > last. `size`: of the block, of one of the two kinds.
+  [[nodiscard]] Step cheapest_promotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
+  /// The same for leaving near, the first of equals. Exclusive mode.
+  [[nodiscard]] Step cheapest_demotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
+  /// Of all requests.
+  [[nodiscard]] CellLoad promotion(Bytes size, Bytes read_from_far) const;
+  [[nodiscard]] CellLoad demotion(Bytes size) const;
+  /// A read of whole bytes where far reads bind, in seconds.
+  [[nodiscard]] double far_read_time() const;
+  /// Below this times differ by rounding only, in seconds.
+  [[nodiscard]] double tie() const { return tie_; }
+
+ private:
+  [[nodiscard]] double time_of(const CellLoad& load) const;
+  void price(std::uint32_t cell);
+  [[nodiscard]] std::size_t kind_of(Bytes size) const { return size == sizes_[0] ? 0 : 1; }
+
+  const Instance& instance_;
+  std::uint32_t steps_per_cell_;
+  bool split_;
+  bool priced_ = false;
+  double tie_;
+  std::array<Bytes, 2> sizes_;
+  std::size_t num_kinds_;
+  std::vector<CellLoad> loads_;
+  std::vector<double> times_;
+  std::vector<LeastTree> promotions_;  // by kind
+  std::vector<LeastTree> demotions_;
+};
+
+}  // namespace kvplace

@@ -1,0 +1,104 @@
+#include "solve/path_plan/uses.h"
+
+#include <algorithm>
+
+#include "trace/segment_stream.h"
+
+namespace kvplace {
+
+PlanUses::PlanUses(const Instance& instance)
+    : instance_(&instance),
+      steps_per_cell_(instance.options().barrier == Barrier::kToken ? instance.layers() : 1),
+      begin_(std::size_t{instance.num_blocks()} + 1),
+      fixed_(std::size_t{instance.steps()} * instance.layers() / steps_per_cell_) {
+  for (CellLoad& cell : fixed_) {
+    cell.loads = instance.weight_loads() * std::int64_t{steps_per_cell_};
+  }
+}
+
+Result<PlanUses> PlanUses::make(const TraceReader& trace, const Instance& instance, std::uint64_t most_uses,
+                                const RunContext& context) {
+  PlanUses uses(instance);
+  if (trace.totals().reads > most_uses) {
+    return failed(trace.path() + ": has more than " + std::to_string(most_uses) + " reads, too many to plan");
+  }
+  KVPLACE_TRY(uses.fill(trace, context));
+  return uses;
+}
+
+/// Calls `note(block, kind, index of the read)`: births first.
+template <class Note>
+void PlanUses::visit(const StepView& record, const Note& note) const {
+  const std::uint32_t base = instance_->index(record.layer, BlockId(0)).value();
+  for (const BlockId id : record.appended) {
+    const bool exists = exists_[base + id.value()];
+    if (!exists || instance_->options().mode == Mode::kExclusive) {
+      note(base + id.value(), exists ? UseKind::kWrite : UseKind::kBirth, 0);
+    }
+  }
+  for (std::size_t i = 0; i < record.reads.size(); ++i) {
+    const bool by_rule = std::binary_search(record.appended.begin(), record.appended.end(), record.reads[i]);
+    if (!by_rule && exists_[base + record.reads[i].value()]) {
+      note(base + record.reads[i].value(), UseKind::kRead, i);
+    }
+  }
+}
+
+Status PlanUses::fill(const TraceReader& trace, const RunContext& context) {
+  std::vector<std::size_t> next;
+  for (const bool counting : {true, false}) {
+    exists_.assign(instance_->num_blocks(), false);
+    for (std::uint32_t block = 0; block < instance_->num_blocks(); ++block) {
+      exists_[block] = instance_->id_of(BlockIndex(block)).value() < instance_->layout().initial_blocks();
+    }
+    if (!counting) {
+      for (std::size_t block = 1; block < begin_.size(); ++block) {
+        begin_[block] += begin_[block - 1];
+      }
+      next = begin_;
+      steps_.resize(begin_.back());
+      kinds_.resize(begin_.back());
+      bytes_.resize(trace.meta().has_read_bytes ? begin_.back() : 0);
+    }
+    KVPLACE_TRY(
+        for_each_segment(trace, nullptr, context, "planning", [&](std::size_t, const Segment& segment) -> Status {
+          for (std::uint32_t t = segment.first_step(); t < segment.end_step(); ++t) {
+            for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
+              const StepView record = segment.view(t, layer);
+              const std::uint32_t step = t * segment.layers() + layer;
+              visit(record, [&](std::uint32_t block, UseKind kind, std::size_t read) {
+                if (counting) {
+                  ++begin_[std::size_t{block} + 1];
+                  return;
+                }
+                const std::size_t at = next[block]++;
+                steps_[at] = step;
+                kinds_[at] = kind;
+                if (!bytes_.empty() && kind == UseKind::kRead) {
+                  const std::int64_t bytes = instance_->bytes_of_read(record, read).value();
+                  const bool whole = bytes == instance_->block_bytes(BlockIndex(block)).value();
+                  bytes_[at] = whole ? 0 : static_cast<std::uint32_t>(bytes);
+                }
+              });
+              if (counting) {
+                const StepTraffic traffic = instance_->traffic(record);
+                Loads fixed;
+                fixed.add(Transfer::kReadNear, traffic.reads_appended);
+                if (instance_->options().mode == Mode::kInclusive) {
+                  fixed.add(Transfer::kWriteNear, traffic.new_kv);
+                  fixed.add(Transfer::kWriteFar, traffic.new_kv);
+                }
+                fixed_[step / steps_per_cell_].loads += fixed * std::int64_t{instance_->options().batch};
+              }
+              for (const BlockId id : record.appended) {
+                exists_[instance_->index(record.layer, id).value()] = true;
+              }
+            }
+          }
+          return {};
+        }));
+  }
+  return {};
+}
+
+}  // namespace kvplace

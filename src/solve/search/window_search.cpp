@@ -1,0 +1,320 @@
+#include "solve/search/window_search.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kvplace {
+namespace {
+
+constexpr double kFreeMiss = 1e-6;     // of the dearest miss: rounding
+constexpr double kWorthTrying = 0.25;  // of the dearest miss
+/// Windows begin and end anywhere if they are not longer than keeps a table of bytes by step and age below so many
+/// entries ...
+constexpr std::size_t kFineTable = std::size_t{16} << 20;
+/// ... and with a decode step if that holds for a table by decode step.
+constexpr std::size_t kCoarseTable = std::size_t{48} << 20;
+
+/// Scales that stand for all steps' are not more, and not nearer to each other.
+constexpr std::size_t kMostScales = 4;
+constexpr double kScaleDistance = 0.01;
+
+constexpr std::size_t kNoWindow = SIZE_MAX;
+
+/// Bytes read by age: how many of them in blocks whose gap is at least so long.
+class BytesByAge {
+ public:
+  /// `places`: steps, or decode steps with all layers together (`per_token`). Ages run to `oldest`, and what is older.
+  BytesByAge(const GapClasses& classes, bool per_token, std::uint32_t oldest)
+      : places_(per_token ? classes.steps : std::size_t{classes.steps} * classes.layers),
+        oldest_(oldest),
+        bytes_((std::size_t{oldest} + 1) * places_) {
+    for (std::uint32_t layer = 0; layer < classes.layers; ++layer) {
+      const LayerGaps& gaps = classes.by_layer[layer];
+      const auto add = [&](std::uint32_t step, std::uint32_t age, float bytes) {
+        const std::size_t place = per_token ? step : std::size_t{step} * classes.layers + layer;
+        bytes_[std::min(age, oldest) * places_ + place] += bytes;
+      };
+      for (const DenseGaps& dense : gaps.dense) {
+        for (std::uint32_t begin = 0; begin + dense.length < classes.steps; ++begin) {
+          add(begin + dense.length, dense.length, dense.bytes[begin]);
+        }
+      }
+      for (const SparseGaps& sparse : gaps.sparse) {
+        for (std::size_t i = sparse.first; i < sparse.first + sparse.count; ++i) {
+          add(gaps.begin[i] + sparse.length, sparse.length, gaps.bytes[i]);
+        }
+      }
+      for (std::uint32_t step = 0; step < classes.steps; ++step) {
+        add(step, step + 1, gaps.start_near[step] + gaps.start_far[step] + gaps.start_free[step]);
+      }
+    }
+    for (std::size_t i = bytes_.size() - places_; i-- > 0;) {
+      bytes_[i] += bytes_[i + places_];
+    }
+  }
+
+  [[nodiscard]] std::uint32_t oldest() const { return oldest_; }
+  /// REQUIRES: age <= oldest().
+  [[nodiscard]] const float* at_least(std::uint32_t age) const { return bytes_.data() + age * places_; }
+
+ private:
+  std::size_t places_;
+  std::uint32_t oldest_;
+  std::vector<float> bytes_;  // [age][place]
+};
+
+class WindowPath {
+ public:
+  WindowPath(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind)
+      : dual_(dual),
+        classes_(classes),
+        free_start_(free_start),
+        form_(kind.form),
+        price_(kind.row_price),
+        at_any_step_(kind.at_any_step && dual.groups().steps_per_group == 1),
+        per_token_(dual.groups().steps_per_group > 1),
+        layers_(dual.groups().layers),
+        num_places_(dual.groups().num_groups()),
+        scales_(kind.scales) {
+    find_outside();
+  }
+
+  WindowPrices run() {
+    const std::uint32_t steps = classes_.steps;
+    const auto oldest_in = [steps](std::size_t table, std::size_t places) {
+      return static_cast<std::uint32_t>(std::clamp<std::size_t>(table / places, 1, steps));
+    };
+    const BytesByAge fine(classes_, per_token_, at_any_step_ ? oldest_in(kFineTable, num_places_) : 1);
+    const BytesByAge coarse(classes_, true, oldest_in(kCoarseTable, steps));
+    WindowPrices found;
+    found.prices.rows.assign(dual_.groups().num_steps, 0);
+    allowance_.assign(num_places_, 0);
+    level_.assign(num_places_, 0);
+    scales_.push_back(1);
+    double low = 0;
+    for (const double high : scales_) {
+      for (std::size_t place = 0; place < num_places_; ++place) {
+        allowance_[place] = (worth(place, low) - worth(place, high)) / ((high - low) * price_);
+      }
+      find(fine, coarse);
+      take(found, high - low);
+      low = high;
+    }
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      const std::vector<double>& mixture = mixture_of(place, level_[place]);
+      found.prices.mixture.insert(found.prices.mixture.end(), mixture.begin(), mixture.end());
+    }
+    return found;
+  }
+
+ private:
+  /// A step's forms where misses have so much of their price.
+  const std::vector<double>& mixture_of(std::size_t place, double level) {
+    mixture_.assign(dual_.forms().size(), 0);
+    mixture_[level > 0 ? form_ : outside_[place]] = level > 0 ? level : 1;
+    return mixture_;
+  }
+
+  /// What a step is worth then, but for its misses; outside windows all reads are taken to miss if that saves time.
+  double worth(std::size_t place, double level) {
+    const double saved = level > 0 ? 0 : dual_.read_bytes(place) * std::min(0.0, dual_.forms()[outside_[place]].miss);
+    return dual_.worth(place, mixture_of(place, level)) + saved;
+  }
+
+  /// The best windows for the allowances at hand.
+  void find(const BytesByAge& fine, const BytesByAge& coarse) {
+    const std::uint32_t steps = classes_.steps;
+    best_.assign(num_places_ + 1, 0);
+    from_.assign(num_places_ + 1, kNoWindow);
+    std::vector<double> far_at_start(num_places_);
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      if (per_token_) {
+        for (const LayerGaps& gaps : classes_.by_layer) {
+          far_at_start[place] += gaps.start_far[place];
+        }
+      } else {
+        far_at_start[place] = classes_.by_layer[place % layers_].start_far[place / layers_];
+      }
+    }
+    std::vector<double> allowance_by_step(steps);
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      allowance_by_step[per_token_ ? place : place / layers_] += allowance_[place];
+    }
+    if (!free_start_) {
+      extend_given_start(far_at_start);
+    }
+    for (std::size_t begin = 0; begin < num_places_; ++begin) {
+      if (begin > 0 && best_[begin - 1] > best_[begin]) {
+        best_[begin] = best_[begin - 1];
+        from_[begin] = kNoWindow;
+      }
+      if (begin > 0 || free_start_) {
+        if (at_any_step_) {
+          extend_fine(begin, fine);
+        }
+        if (per_token_ || begin % layers_ == 0) {
+          extend_coarse(begin, coarse, allowance_by_step);
+        }
+      }
+    }
+  }
+
+  /// The form outside windows: the slowest in which misses are free or even save near time, in each group.
+  void find_outside() {
+    outside_.assign(num_places_, form_);
+    double dearest = 0;
+    for (const PriceForm& form : dual_.forms()) {
+      dearest = std::max(dearest, form.miss);
+    }
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      double slowest = -1;
+      for (std::size_t f = 0; f < dual_.forms().size(); ++f) {
+        const double miss = dual_.forms()[f].miss;
+        const double time = dual_.fixed_time(place, f) + dual_.read_bytes(place) * std::min(0.0, miss);
+        if (miss <= kFreeMiss * dearest && time > slowest) {
+          slowest = time;
+          outside_[place] = f;
+        }
+      }
+    }
+  }
+
+  void reach(std::size_t end, double gain, std::size_t begin) {
+    if (gain > best_[end]) {
+      best_[end] = gain;
+      from_[end] = begin;
+    }
+  }
+
+  /// A given start has no row: what is far then and read in the first window is fetched in it.
+  void extend_given_start(const std::vector<double>& far_at_start) {
+    double gain = 0;
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      gain += far_at_start[place] - allowance_[place];
+      reach(place + 1, gain, 0);
+    }
+  }
+
+  void extend_fine(std::size_t begin, const BytesByAge& bytes) {
+    const std::size_t first_step = begin / layers_;
+    const std::size_t layer = begin % layers_;
+    const std::size_t end_step = std::min<std::size_t>(classes_.steps, first_step + bytes.oldest());
+    double gain = best_[begin] - dual_.capacity_bytes();
+    std::size_t place = begin;
+    for (std::size_t step = first_step; step < end_step; ++step) {
+      // Older than the window: of layers before its first one if the gap began in an earlier or the same decode step.
+      const auto age = static_cast<std::uint32_t>(step - first_step);
+      const float* const before = bytes.at_least(age);
+      const float* const behind = bytes.at_least(age + 1);
+      const std::size_t row = step * layers_;
+      for (; place < row + layer; ++place) {
+        gain += before[place] - allowance_[place];
+        reach(place + 1, gain, begin);
+      }
+      for (; place < row + layers_; ++place) {
+        gain += behind[place] - allowance_[place];
+        reach(place + 1, gain, begin);
+      }
+    }
+  }
+
+  void extend_coarse(std::size_t begin, const BytesByAge& bytes, const std::vector<double>& allowance) {
+    const std::size_t layers = per_token_ ? 1 : layers_;
+    const std::size_t first_step = begin / layers;
+    const std::size_t end_step = std::min<std::size_t>(classes_.steps, first_step + bytes.oldest());
+    double gain = best_[begin] - dual_.capacity_bytes();
+    for (std::size_t step = first_step; step < end_step; ++step) {
+      gain += bytes.at_least(static_cast<std::uint32_t>(step - first_step) + 1)[step] - allowance[step];
+      reach((step + 1) * layers, gain, begin);
+    }
+  }
+
+  /// Adds the windows that find() found, with so much of the price.
+  void take(WindowPrices& found, double scale) {
+    found.gain_bytes += scale * (num_places_ > 0 ? std::max(best_[num_places_], best_[num_places_ - 1]) : 0);
+    std::size_t end = num_places_;
+    if (end > 0 && best_[end - 1] > best_[end]) {
+      from_[end] = kNoWindow;
+    }
+    while (end > 0) {
+      const std::size_t begin = from_[end];
+      if (begin == kNoWindow) {
+        --end;
+        continue;
+      }
+      ++found.windows;
+      if (begin > 0) {
+        found.prices.rows[begin * dual_.groups().steps_per_group - 1] += scale * price_;
+      } else if (free_start_) {
+        found.prices.start += scale * price_;
+      }
+      for (std::size_t place = begin; place < end; ++place) {
+        level_[place] += scale;
+      }
+      end = begin;
+    }
+  }
+
+  const GapDual& dual_;
+  const GapClasses& classes_;
+  bool free_start_;
+  std::size_t form_;
+  double price_;  // of a byte of a row
+  bool at_any_step_;
+  bool per_token_;
+  std::size_t layers_;
+  std::size_t num_places_;  // groups: where windows may begin and end
+  std::vector<double> scales_;
+  std::vector<std::size_t> outside_;
+  std::vector<double> level_;  // of each place: the shares of the price of the windows it is in
+  std::vector<double> mixture_;
+  std::vector<double> allowance_;  // bytes
+  std::vector<double> best_;       // bytes that windows before each place add up to
+  std::vector<std::size_t> from_;  // begin of the window that ends there in the best
+};
+
+}  // namespace
+
+WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind) {
+  return WindowPath(dual, classes, free_start, kind).run();
+}
+
+std::vector<std::size_t> window_forms(const GapDual& dual) {
+  const std::vector<PriceForm>& forms = dual.forms();
+  double dearest = 0;
+  for (const PriceForm& form : forms) {
+    dearest = std::max(dearest, form.miss);
+  }
+  std::vector<std::size_t> worth;
+  for (std::size_t f = 0; f < forms.size(); ++f) {
+    if (forms[f].miss > kWorthTrying * dearest) {
+      worth.push_back(f);
+    }
+  }
+  std::sort(worth.begin(), worth.end(), [&](std::size_t a, std::size_t b) { return forms[a].miss > forms[b].miss; });
+  return worth;
+}
+
+std::vector<std::vector<double>> window_scales(const GapDual& dual, std::size_t form) {
+  std::vector<double> all;
+  for (std::size_t group = 0; group < dual.groups().num_groups(); ++group) {
+    dual.add_scales(group, form, all);
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<std::vector<double>> found{{}};
+  for (const std::size_t count : {std::size_t{1}, kMostScales}) {
+    std::vector<double> scales;
+    for (std::size_t i = 0; i < count && !all.empty(); ++i) {
+      const double scale = all[(2 * i + 1) * all.size() / (2 * count)];
+      if (scales.empty() || scale > scales.back() + kScaleDistance) {
+        scales.push_back(scale);
+      }
+    }
+    if (scales.size() == count || scales.size() > found.back().size()) {
+      found.push_back(std::move(scales));
+    }
+  }
+  return found;
+}
+
+}  // namespace kvplace
