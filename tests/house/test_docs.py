@@ -16,13 +16,15 @@ if BIN is not None:
     BIN = str(Path(BIN).resolve())
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+SOURCE_FILE = re.compile(r"\[([\w/]+\.(?:cpp|h))\b[^\]]*\](?!\()")
 CODE_BLOCK = re.compile(r"^```cpp\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE_OF = {"policies": "docs/policies.md", "hardware": "docs/configuration.md", "models": "docs/configuration.md",
            "formats": "docs/verbs/import.md", "generators": "docs/generators.md"}
 
 
 def pages():
-    return [SOURCE / "README.md", SOURCE / "CONTRIBUTING.md", *sorted((SOURCE / "docs").rglob("*.md"))]
+    return [SOURCE / "README.md", SOURCE / "CONTRIBUTING.md", SOURCE / "src/solve/README.md",
+            *sorted((SOURCE / "docs").rglob("*.md"))]
 
 
 def text_of(name):
@@ -68,6 +70,15 @@ class Links(unittest.TestCase):
                 if not (page.parent / target.split("#")[0]).exists():
                     broken.append(f"{page.relative_to(SOURCE)}: {target}")
         self.assertEqual(broken, [])
+
+    def test_source_files_in_brackets_exist(self):
+        """Those that say where a rule lives."""
+        files = [str(p.relative_to(SOURCE)) for folder in ("src", "include", "tests")
+                 for p in (SOURCE / folder).rglob("*.*")]
+        named = [(page.name, name) for page in pages() for name in SOURCE_FILE.findall(page.read_text(encoding="utf-8"))]
+        self.assertTrue(named)
+        self.assertEqual([f"{page}: {name}" for page, name in named
+                          if not any(f"/{file}".endswith(f"/{name}") for file in files)], [])
 
     def test_every_page_is_linked(self):
         linked = {(page.parent / target.split("#")[0]).resolve()
