@@ -95,7 +95,7 @@ class SmallTraces(Checker):
                 self.check(path, trace, ref.Setting(1000, places * 1000, mode=mode), bounds=False)
 
     def test_worked_example(self) -> None:
-        """Section 6 of the formulation."""
+        """The worked example of the formulation."""
         path = self.make_trace("t.kvt", [[[0, 1, 3]], [[1, 2, 4]], [[0, 1, 5]]], 3)
         results = self.results(path, "--block-bytes", "1MB", "--near-blocks-per-layer", 3, "--weight-bytes-per-step",
                                "10MB", "--start", "empty", "--policy", "lru", "--policy", "belady")

@@ -94,6 +94,30 @@ class Files(unittest.TestCase):
         self.assertEqual([name for name in files if name not in text], [])
 
 
+class Citations(unittest.TestCase):
+    """Pages are cited by heading, which stays when a page grows; and the heading is there."""
+
+    CITED = re.compile(r'formulation(?:\.md\)?)?,\s+(?:\S+ )?"([^"\\]+)\\?"(?: and "([^"]+)")?')
+    FILES = ("src", "include", "apps", "python", "tests", "tools", "scripts", "docs", "README.md", "CONTRIBUTING.md")
+
+    def texts(self):
+        for name in self.FILES:
+            path = SOURCE / name
+            for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+                if file.suffix in (".cpp", ".h", ".py", ".md", "") and file != Path(__file__).resolve():
+                    yield str(file.relative_to(SOURCE)), file.read_text(encoding="utf-8")
+
+    def test_headings_cited_are_there(self):
+        headings = set(re.findall(r"^#+ (.*)$", text_of("docs/formulation.md"), re.MULTILINE))
+        cited = [(name, heading) for name, text in self.texts() for found in self.CITED.findall(text)
+                 for heading in found if heading]
+        self.assertGreater(len(cited), 10)
+        self.assertEqual([(name, heading) for name, heading in cited if heading not in headings], [])
+
+    def test_no_page_is_cited_by_number(self):
+        numbered = re.compile(r"(formulation|bound|certificate)(\.md\)?)?,? sections? [0-9]", re.IGNORECASE)
+        self.assertEqual([name for name, text in self.texts() if numbered.search(text)], [])
+
 @unittest.skipUnless(BIN, "KVPLACE_BIN names no program")
 class Names(unittest.TestCase):
     def test_everything_listed_is_documented(self):

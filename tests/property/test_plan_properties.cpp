@@ -98,7 +98,7 @@ RC_GTEST_PROP(Plan, IsTheSameForAnyNumberOfThreads, ()) {
 }
 
 /// The least total over all placements of few blocks, one layer, barrier per layer: dynamic programming over the sets
-/// of near blocks. From the rules of the formulation, sections 2, 4 and 5.
+/// of near blocks. From the rules of the formulation, "Machine", "Modes" and "A step".
 double least_total(const Segment& segment, const Instance& instance) {
   const std::uint32_t blocks = instance.num_blocks();
   const Bytes size = instance.kv_block_bytes();

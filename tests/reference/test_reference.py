@@ -57,7 +57,7 @@ def fewest_misses(trace: ref.Trace, start: list[ref.Block], places: int) -> int:
 
 
 class WorkedExample(unittest.TestCase):
-    """The example of the formulation, section 6."""
+    """The worked example of the formulation."""
 
     setting = ref.Setting(block_bytes=10**6, capacity=3e6, weight_bytes_per_step=10e6, start="empty")
 

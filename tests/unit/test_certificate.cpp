@@ -22,7 +22,7 @@ using testing::expect_part;
 constexpr std::int64_t kMostInt64 = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kMostUint64 = std::numeric_limits<std::uint64_t>::max();
 
-/// The worked example of docs/formulation.md, section 9.
+/// The worked example of docs/formulation.md, "A worked example".
 class CertificateOfWorkedExample : public ::testing::Test {
  protected:
   CertificateOfWorkedExample() {
