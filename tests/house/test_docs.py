@@ -118,6 +118,7 @@ class Citations(unittest.TestCase):
         numbered = re.compile(r"(formulation|bound|certificate)(\.md\)?)?,? sections? [0-9]", re.IGNORECASE)
         self.assertEqual([name for name, text in self.texts() if numbered.search(text)], [])
 
+
 @unittest.skipUnless(BIN, "KVPLACE_BIN names no program")
 class Names(unittest.TestCase):
     def test_everything_listed_is_documented(self):
@@ -182,14 +183,6 @@ class Commands(unittest.TestCase):
         self.folder = Path(folder.name)
         for name in ("data", "examples"):
             (self.folder / name).symlink_to(SOURCE / name)
-
-    def test_readme_commands_run(self):
-        """Those on the bundled data, in order: a later one may read what an earlier one wrote."""
-        commands = [c for c in shown_commands(text_of("README.md")) if any(part.startswith("data/") for part in c)]
-        self.assertGreaterEqual(len(commands), 4)
-        for command in commands:
-            with self.subTest(command=shlex.join(command)):
-                self.assertNotEqual(kvplace(*command, cwd=self.folder), "")
 
     def test_worked_example(self):
         """The numbers of the formulation's example come from the commands beside them."""
