@@ -4,7 +4,6 @@
 #include <numeric>
 #include <random>
 
-#include "base/shuffle.h"
 #include "kvplace/base/progress.h"
 #include "solve/path_plan/path_search.h"
 
@@ -49,8 +48,7 @@ class Descent {
     }
     loads_.find_prices();
     std::iota(order_.begin(), order_.end(), 0U);
-    std::mt19937 engine(1);
-    shuffle(std::span(order_), engine);
+    std::shuffle(order_.begin(), order_.end(), std::mt19937(1));
     set_holding();
   }
 

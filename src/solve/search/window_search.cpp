@@ -186,6 +186,12 @@ class WindowPath {
     }
   }
 
+  /// Whether a window that begins here instead, behind the best before it, is worth more wherever it ends: a window
+  /// that is younger counts no less of what is read in it.
+  [[nodiscard]] bool is_beaten(double gain, double before_place) const {
+    return gain < before_place - dual_.capacity_bytes();
+  }
+
   /// A given start has no row: what is far then and read in the first window is fetched in it.
   void extend_given_start(const std::vector<double>& far_at_start) {
     double gain = 0;
@@ -199,9 +205,10 @@ class WindowPath {
     const std::size_t first_step = begin / layers_;
     const std::size_t layer = begin % layers_;
     const std::size_t end_step = std::min<std::size_t>(classes_.steps, first_step + bytes.oldest());
-    double gain = best_[begin] - dual_.capacity_bytes();
+    double before_place = best_[begin];  // the most that windows before the place add up to, as far as it is known
+    double gain = before_place - dual_.capacity_bytes();
     std::size_t place = begin;
-    for (std::size_t step = first_step; step < end_step; ++step) {
+    for (std::size_t step = first_step; step < end_step && !is_beaten(gain, before_place); ++step) {
       // Older than the window: of layers before its first one if the gap began in an earlier or the same decode step.
       const auto age = static_cast<std::uint32_t>(step - first_step);
       const float* const before = bytes.at_least(age);
@@ -215,6 +222,7 @@ class WindowPath {
         gain += behind[place] - allowance_[place];
         reach(place + 1, gain, begin);
       }
+      before_place = std::max(before_place, best_[place]);
     }
   }
 
@@ -222,10 +230,12 @@ class WindowPath {
     const std::size_t layers = per_token_ ? 1 : layers_;
     const std::size_t first_step = begin / layers;
     const std::size_t end_step = std::min<std::size_t>(classes_.steps, first_step + bytes.oldest());
-    double gain = best_[begin] - dual_.capacity_bytes();
-    for (std::size_t step = first_step; step < end_step; ++step) {
+    double before_place = best_[begin];
+    double gain = before_place - dual_.capacity_bytes();
+    for (std::size_t step = first_step; step < end_step && !is_beaten(gain, before_place); ++step) {
       gain += bytes.at_least(static_cast<std::uint32_t>(step - first_step) + 1)[step] - allowance[step];
       reach((step + 1) * layers, gain, begin);
+      before_place = std::max(before_place, best_[(step + 1) * layers]);
     }
   }
 
