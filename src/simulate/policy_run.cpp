@@ -60,9 +60,6 @@ Status PolicyRun::start(std::span<const std::uint32_t> first_reads, bool has_ran
   const bool free_start = instance.options().start == Start::kFree;
   if (!free_start) {
     initial_near_ = instance.initial_near();
-  } else if (result_.information != Information::kOracle && job_.schedule == nullptr) {
-    return bad_input("--start free is for oracle policies; " + job_.policy.name + " is " +
-                     to_text(result_.information) + ": use --start recent or empty");
   }
   const PolicyContext context{&instance, initial_near_, has_ranking};
   if (job_.schedule != nullptr) {
@@ -260,7 +257,7 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
       return tl::unexpected(broken(record, "block " + std::to_string(block.value()) + " is evicted but not near"));
     }
     std::uint8_t& state = state_[block.value()];
-    state = static_cast<std::uint8_t>((state & ~kNear) | kEvictedMark);
+    state = static_cast<std::uint8_t>(state & ~kNear);
     const Bytes size = instance_.block_bytes(block);
     occupied_ -= size;
     --near_blocks_;
@@ -274,9 +271,6 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
     if (block.value() >= state_.size() || (state_[block.value()] & (kNear | kExists)) != kExists) {
       return tl::unexpected(broken(
           record, "block " + std::to_string(block.value()) + " is promoted but is near already or does not exist"));
-    }
-    if ((state_[block.value()] & kEvictedMark) != 0) {
-      return tl::unexpected(broken(record, "block " + std::to_string(block.value()) + " is both evicted and promoted"));
     }
     promote(block, loads);
   }
@@ -331,9 +325,6 @@ void PolicyRun::clear_marks(const StepView& record) {
   }
   for (const BlockId id : record.appended) {
     state_[instance_.index(record.layer, id).value()] &= kLasting;
-  }
-  for (const BlockIndex block : decision_.evict) {
-    state_[block.value()] &= kLasting;
   }
 }
 

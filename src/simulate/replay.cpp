@@ -122,16 +122,9 @@ class Replayer {
   std::size_t next_chunk_ = 0;
 };
 
-/// Policies look their parameters up; a map without one of them is the caller's mistake.
-Status check_parameters(const PolicySpec& policy, const PolicyInfo& info) {
-  for (const ParameterInfo& parameter : info.parameters) {
-    if (!policy.parameters.contains(parameter.name)) {
-      return failed("policy " + info.name + " is given no value for " + parameter.name +
-                    ": take one from PolicyRegistry::parse(), which knows the defaults");
-    }
-  }
-  return {};
-}
+}  // namespace
+
+namespace {
 
 /// Runs a search policy; the result is that of its best trial, also if the search was interrupted after it.
 Result<ReplayResult> search(const TraceReader& trace, const ReplayJob& job, const PolicyInfo& info,
@@ -160,6 +153,19 @@ Result<ReplayResult> search(const TraceReader& trace, const ReplayJob& job, cons
 
 }  // namespace
 
+Status check_fits(const PolicySpec& policy, const TraceReader& trace, const Instance& instance) {
+  KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
+  if (info->requires_ranking && !trace.meta().has_ranking) {
+    return bad_input(trace.path() + " has no rankings, which policy " + policy.name +
+                     " decides by: take one that was captured with a ranking depth, or another policy");
+  }
+  if (instance.options().start == Start::kFree && info->information != Information::kOracle) {
+    return bad_input("--start free is for oracle policies; " + policy.name + " is " + to_text(info->information) +
+                     ": use --start recent or empty");
+  }
+  return {};
+}
+
 Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<const ReplayJob> jobs,
                                          const RunContext& context, std::span<TraceVisitor* const> visitors) {
   std::vector<const PolicyInfo*> infos;
@@ -167,13 +173,9 @@ Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<con
   for (const ReplayJob& job : jobs) {
     infos.push_back(nullptr);
     if (job.schedule == nullptr) {
+      KVPLACE_TRY(check_fits(job.policy, trace, *job.instance));
       KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
-      KVPLACE_TRY(check_parameters(job.policy, *info));
       infos.back() = info;
-    }
-    if (infos.back() != nullptr && infos.back()->requires_ranking && !trace.meta().has_ranking) {
-      return bad_input(trace.path() + " has no rankings, which policy " + job.policy.name +
-                       " decides by: take one that was captured with a ranking depth, or another policy");
     }
     if (infos.back() == nullptr || infos.back()->runs_in_common_pass()) {
       one_pass.push_back(job);

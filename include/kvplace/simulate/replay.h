@@ -75,6 +75,9 @@ struct ReplayResult {
   double aggregate_utilization = 0;       ///< of near bandwidth + the far side's, see interface
 };
 
+/// Errors, as replay() has them, if the policy needs rankings that the trace has not, or another start.
+[[nodiscard]] Status check_fits(const PolicySpec& policy, const TraceReader& trace, const Instance& instance);
+
 /// Runs all jobs over the trace. Deterministic for any number of threads. Memory: O(blocks) per job + a window of
 /// chunks. After an interrupt the results cover the decode steps replayed so far (ReplayResult::steps). Visitors are
 /// not owned.
