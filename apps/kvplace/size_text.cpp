@@ -7,42 +7,10 @@
 
 #include "format.h"
 #include "kvplace/size/report.h"
+#include "size_sentences.h"
 
 namespace kvplace::cli {
 namespace {
-
-/// Three digits and more where a number needs them.
-std::string rate(double per_second) {
-  return std::abs(per_second) < 1000 ? fmt::format("{:.3g}", per_second)
-                                     : with_commas(static_cast<std::uint64_t>(std::llround(per_second)));
-}
-
-/// Bytes with the digits that tell an answer from its neighbour.
-std::string exact_bytes(double bytes) {
-  constexpr double kMiB = 0x1p20;
-  return bytes < 1024 * kMiB ? fmt::format("{:.6g} MiB", bytes / kMiB) : fmt::format("{:.6g} GiB", bytes / kMiB / 1024);
-}
-
-std::string gb_per_s(double bytes_per_second) { return fmt::format("{:.4g} GB/s", bytes_per_second / 1e9); }
-
-bool is_cost(const SizeResult& result) { return result.target.kind == SizeTarget::Kind::kCost; }
-
-std::string value_text(const SizeResult& result, const SizeProbe& probe) {
-  if (is_cost(result)) {
-    return exact_bytes(static_cast<double>(probe.near_bytes)) + " + " + gb_per_s(probe.link_bytes_per_second);
-  }
-  switch (result.find) {
-    case Find::kNearCapacity:
-      return exact_bytes(probe.value);
-    case Find::kBuffer:
-      return fmt::format("{:.0f} blocks", probe.value);
-    case Find::kLink:
-      return gb_per_s(probe.value);
-    case Find::kBatch:
-      return fmt::format("{:.0f}", probe.value);
-  }
-  return {};
-}
 
 std::string heading(const SizeResult& result) {
   if (is_cost(result)) {
@@ -66,7 +34,7 @@ std::string gain(const std::optional<SizeWorth>& worth, std::optional<double> Si
     return "-";
   }
   const double value = *((*worth).*member);
-  return (value < 0 ? "-" : "+") + rate(std::abs(value));
+  return (value < 0 ? "-" : "+") + rate_text(std::abs(value));
 }
 
 std::size_t name_width(const SizeResult& result) {
@@ -85,38 +53,17 @@ std::string answers_table(const SizeResult& result, const Instance& instance) {
   for (const SizeAnswer& answer : result.answers) {
     const double block = static_cast<double>(instance.kv_block_bytes().value()) * instance.layers();
     const std::string per_layer =
-        answer.answer
+        answer.answer && !result.has_experts
             ? fmt::format("{:.4g}", static_cast<double>(answer.answer->near_bytes) / answer.answer->batch / block)
             : "-";
     out += fmt::format("{:<{}}  {:>22}  {:>9}  {:>11}  {:>22}  {:>9}  {:>9}  {:>9}\n", answer.name, width,
-                       answer.answer ? value_text(result, *answer.answer) : "out of reach", per_layer,
-                       answer.answer ? rate(answer.answer->tokens_per_second) : "-",
+                       answer.answer ? value_text(result, *answer.answer) : (answer.open ? "open" : "out of reach"),
+                       per_layer, answer.answer ? rate_text(answer.answer->tokens_per_second) : "-",
                        answer.neighbour ? value_text(result, *answer.neighbour) : "-",
                        gain(answer.worth, &SizeWorth::gib_near), gain(answer.worth, &SizeWorth::gb_s_link),
                        gain(answer.worth, &SizeWorth::point_of_sparsity));
   }
   return out;
-}
-
-/// What the row of the bound says, in a sentence.
-std::string proof(const SizeResult& result) {
-  const SizeAnswer& bound = result.answers.back();
-  if (is_cost(result)) {
-    return bound.answer ? "(certified): no policy decodes more than " + rate(bound.answer->tokens_per_second) +
-                              " tokens/s, however that cost is divided.\n"
-                        : std::string();
-  }
-  if (!bound.answer) {
-    return "(certified): no policy reaches the target, whatever is given.\n";
-  }
-  if (!bound.neighbour) {
-    return "(certified): nothing speaks against the least that was tried.\n";
-  }
-  const bool batch = result.find == Find::kBatch;
-  return fmt::format(
-      "(certified): no policy reaches the target with {}{}.\n",
-      batch ? "a batch of " + value_text(result, *bound.neighbour) : value_text(result, *bound.neighbour) + " or less",
-      batch ? "" : ", whatever is near at the start");
 }
 
 std::string brackets(const SizeResult& result) {
@@ -131,24 +78,6 @@ std::string brackets(const SizeResult& result) {
                          &probe == &answer.probes.back() ? "" : ",");
     }
     out += "\n";
-  }
-  return out;
-}
-
-std::string crossover(const SizeResult& result) {
-  const bool asked = std::any_of(result.answers.begin(), result.answers.end(),
-                                 [](const SizeAnswer& a) { return !a.crossover_probes.empty(); });
-  if (!asked) {
-    return {};
-  }
-  std::string out = fmt::format("\nall KV near: {} requests, {} tokens/s; tiering is faster from\n",
-                                result.all_near_batch, rate(result.all_near_batch_tokens_per_second));
-  for (const SizeAnswer& answer : result.answers) {
-    out += fmt::format("  {:<{}}  {}\n", answer.name, name_width(result),
-                       answer.crossover
-                           ? fmt::format("a batch of {}: {} tokens/s{}", answer.crossover->batch,
-                                         rate(answer.crossover->tokens_per_second), answer.certified ? " at most" : "")
-                           : std::string("no batch that far memory holds"));
   }
   return out;
 }
@@ -196,12 +125,13 @@ std::string checks_table(const LayerBudgets& budgets) {
 
 std::string table(const SizeResult& result, const TraceReader& trace, const Instance& instance) {
   std::string out = fmt::format("target    {}; all near: {} tokens/s\n\n", to_text(result.target),
-                                rate(result.all_near_tokens_per_second));
-  out += answers_table(result, instance) + "\n" + proof(result);
+                                rate_text(result.all_near_tokens_per_second));
   out +=
-      "+1 ...: tokens/s gained by one more GiB near (or what there is of KV), GB/s of link, and 1 % fewer bytes "
+      answers_table(result, instance) + "\n" + proof_sentence(result) + range_sentences(result) + open_sentence(result);
+  out +=
+      "+1 ...: tokens/s gained by one more GiB near (or what is not near yet), GB/s of link, and 1 % fewer bytes "
       "read.\n";
-  out += brackets(result) + crossover(result);
+  out += brackets(result) + crossover_sentences(result, name_width(result));
   if (const std::optional<EngineSettings> settings = engine_settings(trace, instance, result)) {
     out += settings_text("settings for lru's buffer", *settings);
   }

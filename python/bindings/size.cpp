@@ -52,7 +52,7 @@ void bind_size(nb::module_& module) {
         options.price_near_per_gib = price_near;
         options.price_link_per_gb_s = price_link;
         options.tolerance = tolerance;
-        options.bound_time_limit = Seconds(time_limit);
+        options.time_limit = Seconds(time_limit);
         for (const std::string& policy : policies) {
           options.policies.push_back(unwrap(PolicyRegistry::instance().parse(policy)));
         }

@@ -36,6 +36,7 @@ class SizeAnswer:
     certified: bool  #: of the certified bound
     answer: SizeProbe | None  #: reaches the target; None if nothing in range does
     neighbour: SizeProbe | None  #: the nearest that was tried and does not reach it
+    ended_by: str  #: "target": both are there; "range": its end; "time_limit" or "interrupted": more was to be tried
     brackets: list[SizeProbe]  #: all that were tried, in ascending order of value
     worth: dict[str, float | None] | None  #: tokens/s gained by one more GiB, GB/s, point of sparsity (docs/json.md)
     crossover: SizeProbe | None  #: the least batch found that is faster than keeping everything near
@@ -52,7 +53,7 @@ class SizeAnswer:
             return [found for found in map(probe, of) if found is not None]
 
         return cls(values["policy"], values["certified"], probe(values["answer"]), probe(values["neighbour"]),
-                   probes(values["brackets"]), values["worth"], probe(values["crossover"]),
+                   values["ended_by"], probes(values["brackets"]), values["worth"], probe(values["crossover"]),
                    probes(values["crossover_brackets"]))
 
 
@@ -96,6 +97,16 @@ class Size(_Told):
     def bound(self) -> SizeAnswer:
         """The certified bound's: no policy reaches the target with its neighbour or less."""
         return self.answers[-1]
+
+    @property
+    def status(self) -> str:
+        """``"complete"``, ``"time_limit"`` or ``"interrupted"``: then the brackets are those so far."""
+        return str(self._values["status"])
+
+    @property
+    def range(self) -> dict[str, Any] | None:
+        """``least`` and ``most`` that may be tried, and ``most_because``, why not more; None for a cost."""
+        return self._values["range"]  # type: ignore[no-any-return]
 
     @property
     def all_near_tokens_per_s(self) -> float:
@@ -194,7 +205,7 @@ def size(
     price_near: float = 0,
     price_link: float = 0,
     tolerance: float = 0.001,
-    time_limit: float = 60,
+    time_limit: float = 300,
     threads: int = 0,
     progress: ProgressLike = None,
     interrupt: Interrupt | None = None,
@@ -209,12 +220,13 @@ def size(
     :param price_near: of a GiB of near memory; only for a cost as target.
     :param price_link: of a GB/s of link; only for a cost as target.
     :param tolerance: of the value found, relative.
-    :param time_limit: of each search for a bound, seconds.
+    :param time_limit: of everything, seconds; after it the brackets so far are returned.
     :param threads: worker threads; 0 for one per core. Results do not depend on it.
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
-    :param interrupt: stops the call from another thread.
+    :param interrupt: stops the call from another thread; the brackets so far are returned.
 
-    Raises BadInput if the target, a policy or a price does not fit; Interrupted; KeyboardInterrupt after Ctrl-C.
+    Raises BadInput if the target, a policy or a price does not fit; Interrupted if there is no bracket yet;
+    KeyboardInterrupt after Ctrl-C.
     """
     texts = [policies] if isinstance(policies, str) else list(policies or ())
     with shown(progress) as sink:

@@ -1,7 +1,9 @@
 // The fastest configuration for a cost: how to divide the money between near capacity and link.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "size/search.h"
 #include "size/variation.h"
@@ -19,8 +21,9 @@ class Line {
   Line(const Instance& instance, const SizeOptions& options) : instance_(instance), options_(options) {
     const double block = static_cast<double>(instance.kv_block_bytes().value()) * instance.options().batch / kGiB;
     price_of_block_ = block * options.price_near_per_gib;
-    const std::int64_t all = kv_bytes_of_request(instance).value() / instance.kv_block_bytes().value();
-    most_share_ = std::min(1.0, static_cast<double>(all) * price_of_block_ / options.target.value);
+    const double all = std::ceil(static_cast<double>(competing_bytes(instance).value()) /
+                                 static_cast<double>(instance.kv_block_bytes().value()));
+    most_share_ = std::min(1.0, all * price_of_block_ / options.target.value);
   }
 
   /// Near capacity [blocks of one request] bought by a share, 0 to 1, of what is spent on near memory at most.
@@ -65,8 +68,8 @@ const SizeProbe* fastest(const Probes& probes) {
 }
 
 /// Replays all policies at shares they have not been tried at.
-Status try_shares(const Evaluator& evaluator, const Line& line, std::span<const Contender* const> policies,
-                  std::span<const std::vector<double>> shares, std::span<Probes* const> probes) {
+Status try_shares(Evaluator& evaluator, const Line& line, std::span<const Contender* const> policies,
+                  std::span<const std::vector<double>> shares, std::span<Probes> probes, double left) {
   struct Planned {
     std::size_t policy;
     double share;
@@ -76,7 +79,7 @@ Status try_shares(const Evaluator& evaluator, const Line& line, std::span<const 
   for (std::size_t p = 0; p < policies.size(); ++p) {
     for (const double share : shares[p]) {
       const std::optional<InstanceSpec> spec = line.spec(share, share);
-      if (spec && !probes[p]->contains(share)) {
+      if (spec && !probes[p].contains(share)) {
         KVPLACE_ASSIGN(instance, evaluator.make(*spec));
         instances.push_back(std::move(instance));
         planned.push_back({p, share});
@@ -90,10 +93,10 @@ Status try_shares(const Evaluator& evaluator, const Line& line, std::span<const 
   if (trials.empty()) {
     return {};
   }
-  KVPLACE_ASSIGN(times, evaluator.times(trials));
+  KVPLACE_ASSIGN(times, evaluator.times(trials, left));
   for (std::size_t i = 0; i < planned.size(); ++i) {
     const double near = static_cast<double>(instances[i].capacity().value()) * instances[i].options().batch;
-    probes[planned[i].policy]->emplace(planned[i].share, evaluator.probe(instances[i], near, times[i], true));
+    probes[planned[i].policy].emplace(planned[i].share, probe_of(instances[i], near, times[i].total, true));
   }
   return {};
 }
@@ -130,48 +133,81 @@ Search search_of(const Probes& probes) {
 
 /// No division of the cost is faster than the least, over a cover of all shares by intervals, of the bound with the
 /// near capacity of an interval's upper end and the link of its lower end: both are at least what any share in it buys.
-Result<Search> search_bound(const Evaluator& evaluator, const Line& line) {
+class BoundCover {
+ public:
+  BoundCover(Evaluator& evaluator, const Line& line, double after)
+      : evaluator_(evaluator), line_(line), after_(after) {}
+
+  Status run() {
+    std::vector<std::pair<double, double>> parts;
+    for (int i = 0; i < kParts; ++i) {
+      parts.emplace_back(i / double{kParts}, (i + 1) / double{kParts});
+    }
+    KVPLACE_TRY(add(parts, kBoundSplits));
+    for (int split = 0; split < kBoundSplits && !intervals_.empty(); ++split) {
+      const auto least =
+          std::min_element(intervals_.begin(), intervals_.end(),
+                           [](const Interval& a, const Interval& b) { return a.probe.total < b.probe.total; });
+      const Interval halved = *least;
+      const double middle = (halved.low + halved.high) / 2;
+      if (line_.blocks(middle) == line_.blocks(halved.low) || line_.blocks(middle) == line_.blocks(halved.high)) {
+        break;
+      }
+      intervals_.erase(least);
+      const Status added =
+          add(std::array{std::pair(halved.low, middle), std::pair(middle, halved.high)}, kBoundSplits - 1 - split);
+      if (!added) {
+        intervals_.push_back(halved);  // still a cover
+        return added;
+      }
+    }
+    return {};
+  }
+
+  [[nodiscard]] Probes probes() const {
+    Probes probes;
+    for (const Interval& interval : intervals_) {
+      probes.emplace(interval.low, interval.probe);
+    }
+    return probes;
+  }
+
+ private:
   struct Interval {
     double low;
     double high;
     SizeProbe probe;
   };
-  std::vector<Interval> intervals;
-  const Contender bound;
-  const auto add = [&](double low, double high) -> Status {
-    const std::optional<InstanceSpec> spec = line.spec(high, low);
-    if (!spec) {
-      return {};  // no link at all: nothing can be read from far, nor new KV be written there
+
+  Status add(std::span<const std::pair<double, double>> parts, int splits_left) {
+    std::vector<std::pair<double, double>> with_link;
+    std::vector<Instance> instances;
+    for (const auto& [low, high] : parts) {
+      if (const std::optional<InstanceSpec> spec = line_.spec(high, low)) {
+        KVPLACE_ASSIGN(instance, evaluator_.make(*spec));
+        instances.push_back(std::move(instance));
+        with_link.emplace_back(low, high);
+      }  // no link at all: nothing can be read from far, nor new KV be written there
     }
-    KVPLACE_ASSIGN(instance, evaluator.make(*spec));
-    const Evaluator::Trial trial{&bound, &instance};
-    KVPLACE_ASSIGN(times, evaluator.times(std::span(&trial, 1)));
-    const double near = static_cast<double>(instance.capacity().value()) * instance.options().batch;
-    intervals.push_back({low, high, evaluator.probe(instance, near, times.front(), false)});
+    std::vector<Evaluator::Trial> trials;
+    for (const Instance& instance : instances) {
+      trials.push_back({&bound_, &instance});
+    }
+    KVPLACE_ASSIGN(times, evaluator_.times(trials, 2 * kPassesOfBound * splits_left + after_));
+    for (std::size_t i = 0; i < instances.size(); ++i) {
+      const double near = static_cast<double>(instances[i].capacity().value()) * instances[i].options().batch;
+      intervals_.push_back(
+          {with_link[i].first, with_link[i].second, probe_of(instances[i], near, times[i].total, false)});
+    }
     return {};
-  };
-  for (int i = 0; i < kParts; ++i) {
-    KVPLACE_TRY(add(i / double{kParts}, (i + 1) / double{kParts}));
   }
-  for (int split = 0; split < kBoundSplits && !intervals.empty(); ++split) {
-    const auto least = std::min_element(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) {
-      return a.probe.total < b.probe.total;
-    });
-    const Interval halved = *least;
-    const double middle = (halved.low + halved.high) / 2;
-    if (line.blocks(middle) == line.blocks(halved.low) || line.blocks(middle) == line.blocks(halved.high)) {
-      break;
-    }
-    intervals.erase(least);
-    KVPLACE_TRY(add(halved.low, middle));
-    KVPLACE_TRY(add(middle, halved.high));
-  }
-  Probes probes;
-  for (const Interval& interval : intervals) {
-    probes.emplace(interval.low, interval.probe);
-  }
-  return search_of(probes);
-}
+
+  Evaluator& evaluator_;
+  const Line& line_;
+  double after_;
+  const Contender bound_{};
+  std::vector<Interval> intervals_;
+};
 
 }  // namespace
 
@@ -183,8 +219,8 @@ InstanceSpec spec_of(const Instance& instance, const SizeProbe& probe) {
   return spec;
 }
 
-Result<std::vector<Search>> search_cost(const Evaluator& evaluator, const Instance& instance,
-                                        const SizeOptions& options, std::span<const Contender> contenders) {
+Result<std::vector<Search>> search_cost(Evaluator& evaluator, const Instance& instance, const SizeOptions& options,
+                                        std::span<const Contender> contenders, double after) {
   const Line line(instance, options);
   std::vector<const Contender*> policies;
   for (const Contender& contender : contenders) {
@@ -193,29 +229,33 @@ Result<std::vector<Search>> search_cost(const Evaluator& evaluator, const Instan
     }
   }
   std::vector<Probes> probes(policies.size());
-  std::vector<Probes*> pointers;
   std::vector<std::vector<double>> shares(policies.size());
-  for (std::size_t p = 0; p < policies.size(); ++p) {
-    pointers.push_back(&probes[p]);
+  for (std::vector<double>& of_policy : shares) {
     for (int i = 0; i <= kParts; ++i) {
-      shares[p].push_back(i / double{kParts});
+      of_policy.push_back(i / double{kParts});
     }
   }
-  for (int round = 0; round <= kRefinements; ++round) {
-    KVPLACE_TRY(try_shares(evaluator, line, policies, shares, pointers));
+  BoundCover cover(evaluator, line, after);
+  Status status;
+  for (int round = 0; round <= kRefinements && status; ++round) {
+    const double rounds = static_cast<double>(policies.size()) * kParts / 2.0 * (kRefinements - round);
+    status = try_shares(evaluator, line, policies, shares, probes,
+                        rounds + kPassesOfBound * (kParts + 2 * kBoundSplits) + after);
     for (std::size_t p = 0; p < policies.size(); ++p) {
       shares[p] = around_fastest(probes[p]);
     }
   }
+  if (status) {
+    status = cover.run();
+  }
+  if (!status && status.error().kind != ErrorKind::kInterrupted) {
+    return tl::unexpected(std::move(status).error());
+  }
   std::vector<Search> searches;
   auto next = probes.begin();
   for (const Contender& contender : contenders) {
-    if (contender.policy) {
-      searches.push_back(search_of(*next++));
-    } else {
-      KVPLACE_ASSIGN(bound, search_bound(evaluator, line));
-      searches.push_back(std::move(bound));
-    }
+    searches.push_back(search_of(contender.policy ? *next++ : cover.probes()));
+    searches.back().open = !status;
   }
   return searches;
 }

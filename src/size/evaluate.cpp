@@ -1,68 +1,19 @@
 #include "size/evaluate.h"
 
-#include "kvplace/bound/elementary.h"
+#include <algorithm>
+#include <set>
+
+#include "base/parallel.h"
 #include "simulate/bounds_visitor.h"
 #include "size/variation.h"
 
 namespace kvplace {
-
 double tokens_per_second(const Instance& instance, Seconds total) {
   const double tokens = static_cast<double>(instance.steps()) * instance.options().batch;
   return total.value() > 0 ? tokens / total.value() : 0;
 }
 
-Result<ProvenBound> Evaluator::bound(const Instance& instance) const {
-  BoundOptions search;
-  search.time_limit = options_.bound_time_limit;
-  search.ascend = false;  // one of many probes
-  KVPLACE_ASSIGN(bound, solve_bound(trace_, instance.with_start(Start::kFree), search, context_));
-  if (bound.status == SearchStatus::kInterrupted || context_.stop_requested()) {
-    return interrupted("stopped before the answer was known; nothing is written");
-  }
-  return bound;
-}
-
-Result<std::vector<Seconds>> Evaluator::times(std::span<const Trial> trials) const {
-  std::vector<ReplayJob> jobs;
-  for (const Trial& trial : trials) {
-    if (trial.contender->policy) {
-      jobs.push_back({trial.instance, *trial.contender->policy});
-    }
-  }
-  std::vector<ReplayResult> results;
-  if (!jobs.empty()) {
-    KVPLACE_ASSIGN(replayed, replay_whole(trace_, jobs, context_));
-    results = std::move(replayed);
-  }
-  std::vector<Seconds> times;
-  auto next = results.begin();
-  for (const Trial& trial : trials) {
-    if (trial.contender->policy) {
-      times.push_back((next++)->total);
-    } else {
-      KVPLACE_ASSIGN(proven, bound(*trial.instance));
-      times.push_back(proven.verified.bound);
-    }
-  }
-  return times;
-}
-
-Result<std::vector<Seconds>> Evaluator::all_near(std::span<const Instance* const> instances) const {
-  std::vector<BoundsVisitor> bounds;
-  bounds.reserve(instances.size());
-  std::vector<TraceVisitor*> visitors;
-  for (const Instance* instance : instances) {
-    visitors.push_back(&bounds.emplace_back(*instance));
-  }
-  KVPLACE_TRY(replay_whole(trace_, {}, context_, visitors));
-  std::vector<Seconds> times;
-  for (const BoundsVisitor& visitor : bounds) {
-    times.push_back(visitor.bounds().all_near);
-  }
-  return times;
-}
-
-SizeProbe Evaluator::probe(const Instance& instance, double value, Seconds total, bool reached) const {
+SizeProbe probe_of(const Instance& instance, double value, Seconds total, bool reached) {
   SizeProbe probe;
   probe.value = value;
   probe.near_bytes = instance.capacity().value() * instance.options().batch;
@@ -72,6 +23,111 @@ SizeProbe Evaluator::probe(const Instance& instance, double value, Seconds total
   probe.tokens_per_second = tokens_per_second(instance, total);
   probe.reached = reached;
   return probe;
+}
+
+Evaluator::Key Evaluator::key_of(const Trial& trial) {
+  const Instance& instance = *trial.instance;
+  return {trial.contender->policy ? trial.contender->policy->text() : std::string(),
+          instance.capacity().value(),
+          instance.step_time().bandwidth(Channel::kFarLinkRead).value(),
+          instance.step_time().bandwidth(Channel::kFarLinkWrite).value(),
+          instance.options().batch,
+          instance.kv_block_bytes().value()};
+}
+
+std::vector<const Evaluator::Trial*> Evaluator::unknown(std::span<const Trial> trials, bool of_policies) const {
+  std::vector<const Trial*> found;
+  std::set<Key> keys;
+  for (const Trial& trial : trials) {
+    const Key key = key_of(trial);
+    if (trial.contender->policy.has_value() == of_policies && !known_.contains(key) && keys.insert(key).second) {
+      found.push_back(&trial);
+    }
+  }
+  return found;
+}
+
+Status Evaluator::replay_unknown(std::span<const Trial> trials, double left) {
+  const std::vector<const Trial*> wanted = unknown(trials, true);
+  if (wanted.empty()) {
+    return {};
+  }
+  std::vector<ReplayJob> jobs;
+  for (const Trial* trial : wanted) {
+    jobs.push_back({trial->instance, *trial->contender->policy});
+  }
+  progress_.begin_part(static_cast<double>(jobs.size()), left);
+  KVPLACE_ASSIGN(results, replay_whole(trace_, jobs, context_));
+  progress_.end_part();
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    known_[key_of(*wanted[i])] = {results[i].total};
+  }
+  return {};
+}
+
+Result<Timed> Evaluator::bound(const Instance& instance, const RunContext& context) const {
+  constexpr Seconds kNoLimit(1e9);  // the whole search's is the context's interrupt
+  BoundOptions search;
+  search.time_limit = kNoLimit;
+  search.ascend = false;  // one of many probes
+  KVPLACE_ASSIGN(bound, solve_bound(trace_, instance.with_start(Start::kFree), search, context));
+  if (bound.status != SearchStatus::kConverged) {
+    return interrupted("stopped before the answer was known; nothing is written");
+  }
+  return Timed{bound.verified.bound, bound.capacity_price_s_per_byte};
+}
+
+Status Evaluator::bound_unknown(std::span<const Trial> trials, double left) {
+  const std::vector<const Trial*> wanted = unknown(trials, false);
+  if (wanted.empty()) {
+    return {};
+  }
+  RunContext context = context_;
+  if (wanted.size() > 1) {
+    context.progress = nullptr;  // it takes no calls from several threads
+    context.threads = static_cast<unsigned>(std::max<std::size_t>(1, num_threads(context_.threads) / wanted.size()));
+  }
+  progress_.begin_part(kPassesOfBound * static_cast<double>(wanted.size()), left);
+  std::vector<Timed> times(wanted.size());
+  KVPLACE_TRY(run_parallel(wanted.size(), context_.threads, [&](std::size_t i) -> Status {
+    KVPLACE_ASSIGN(timed, bound(*wanted[i]->instance, context));
+    times[i] = timed;
+    return {};
+  }));
+  progress_.end_part();
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    known_[key_of(*wanted[i])] = times[i];
+  }
+  return {};
+}
+
+Result<std::vector<Timed>> Evaluator::times(std::span<const Trial> trials, double left) {
+  time_limit_.look();
+  KVPLACE_TRY(replay_unknown(trials, left + kPassesOfBound * static_cast<double>(unknown(trials, false).size())));
+  KVPLACE_TRY(bound_unknown(trials, left));
+  std::vector<Timed> times;
+  for (const Trial& trial : trials) {
+    times.push_back(known_.at(key_of(trial)));
+  }
+  return times;
+}
+
+Result<std::vector<Seconds>> Evaluator::all_near(std::span<const Instance* const> instances, double left) {
+  time_limit_.look();
+  std::vector<BoundsVisitor> bounds;
+  bounds.reserve(instances.size());
+  std::vector<TraceVisitor*> visitors;
+  for (const Instance* instance : instances) {
+    visitors.push_back(&bounds.emplace_back(*instance));
+  }
+  progress_.begin_part(1, left);
+  KVPLACE_TRY(replay_whole(trace_, {}, context_, visitors));
+  progress_.end_part();
+  std::vector<Seconds> times;
+  for (const BoundsVisitor& visitor : bounds) {
+    times.push_back(visitor.bounds().all_near);
+  }
+  return times;
 }
 
 }  // namespace kvplace

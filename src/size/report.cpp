@@ -51,12 +51,24 @@ Json json_of(const std::vector<SizeProbe>& probes) {
   return json;
 }
 
-Json json_of(const SizeAnswer& answer) {
+Json json_of(const std::optional<SizeRange>& range) {
+  return range ? Json{{"least", range->least}, {"most", range->most}, {"most_because", to_text(range->end)}}
+               : Json(nullptr);
+}
+
+/// What a search ended by: both sides of the target, an end of its range, or what cut it short.
+Json ended_by(const SizeResult& result, bool open, bool two_sides) {
+  return open ? to_text(result.status) : std::string(two_sides ? "target" : "range");
+}
+
+Json json_of(const SizeResult& result, const SizeAnswer& answer) {
   Json json;
   json["policy"] = answer.name;
   json["certified"] = answer.certified;
   json["answer"] = json_of(answer.answer);
   json["neighbour"] = json_of(answer.neighbour);
+  const bool is_cost = result.target.kind == SizeTarget::Kind::kCost;  // there is no other side
+  json["ended_by"] = ended_by(result, answer.open, is_cost || (answer.answer && answer.neighbour));
   json["brackets"] = json_of(answer.probes);
   json["worth"] = nullptr;
   if (answer.worth) {
@@ -66,6 +78,10 @@ Json json_of(const SizeAnswer& answer) {
                      {"capacity_price_s_per_gib", or_null(answer.worth->capacity_price_s_per_gib)}};
   }
   json["crossover"] = json_of(answer.crossover);
+  const bool crossed = answer.crossover && answer.crossover_probes.front().value < answer.crossover->value;
+  json["crossover_ended_by"] = answer.crossover_probes.empty() && !answer.crossover_open
+                                   ? Json(nullptr)
+                                   : ended_by(result, answer.crossover_open, crossed);
   json["crossover_brackets"] = json_of(answer.crossover_probes);
   return json;
 }
@@ -143,12 +159,15 @@ std::string to_json(const SizeResult& result, const TraceReader& trace, const In
   json["instance"] = Json::parse(to_json(instance));
   json["target"] = to_text(result.target);
   json["find"] = result.target.kind == SizeTarget::Kind::kCost ? "near-capacity and link" : to_text(result.find);
+  json["status"] = to_text(result.status);
+  json["range"] = json_of(result.range);
   json["all_near_tokens_per_s"] = result.all_near_tokens_per_second;
   json["all_near_batch"] = result.all_near_batch;
   json["all_near_batch_tokens_per_s"] = result.all_near_batch_tokens_per_second;
+  json["crossover_range"] = json_of(result.crossover_range);
   json["answers"] = Json::array();
   for (const SizeAnswer& answer : result.answers) {
-    json["answers"].push_back(json_of(answer));
+    json["answers"].push_back(json_of(result, answer));
   }
   const std::optional<EngineSettings> settings = engine_settings(trace, instance, result);
   json["engine_settings"] = settings ? json_of(*settings) : Json(nullptr);

@@ -8,14 +8,19 @@
 namespace kvplace {
 namespace {
 
-constexpr std::int64_t kMostBatch = std::int64_t{1} << 20;
+constexpr double kStride = 1.5;  // of link or batch, from what reaches the target to what may not
+constexpr std::int64_t kMostStrides = 64;
+
+/// As many blocks as hold so many bytes.
+std::int64_t blocks_for(std::int64_t bytes, std::int64_t block) { return (bytes + block - 1) / block; }
 
 Scale capacity_scale(const Instance& instance, double tolerance) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
   const std::int64_t block = instance.kv_block_bytes().value() * spec.options.batch;
   Scale scale;
-  scale.most = kv_bytes_of_request(instance).value() / instance.kv_block_bytes().value();
+  scale.most = blocks_for(competing_bytes(instance).value(), instance.kv_block_bytes().value());
   scale.tolerance = tolerance;
+  scale.bytes_of_request = instance.kv_block_bytes().value();
   scale.spec = [spec, block](std::int64_t blocks) {
     InstanceSpec changed = spec;
     set_capacity(changed, Bytes(blocks * block));
@@ -25,14 +30,17 @@ Scale capacity_scale(const Instance& instance, double tolerance) {
   return scale;
 }
 
+/// Blocks of KV pages; of experts as many as are as large.
 Scale buffer_scale(const Instance& instance, double tolerance) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
+  const std::int64_t row = instance.kv_block_bytes().value() * instance.layers();
   Scale scale;
-  scale.most = instance.blocks_per_layer();
+  scale.most = blocks_for(competing_bytes(instance).value(), row);
   scale.tolerance = tolerance;
-  scale.spec = [spec](std::int64_t blocks) {
+  scale.bytes_of_request = row;
+  scale.spec = [spec, row](std::int64_t blocks) {
     InstanceSpec changed = spec;
-    set_blocks_per_layer(changed, static_cast<std::uint32_t>(blocks));
+    set_capacity(changed, Bytes(blocks * row * spec.options.batch));
     return changed;
   };
   scale.value = [](std::int64_t blocks) { return static_cast<double>(blocks); };
@@ -58,24 +66,64 @@ Scale link_scale(const Instance& instance, double tolerance) {
     scale_link(changed.hardware, factor(i));
     return changed;
   };
+  scale.end = RangeEnd::kSearchLimit;
+  scale.first = 0;  // the link given
+  const auto stride = static_cast<std::int64_t>(std::ceil(std::log(kStride) / step));
+  scale.lower = [stride](std::int64_t i, std::int64_t times) { return i - stride * times; };
   scale.value = [read, factor](std::int64_t i) { return read * factor(i); };
   return scale;
 }
 
-}  // namespace
+/// How many requests there may be, at least 1, and why not more.
+struct MostRequests {
+  std::int64_t count = kMostBatch;
+  RangeEnd end = RangeEnd::kSearchLimit;
 
-std::int64_t most_requests(const Instance& instance) {
+  void limit(std::int64_t most, RangeEnd why) {
+    if (most < count) {
+      count = std::max<std::int64_t>(1, most);
+      end = why;
+    }
+  }
+};
+
+MostRequests most_requests(const Evaluator& evaluator, const Instance& instance) {
   const Hardware& hardware = instance.spec().hardware;
-  const std::int64_t request = std::max<std::int64_t>(1, kv_bytes_of_request(instance).value());
-  return std::clamp<std::int64_t>(hardware.far.capacity.value() / request, 1, kMostBatch);
+  const InstanceOptions& options = instance.options();
+  MostRequests most;
+  most.limit(hardware.far.capacity.value() / std::max<std::int64_t>(1, kv_bytes_of_request(instance).value()),
+             RangeEnd::kFarMemory);
+  if (options.near_blocks_per_layer || options.near_fraction) {  // each request brings its own near capacity
+    const Bytes weights = instance.spec().model ? instance.spec().model->weight_bytes : Bytes(0);
+    const double resident = static_cast<double>(weights.value()) * options.weights_near;
+    const double left = std::max(0.0, static_cast<double>(hardware.near.capacity.value()) - resident);
+    const double each = std::max(1.0, static_cast<double>(instance.capacity().value()));
+    most.limit(static_cast<std::int64_t>(left / each), RangeEnd::kNearMemory);
+  }
+  std::int64_t fits = 1;
+  while (fits < most.count) {  // instances are cheap to make, and tell what numbers they reckon with
+    InstanceSpec spec = instance.spec();
+    spec.options.batch = static_cast<std::uint32_t>(fits + (most.count - fits + 1) / 2);
+    if (evaluator.make(spec)) {
+      fits = spec.options.batch;
+    } else {
+      most.limit(std::int64_t{spec.options.batch} - 1, RangeEnd::kSearchLimit);
+    }
+  }
+  return most;
 }
 
-Scale batch_scale(const Instance& instance, std::int64_t least) {
+}  // namespace
+
+Scale batch_scale(const Evaluator& evaluator, const Instance& instance, std::int64_t least) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
+  const MostRequests most = most_requests(evaluator, instance);
   Scale scale;
   scale.least = least;
-  scale.most = most_requests(instance);
+  scale.most = most.count;
+  scale.end = most.end;
   scale.from = Bracket::From::kLeast;
+  scale.position = [](std::int64_t batch) { return std::log(static_cast<double>(batch)); };
   scale.spec = [spec](std::int64_t batch) {
     InstanceSpec changed = spec;
     changed.options.batch = static_cast<std::uint32_t>(batch);
@@ -85,7 +133,7 @@ Scale batch_scale(const Instance& instance, std::int64_t least) {
   return scale;
 }
 
-Result<Scale> make_scale(const Instance& instance, const SizeOptions& options) {
+Result<Scale> make_scale(const Evaluator& evaluator, const Instance& instance, const SizeOptions& options) {
   switch (options.find) {
     case Find::kNearCapacity:
       return capacity_scale(instance, options.tolerance);
@@ -99,11 +147,16 @@ Result<Scale> make_scale(const Instance& instance, const SizeOptions& options) {
   if (instance.layout().experts > 0) {
     return bad_input("the trace has expert blocks, which requests share: its batch is always 1");
   }
-  Scale scale = batch_scale(instance, 1);
+  Scale scale = batch_scale(evaluator, instance, 1);
   if (options.target.kind == SizeTarget::Kind::kShareOfAllNear) {
     // More requests leave less near for each: the largest batch is searched for, so the numbers run down.
     const std::int64_t sum = scale.least + scale.most;
     scale.from = Bracket::From::kEnds;
+    scale.position = [sum](std::int64_t i) { return -std::log(static_cast<double>(sum - i)); };
+    scale.lower = [sum](std::int64_t i, std::int64_t times) {
+      const double more = static_cast<double>(sum - i) * std::pow(kStride, std::min(times, kMostStrides));
+      return sum - static_cast<std::int64_t>(std::min(std::ceil(more), static_cast<double>(sum)));
+    };
     scale.spec = [up = scale.spec, sum](std::int64_t i) { return up(sum - i); };
     scale.value = [sum](std::int64_t i) { return static_cast<double>(sum - i); };
   }

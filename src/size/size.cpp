@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
+#include <utility>
 
 #include "kvplace/base/parse.h"
 #include "kvplace/simulate/compare.h"
@@ -18,59 +20,118 @@ constexpr double kLeastTolerance = 1e-6;
 class SizeSearch {
  public:
   SizeSearch(const TraceReader& trace, const Instance& instance, const SizeOptions& options, const RunContext& context)
-      : trace_(trace), instance_(instance), options_(options), evaluator_(trace, options, context) {}
+      : trace_(trace),
+        instance_(instance),
+        options_(options),
+        time_limit_(options.time_limit, context.interrupt),
+        evaluator_(trace, context, time_limit_) {}
 
   Result<SizeResult> run() {
-    KVPLACE_TRY(check());
-    result_.manifest = make_manifest(trace_);
-    result_.target = options_.target;
-    result_.find = options_.find;
-    for (const PolicySpec& policy : options_.policies) {
-      contenders_.push_back({policy});
-    }
-    contenders_.push_back({});
+    KVPLACE_ASSIGN(scale, prepare());
     const Instance* const given = &instance_;
-    KVPLACE_ASSIGN(all_near, evaluator_.all_near(std::span(&given, 1)));
-    all_near_ = all_near.front();
-    result_.all_near_tokens_per_second = tokens_per_second(instance_, all_near_);
-    if (options_.target.kind == SizeTarget::Kind::kCost) {
-      KVPLACE_ASSIGN(searches, search_cost(evaluator_, instance_, options_, contenders_));
-      KVPLACE_TRY(take(searches, [&](const Search& search) { return spec_of(instance_, *search.answer); }));
-    } else {
-      KVPLACE_ASSIGN(scale, make_scale(instance_, options_));
-      const auto prepare = [&](std::span<const Instance* const> instances) { return know_all_near(instances); };
-      const auto reaches = [&](const Instance& instance, Seconds total) { return total <= limit(instance); };
-      KVPLACE_ASSIGN(searches, search_all(evaluator_, scale, contenders_, prepare, reaches));
-      KVPLACE_TRY(take(searches, [&](const Search& search) { return scale.spec(*search.number); }));
+    const Result<std::vector<Seconds>> all_near =
+        evaluator_.all_near(std::span(&given, 1), passes_of_worth(contenders_) + passes_of_crossover());
+    if (!all_near) {
+      return tl::unexpected(stopped_before_anything(all_near.error()));
     }
-    if (options_.crossover) {
-      KVPLACE_TRY(find_crossover());
+    all_near_ = all_near->front();
+    result_.all_near_tokens_per_second = tokens_per_second(instance_, all_near_);
+    const Status searched = scale ? search_scale(*scale) : search_cost_divisions();
+    const Status done = searched && options_.crossover ? find_crossover() : searched;
+    evaluator_.progress().close();
+    if (!done && done.error().kind != ErrorKind::kInterrupted) {
+      return tl::unexpected(done.error());
+    }
+    if (!done) {
+      result_.status = time_limit_.outer_requested() ? SizeStatus::kInterrupted : SizeStatus::kTimeLimit;
     }
     return std::move(result_);
   }
 
  private:
-  Status check() const {
-    if (instance_.steps() == 0 || kv_bytes_of_request(instance_).value() == 0) {
-      return bad_input(trace_.path() + ": has no decode steps or no KV to size for");
+  /// All that can be wrong is found out here, before anything is replayed. No scale for a cost.
+  Result<std::optional<Scale>> prepare() {
+    KVPLACE_TRY(check());
+    result_.manifest = make_manifest(trace_);
+    result_.target = options_.target;
+    result_.find = options_.find;
+    result_.has_experts = instance_.layout().experts > 0;
+    for (const PolicySpec& policy : options_.policies) {
+      contenders_.push_back({policy});
     }
+    contenders_.push_back({});
+    if (options_.target.kind == SizeTarget::Kind::kCost) {
+      return std::optional<Scale>();
+    }
+    KVPLACE_ASSIGN(scale, make_scale(evaluator_, instance_, options_));
+    result_.range = scale.range();
+    return std::optional(std::move(scale));
+  }
+
+  Status check() const {
+    if (instance_.steps() == 0 || competing_bytes(instance_).value() == 0) {
+      return bad_input(trace_.path() + ": has no decode steps, or nothing that could be near, to size for");
+    }
+    KVPLACE_TRY(bound_numbers(instance_, trace_));  // that there can be a certificate
     if (!(options_.tolerance >= kLeastTolerance && options_.tolerance < 1)) {
       return bad_input("the tolerance " + format_number(options_.tolerance) + " is not from 1e-6 to below 1");
     }
+    if (!(options_.time_limit.value() > 0)) {
+      return bad_input("the time limit must be more than 0 s");
+    }
+    const bool is_cost = options_.target.kind == SizeTarget::Kind::kCost;
     const bool priced = options_.price_near_per_gib > 0 && options_.price_link_per_gb_s > 0;
-    if (options_.target.kind == SizeTarget::Kind::kCost && !priced) {
+    if (is_cost && !priced) {
       return bad_input("a cost as target needs --price-near and --price-link above 0");
     }
+    if (!is_cost && (options_.price_near_per_gib != 0 || options_.price_link_per_gb_s != 0)) {
+      return bad_input("--price-near and --price-link are for a cost as target, like --target cost=500");
+    }
+    if (options_.crossover && instance_.layout().experts > 0) {
+      return bad_input(
+          "the trace has expert blocks, which requests share: its batch is always 1, so --crossover does "
+          "not apply");
+    }
     for (const PolicySpec& policy : options_.policies) {
-      KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
-      if (info->information == Information::kIdeal) {
-        return bad_input("policy " + policy.name + " is a figure of merit, not a placement: it cannot be sized for");
-      }
-      if (options_.find == Find::kBuffer && !info->buffer_per_layer) {
-        return bad_input("policy " + policy.name + " has no buffer per layer; size it with --find near-capacity");
-      }
+      KVPLACE_TRY(check_policy(policy));
     }
     return {};
+  }
+
+  Status check_policy(const PolicySpec& policy) const {
+    KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
+    if (info->information == Information::kIdeal) {
+      return bad_input("policy " + policy.name + " is a figure of merit, not a placement: it cannot be sized for");
+    }
+    if (options_.find == Find::kBuffer && !info->buffer_per_layer) {
+      return bad_input("policy " + policy.name + " has no buffer per layer; size it with --find near-capacity");
+    }
+    return check_fits(policy, trace_, instance_);
+  }
+
+  [[nodiscard]] Error stopped_before_anything(const Error& error) const {
+    if (error.kind != ErrorKind::kInterrupted || time_limit_.outer_requested()) {
+      return error;
+    }
+    return {ErrorKind::kInterrupted, "the time limit ended before the all-near speed was known: give more than " +
+                                         format_number(options_.time_limit.value()) + " s"};
+  }
+
+  Status search_scale(const Scale& scale) {
+    const Prepare know = [&](std::span<const Instance* const> instances) { return know_all_near(instances); };
+    const Judge judge = [&](const Instance& instance, Seconds total) {
+      const Seconds limit = this->limit(instance);
+      return Verdict{total <= limit, std::log(total / limit)};
+    };
+    KVPLACE_ASSIGN(searches, search_all(evaluator_, scale, contenders_, know, judge,
+                                        passes_of_worth(contenders_) + passes_of_crossover()));
+    return take(searches, [&](const Search& search) { return scale.spec(*search.number); });
+  }
+
+  Status search_cost_divisions() {
+    KVPLACE_ASSIGN(searches, search_cost(evaluator_, instance_, options_, contenders_,
+                                         passes_of_worth(contenders_) + passes_of_crossover()));
+    return take(searches, [&](const Search& search) { return spec_of(instance_, *search.answer); });
   }
 
   /// All-near times are wanted at the batch of each instance where it varies; else at the instance given.
@@ -87,7 +148,7 @@ class SizeSearch {
     if (unknown.empty()) {
       return {};
     }
-    KVPLACE_ASSIGN(times, evaluator_.all_near(unknown));
+    KVPLACE_ASSIGN(times, evaluator_.all_near(unknown, passes_of_worth(contenders_) + passes_of_crossover()));
     for (std::size_t i = 0; i < unknown.size(); ++i) {
       all_near_by_batch_[unknown[i]->options().batch] = times[i];
     }
@@ -105,8 +166,17 @@ class SizeSearch {
     return Seconds(all_near.value() / options_.target.value);
   }
 
+  [[nodiscard]] double passes_of_crossover() const {
+    constexpr double kRounds = 8;
+    return options_.crossover ? kRounds * static_cast<double>(options_.policies.size()) + kPassesOfBound : 0;
+  }
+
+  /// An error of kind kInterrupted if a search was cut short, or the measuring of the answers' worth.
   template <class SpecOf>
   Status take(std::vector<Search>& searches, const SpecOf& spec_of_answer) {
+    bool open = false;
+    std::vector<Answered> answered;
+    std::vector<std::size_t> places;
     for (std::size_t c = 0; c < contenders_.size(); ++c) {
       const Contender& contender = contenders_[c];
       SizeAnswer answer;
@@ -114,13 +184,22 @@ class SizeSearch {
       answer.name = contender.policy ? contender.policy->label() : "(certified)";
       if (searches[c].answer) {
         KVPLACE_ASSIGN(at_answer, evaluator_.make(spec_of_answer(searches[c])));
-        KVPLACE_ASSIGN(worth, measure_worth(trace_, evaluator_, contender, at_answer, searches[c].answer->total));
-        answer.worth = worth;
+        answered.push_back({&contender, std::move(at_answer), searches[c].answer->total});
+        places.push_back(c);
       }
       answer.probes = std::move(searches[c].probes);
       answer.answer = searches[c].answer;
       answer.neighbour = searches[c].neighbour;
+      answer.open = searches[c].open;
+      open = open || answer.open;
       result_.answers.push_back(std::move(answer));
+    }
+    if (open) {
+      return interrupted("stopped before all answers were known");
+    }
+    KVPLACE_ASSIGN(worths, measure_worth(evaluator_, answered, passes_of_crossover()));
+    for (std::size_t i = 0; i < worths.size(); ++i) {
+      result_.answers[places[i]].worth = worths[i];
     }
     return {};
   }
@@ -129,38 +208,45 @@ class SizeSearch {
   Status find_crossover() {
     const std::int64_t near = instance_.capacity().value() * instance_.options().batch;
     const std::int64_t fit = near / kv_bytes_of_request(instance_).value();
-    const std::int64_t most = most_requests(instance_);
     InstanceSpec shared = instance_.spec();
     set_capacity(shared, Bytes(near));
-    if (fit > 0) {
-      shared.options.batch = static_cast<std::uint32_t>(std::min<std::int64_t>(fit, 1u << 20));
-      KVPLACE_ASSIGN(all_near_batch, evaluator_.make(shared));
-      const Instance* const pointer = &all_near_batch;
-      KVPLACE_ASSIGN(times, evaluator_.all_near(std::span(&pointer, 1)));
-      result_.all_near_batch = shared.options.batch;
-      result_.all_near_batch_tokens_per_second = tokens_per_second(all_near_batch, times.front());
+    KVPLACE_ASSIGN(base, evaluator_.make(shared));
+    const Scale scale = batch_scale(evaluator_, base, 1);
+    const std::int64_t all_near_batch = std::min(fit, kMostBatch);
+    if (all_near_batch > 0) {
+      KVPLACE_ASSIGN(instance, evaluator_.make(scale.spec(all_near_batch)));
+      const Instance* const pointer = &instance;
+      KVPLACE_ASSIGN(times, evaluator_.all_near(std::span(&pointer, 1), passes_of_crossover()));
+      result_.all_near_batch = instance.options().batch;
+      result_.all_near_batch_tokens_per_second = tokens_per_second(instance, times.front());
     }
-    const std::int64_t least = std::int64_t{result_.all_near_batch} + 1;
-    if (least > most) {
+    if (all_near_batch >= scale.most) {
       return {};
     }
-    KVPLACE_ASSIGN(base, evaluator_.make(shared));
-    const Scale scale = batch_scale(base, least);
-    const auto prepare = [](std::span<const Instance* const>) { return Status(); };
-    const auto faster = [&](const Instance& instance, Seconds total) {
-      return tokens_per_second(instance, total) > result_.all_near_batch_tokens_per_second;
+    Scale beyond = scale;
+    beyond.least = all_near_batch + 1;
+    result_.crossover_range = beyond.range();
+    const Prepare nothing = [](std::span<const Instance* const>) { return Status(); };
+    const Judge faster = [&](const Instance& instance, Seconds total) {
+      const double rate = tokens_per_second(instance, total);
+      const double all_near = result_.all_near_batch_tokens_per_second;
+      return Verdict{rate > all_near, std::log(all_near / rate)};
     };
-    KVPLACE_ASSIGN(searches, search_all(evaluator_, scale, contenders_, prepare, faster));
+    KVPLACE_ASSIGN(searches, search_all(evaluator_, beyond, contenders_, nothing, faster, 0));
+    bool open = false;
     for (std::size_t c = 0; c < searches.size(); ++c) {
       result_.answers[c].crossover_probes = std::move(searches[c].probes);
       result_.answers[c].crossover = searches[c].answer;
+      result_.answers[c].crossover_open = searches[c].open;
+      open = open || searches[c].open;
     }
-    return {};
+    return open ? interrupted("stopped before the crossover was known") : Status();
   }
 
   const TraceReader& trace_;
   const Instance& instance_;
   const SizeOptions& options_;
+  TimeLimit time_limit_;
   Evaluator evaluator_;
   std::vector<Contender> contenders_;
   Seconds all_near_;
@@ -193,6 +279,32 @@ Result<Find> parse_find(std::string_view text) {
     names += (names.empty() ? "" : ", ") + to_text(find);
   }
   return bad_input("what is to be found, " + in_quotes(text) + ", is none of " + names);
+}
+
+std::string to_text(RangeEnd end) {
+  switch (end) {
+    case RangeEnd::kEverythingNear:
+      return "everything-near";
+    case RangeEnd::kSearchLimit:
+      return "search-limit";
+    case RangeEnd::kFarMemory:
+      return "far-memory";
+    case RangeEnd::kNearMemory:
+      return "near-memory";
+  }
+  return {};
+}
+
+std::string to_text(SizeStatus status) {
+  switch (status) {
+    case SizeStatus::kComplete:
+      return "complete";
+    case SizeStatus::kTimeLimit:
+      return "time_limit";
+    case SizeStatus::kInterrupted:
+      return "interrupted";
+  }
+  return {};
 }
 
 std::vector<PolicySpec> default_size_policies(Find find) {

@@ -19,6 +19,8 @@ void scale_link(Hardware& hardware, double factor);
 
 /// Bytes of all KV of one request at the end of the trace.
 [[nodiscard]] Bytes kv_bytes_of_request(const Instance& instance);
+/// Bytes of all that competes for one request's near capacity: its KV at the end of the trace, and all experts.
+[[nodiscard]] Bytes competing_bytes(const Instance& instance);
 
 /// As replay(), but an interrupt is an error.
 [[nodiscard]] Result<std::vector<ReplayResult>> replay_whole(const TraceReader& trace, std::span<const ReplayJob> jobs,

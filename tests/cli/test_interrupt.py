@@ -104,15 +104,31 @@ class Interrupt(cli.CliTest):
         if ran.code != cli.DONE:
             self.refused(ran, cli.LIMIT_REACHED)
 
-    def test_size_and_budgets(self) -> None:
-        """Half a search answers nothing; an older file of budgets stays as it was."""
-        near = ("--near-blocks-per-layer", 96)
-        self.write("b.json", b"older")
-        for arguments in (("size", cli.BUNDLED, "--target", "80%", "--hardware", "h100-sxm-pcie5", "--json"),
-                          ("budgets", cli.BUNDLED, *near, "--policy", "belady", "-o", "b.json")):
-            ran = self.interrupt(*arguments, after=0.5)
+    def test_size(self) -> None:
+        """The brackets so far, which say that they are open; nothing before there is one."""
+        for after in (0.2, 1.0):
+            ran = self.interrupt("size", cli.BUNDLED, "--target", "80%", "--hardware", "h100-sxm-pcie5", "--json",
+                                 "--weight-bytes-per-step", 0, after=after)
             if ran.code == cli.DONE:
                 continue
+            if not ran.out:
+                self.refused(ran, cli.LIMIT_REACHED, "stopped")
+                continue
+            self.assertEqual(ran.code, cli.LIMIT_REACHED, ran)
+            found = json.loads(ran.out)
+            self.assertEqual(found["status"], "interrupted")
+            for answer in found["answers"]:
+                self.assertIsNone(answer["worth"])
+                self.assertIn(answer["ended_by"], ("interrupted", "target", "range"))
+                self.assertIn(answer["answer"], [None, *answer["brackets"]])
+                self.assertIn(answer["neighbour"], [None, *answer["brackets"]])
+
+    def test_budgets(self) -> None:
+        """Half a search answers nothing; an older file stays as it was."""
+        self.write("b.json", b"older")
+        ran = self.interrupt("budgets", cli.BUNDLED, "--near-blocks-per-layer", 96, "--policy", "belady", "-o", "b.json",
+                             after=0.5)
+        if ran.code != cli.DONE:
             self.refused(ran, cli.LIMIT_REACHED, "stopped")
             self.assertEqual((self.names(), self.read("b.json")), (["b.json"], b"older"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unittest
 
 import cli
@@ -22,8 +23,11 @@ class Size(cli.CliTest):
 
     def test_keys_and_brackets(self) -> None:
         found = self.size("--target", "80%", "--near-blocks-per-layer", 10)
-        self.assertLessEqual({"manifest", "instance", "target", "find", "all_near_tokens_per_s", "answers",
-                              "engine_settings"}, set(found))
+        self.assertLessEqual({"manifest", "instance", "target", "find", "status", "range", "all_near_tokens_per_s",
+                              "answers", "engine_settings"}, set(found))
+        self.assertEqual(found["status"], "complete")
+        self.assertEqual(found["range"], {"least": 0, "most": 4000 * LAYERS * (PROMPT + STEPS),
+                                          "most_because": "everything-near"})
         self.assertEqual(found["target"], "80% of all-near")
         self.assertEqual([a["policy"] for a in found["answers"]][:2], ["lru", "lru-global"])
         self.assertEqual([a["certified"] for a in found["answers"]], [False] * (len(found["answers"]) - 1) + [True])
@@ -34,6 +38,7 @@ class Size(cli.CliTest):
                 self.assertEqual(set(answer["answer"]), PROBE_KEYS)
                 self.assertIn(answer["answer"], answer["brackets"])
                 self.assertIn(answer["neighbour"], answer["brackets"])
+                self.assertEqual(answer["ended_by"], "target")
                 self.assertTrue(answer["answer"]["reached"])
                 self.assertFalse(answer["neighbour"]["reached"])
                 self.assertLess(answer["neighbour"]["value"], answer["answer"]["value"])
@@ -92,6 +97,80 @@ class Size(cli.CliTest):
         largest = self.size("--target", "80%", "--find", "batch", "--near-capacity", "2MB")["answers"][0]
         self.assertGreater(largest["neighbour"]["value"], largest["answer"]["value"])
 
+    def test_what_ends_a_batch(self) -> None:
+        kv = 4000 * LAYERS * (PROMPT + STEPS)
+        near = 4000 * LAYERS * 20  # of each request
+        ask = ("--find", "batch", "--policy", "lru")
+        for because, most, words, flags in (
+                ("far-memory", 12, "far memory holds",
+                 ("--near-capacity", "100MB", "--set", f"hardware.far.capacity={12 * kv + 5000}")),
+                ("near-memory", 7, "near memory has room for",
+                 ("--near-blocks-per-layer", 20, "--set", f"hardware.near.capacity={7 * near + 5000}")),
+                ("search-limit", 2**20, "is tried",
+                 ("--near-capacity", "100MB", "--set", "hardware.far.capacity=1000000GB"))):
+            with self.subTest(because=because):
+                # So little is asked for that as many as may be reach it.
+                found = self.size(*ask, "--target", "0.001%", *flags)
+                self.assertEqual(found["range"], {"least": 1, "most": most, "most_because": because})
+                self.assertEqual([a["answer"]["batch"] for a in found["answers"]], [most, most])
+                self.assertEqual({a["ended_by"] for a in found["answers"]}, {"range"})
+                self.assertIn(words, self.ok("size", self.trace, *FLAGS, *ask, "--target", "0.001%", *flags))
+                # And so much that none does.
+                found = self.size(*ask, "--target", "1e15tokens/s", *flags)
+                self.assertEqual([a["answer"] for a in found["answers"]], [None, None])
+                self.assertEqual(found["answers"][1]["brackets"][-1]["batch"], most)
+                text = self.ok("size", self.trace, *FLAGS, *ask, "--target", "1e15tokens/s", *flags)
+                self.assertRegex(text, r"\(certified\): no policy reaches the target with a batch of 1, 2.*" + words)
+
+    def test_experts_compete_for_near_memory(self) -> None:
+        """A target that compare reaches is reached, and one that nothing reaches is said to be with everything near."""
+        lines = ["query_id,token_id,layer_id,experts,attention"]
+        rows = cli.random_rows(7, LAYERS, 30, PROMPT)
+        for t, layers in enumerate(rows):
+            for l, ids in enumerate(layers):
+                lines.append(f'0,{t},{l},"[{(t + l) % 4}, {4 + t % 3}]","{sorted(ids)}"')
+        self.write("moe.csv", "\n".join(lines) + "\n")
+        self.ok("import", "moe.csv", "-o", "moe.kvt", "--format", "fang-moe-csv", "--prompt-tokens", PROMPT)
+        moe = ("moe.kvt", *FLAGS, "--model", "mixtral-8x7b", "--set", "model.experts.bytes_per_expert=1MB", "--policy",
+               "lru")
+        everything = self.json("compare", *moe, "--near-fraction", 1)
+        share = everything["bounds"]["all_near_s"] / everything["results"][0]["total_s"]
+        for target, reached in ((0.9 * share, True), (1.01 * share, False)):
+            with self.subTest(reached=reached):
+                found = self.json("size", *moe, "--near-capacity", "1GB", "--target", f"{100 * target}%")
+                answer = found["answers"][0]
+                self.assertEqual(answer["answer"] is not None, reached)
+                for probe in filter(None, (answer["answer"], answer["neighbour"])):
+                    compared = self.results(*moe, "--near-capacity", int(probe["value"]))["lru"]
+                    self.assertEqual(compared["total_s"], probe["total_s"])
+                    self.assertEqual(probe["reached"], compared["total_s"] * target <= everything["bounds"]["all_near_s"])
+        text = self.ok("size", *moe, "--near-capacity", "1GB", "--target", "1000%")
+        self.assertRegex(text, r"\(certified\): no policy reaches the target even with [0-9.]+ MiB, which hold all KV and "
+                               r"all experts\.")
+
+    def test_time_limit(self) -> None:
+        """The brackets so far hold, whatever they are, and say what is open."""
+        instance = (cli.BUNDLED, "--hardware", "h100-sxm-pcie5", "--weight-bytes-per-step", 0)
+        ran = self.run_cli("size", *instance, "--target", "80%", "--policy", "lru", "--policy", "clock", "--time-limit",
+                           "1s", "--json")
+        if ran.code != cli.DONE and not ran.out:  # a slow machine: not even the all-near speed was known
+            self.refused(ran, cli.LIMIT_REACHED, "time limit")
+            return
+        self.assertEqual(ran.code, cli.LIMIT_REACHED, ran)
+        found = json.loads(ran.out)
+        self.assertEqual(found["status"], "time_limit")
+        self.assertEqual(found["answers"][-1]["ended_by"], "time_limit")
+        for answer in found["answers"]:
+            self.assertIsNone(answer["worth"])
+            for probe, reached in ((answer["answer"], True), (answer["neighbour"], False)):
+                if probe is not None:
+                    self.assertIn(probe, answer["brackets"])
+                    self.assertEqual(probe["reached"], reached)
+                    if not answer["certified"]:
+                        compared = self.results(*instance, "--near-capacity", int(probe["value"]), "--policy",
+                                                answer["policy"])[answer["policy"]]
+                        self.assertEqual(compared["total_s"], probe["total_s"])
+
     def test_crossover(self) -> None:
         # Two requests fit; their weights are shared, so that more are faster if the link is.
         kv = 4000 * LAYERS * (PROMPT + STEPS)
@@ -143,6 +222,9 @@ class Size(cli.CliTest):
         refused(("tolerance",), "--target", "80%", "--tolerance", 2)
         refused(("--start free",), "--target", "80%", "--start", "free", "--policy", "lru")
         refused(("nearest",), "--target", "80%", "--policy", "lrv")
+        refused(("has no rankings",), "--target", "80%", "--policy", "score-rank")
+        refused(("--price-near", "cost"), "--target", "80%", "--price-near", 3)
+        refused(("time limit",), "--target", "80%", "--time-limit", "0s")
 
 
 if __name__ == "__main__":

@@ -211,7 +211,8 @@ class Commands(unittest.TestCase):
         instance = ("t.kvt", "--block-bytes", "1MB", "--near-capacity", "3MB")
         sized = json.loads(kvplace("size", *instance, "--target", "90%", "--json", cwd=self.folder))
         budgets = json.loads(kvplace("budgets", *instance, "--json", cwd=self.folder))
-        keys |= {*sized, *sized["answers"][0], *sized["answers"][0]["brackets"][0], *budgets, *budgets["checks"][0],
+        keys |= {*sized, *sized["range"], *sized["answers"][0], *sized["answers"][0]["brackets"][0]}
+        keys |= {*budgets, *budgets["checks"][0],
                  *budgets["checks"][0]["equal"], *budgets["engine_settings"]}
         self.assertEqual([key for key in sorted(keys - {"bounds"}) if not has_code(text, key)], [])
 

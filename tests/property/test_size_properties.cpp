@@ -30,22 +30,50 @@ RunContext one_thread() {
 }
 
 RC_GTEST_PROP(Bracket, FindsTheLeastOfAMonotoneRow, ()) {
-  const auto least = static_cast<std::int64_t>(drawn(rc::gen::inRange(-20, 20)));
-  const std::int64_t most = least + drawn(rc::gen::inRange(0, 60));
-  const std::int64_t first = least + drawn(rc::gen::inRange(0, 62));  // may be behind the end: none reaches
-  Bracket bracket(least, most, drawn(rc::gen::element(Bracket::From::kEnds, Bracket::From::kLeast)), 0);
-  int rounds = 0;
-  while (const auto number = bracket.next()) {
-    RC_ASSERT(*number >= least);
-    RC_ASSERT(*number <= most);
-    bracket.tell(*number, *number >= first);
-    RC_ASSERT(++rounds < 20);
+  Bracket::Range range;
+  range.least = static_cast<std::int64_t>(drawn(rc::gen::inRange(-20, 20)));
+  range.most = range.least + drawn(rc::gen::inRange(0, 60));
+  range.from = drawn(rc::gen::element(Bracket::From::kEnds, Bracket::From::kLeast));
+  const std::int64_t first = range.least + drawn(rc::gen::inRange(0, 62));  // may be behind the end: none reaches
+  const double power = drawn(rc::gen::element(0.3, 1.0, 4.0));
+  const auto any = [&] { return range.least + drawn(rc::gen::inRange(-2, 64)); };
+  Bracket bracket(range);
+  if (first <= range.most && drawn(rc::gen::arbitrary<bool>())) {
+    bracket.know_reaches(std::min(range.most, first + drawn(rc::gen::inRange(0, 10))));
   }
-  if (first > most) {
+  std::vector<std::int64_t> tried;
+  while (const auto number = bracket.next()) {
+    RC_ASSERT(*number >= range.least);
+    RC_ASSERT(*number <= range.most);
+    RC_ASSERT(std::find(tried.begin(), tried.end(), *number) == tried.end());
+    tried.push_back(*number);
+    const auto off = static_cast<double>(first - *number);
+    bracket.tell(*number, *number >= first, std::copysign(std::pow(std::abs(off), power), off));
+    if (drawn(rc::gen::arbitrary<bool>())) {
+      bracket.know_fails(std::min(any(), first - 1));
+      bracket.suggest_low(any());
+    }
+  }
+  RC_ASSERT(tried.size() < 40u);
+  if (first > range.most) {
     RC_ASSERT(!bracket.reaches().has_value());
   } else {
     RC_ASSERT(bracket.reaches() == first);
-    RC_ASSERT((first == least || bracket.fails() == first - 1));
+    RC_ASSERT((first == range.least || bracket.fails() == first - 1));
+  }
+}
+
+TEST(Bracket, TakesFewStepsOnASmoothCurve) {
+  for (const double root : {12.3, 777.7, 31234.5, 99999.5}) {
+    Bracket bracket({0, 100000, Bracket::From::kEnds, 0});
+    int steps = 0;
+    while (const auto number = bracket.next()) {
+      const double excess = std::log((root + 1) / (static_cast<double>(*number) + 1));
+      bracket.tell(*number, excess <= 0, excess);
+      ++steps;
+    }
+    EXPECT_EQ(bracket.reaches(), static_cast<std::int64_t>(std::ceil(root)));
+    EXPECT_LT(steps, 19) << root;  // the ends, and what bisection would take
   }
 }
 
@@ -64,8 +92,9 @@ struct Case {
   }
 };
 
-Case random_case() {
+Case random_case(std::uint32_t experts = 0) {
   testing::RandomTraceShape shape;
+  shape.experts = experts;
   shape.seed = drawn(rc::gen::arbitrary<std::uint64_t>());
   shape.layers = drawn(rc::gen::inRange(1u, 4u));
   shape.steps = 8;
@@ -83,6 +112,12 @@ Case random_case() {
   spec.options.start = drawn(rc::gen::element(Start::kRecent, Start::kEmpty));
   spec.options.weight_bytes_per_step = Bytes(drawn(rc::gen::element(0, 3000)));
   spec.options.near_blocks_per_layer = drawn(rc::gen::inRange(1u, 8u));
+  if (experts > 0) {
+    spec.model.emplace();
+    spec.model->layers = shape.layers;
+    spec.model->kv_bytes_per_token_per_layer = Bytes(1000);
+    spec.model->experts = {experts, 1, Bytes(drawn(rc::gen::element(700, 2000, 3500)))};
+  }
   return {std::move(folder), std::move(trace), std::move(spec)};
 }
 
@@ -169,6 +204,122 @@ RC_GTEST_PROP(Size, NearCapacityAgainstAllReplays, ()) {
   }
 }
 
+/// What competes for near memory are KV and experts: with all of them near nothing is read over the link but what no
+/// placement spares, and what the bound excludes there no policy reaches anywhere.
+RC_GTEST_PROP(Size, ExpertsAgainstAllReplays, ()) {
+  const Case c = random_case(drawn(rc::gen::inRange(1u, 5u)));
+  const Find find = drawn(rc::gen::element(Find::kNearCapacity, Find::kBuffer));
+  SizeOptions options = options_for(c, "lru", find);
+  options.target.value *= drawn(rc::gen::element(0.5, 1.0, 1.3));
+  const Instance instance = c.make(c.spec);
+  const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
+  const Seconds all_near = compare(c.trace, instance, {}, one_thread()).value().bounds.all_near;
+  InstanceSpec everything = c.spec;
+  everything.options.near_blocks_per_layer.reset();
+  everything.options.near_fraction = 1;
+  const std::int64_t all = c.make(everything).capacity().value();
+  const std::int64_t unit = find == Find::kBuffer ? 1000ll * instance.layers() : 1000;
+  const std::int64_t most = (all + unit - 1) / unit;
+  const auto reached = [&](std::int64_t units, const PolicySpec& policy) {
+    InstanceSpec changed = c.spec;
+    changed.options.near_blocks_per_layer.reset();
+    changed.options.near_capacity = Bytes(units * unit);
+    return reaches(c, changed, c.time(changed, policy), options.target, all_near);
+  };
+  RC_ASSERT(result.range->end == RangeEnd::kEverythingNear);
+  RC_ASSERT(result.range->most == static_cast<double>(find == Find::kBuffer ? most : most * unit));
+  const SizeAnswer& answer = result.answers.front();
+  RC_ASSERT(answer.answer.has_value() == reached(most, options.policies.front()));
+  if (answer.answer) {
+    RC_ASSERT(reached(answer.answer->near_bytes / unit, options.policies.front()));
+    RC_ASSERT((!answer.neighbour || !reached(answer.neighbour->near_bytes / unit, options.policies.front())));
+  }
+  const SizeAnswer& bound = result.answers.back();
+  RC_ASSERT((bound.answer || bound.neighbour));
+  RC_ASSERT((bound.answer || bound.neighbour->near_bytes >= all));  // "no policy": with everything near
+  RC_ASSERT((!answer.answer || bound.answer));
+  for (const char* name : {"lru", "belady", "belady-global"}) {
+    const PolicySpec policy = PolicyRegistry::instance().parse(name).value();
+    const std::int64_t proven = bound.answer ? bound.answer->near_bytes / unit : most + 1;
+    for (std::int64_t units = 0; units < proven; ++units) {
+      RC_ASSERT(!reached(units, policy));
+    }
+  }
+}
+
+/// Asks to stop when it has been told of progress so many times.
+class StopAfter final : public Progress {
+ public:
+  StopAfter(Interrupt& interrupt, int updates) : interrupt_(interrupt), left_(updates) {}
+  void start(std::string_view, std::uint64_t total, std::string_view) override { total_ = total; }
+  void update(std::uint64_t done) override {
+    RC_ASSERT((done >= done_ && done <= total_));
+    done_ = done;
+    if (left_-- == 0) {
+      interrupt_.request();
+    }
+  }
+  void finish() override {}
+
+ private:
+  Interrupt& interrupt_;
+  int left_;
+  std::uint64_t total_ = 0;
+  std::uint64_t done_ = 0;
+};
+
+RC_GTEST_PROP(Size, WhereverItIsStoppedItsBracketsHold, ()) {
+  const Case c = random_case();
+  SizeOptions options = options_for(c, "lru", drawn(rc::gen::element(Find::kNearCapacity, Find::kLink)));
+  const Instance instance = c.make(c.spec);
+  const SizeResult whole = find_size(c.trace, instance, options, one_thread()).value();
+  RC_ASSERT(whole.status == SizeStatus::kComplete);
+  Interrupt interrupt;
+  StopAfter progress(interrupt, drawn(rc::gen::inRange(0, 200)));
+  RunContext context = one_thread();
+  context.progress = &progress;
+  context.interrupt = &interrupt;
+  const Result<SizeResult> stopped = find_size(c.trace, instance, options, context);
+  if (!stopped) {
+    RC_ASSERT(stopped.error().kind == ErrorKind::kInterrupted);
+    return;
+  }
+  RC_ASSERT((stopped->status == SizeStatus::kInterrupted || stopped->status == SizeStatus::kComplete));
+  RC_ASSERT(stopped->answers.size() == whole.answers.size());
+  for (std::size_t i = 0; i < whole.answers.size(); ++i) {
+    const SizeAnswer& part = stopped->answers[i];
+    const SizeAnswer& all = whole.answers[i];
+    RC_ASSERT((!part.open || stopped->status == SizeStatus::kInterrupted));
+    RC_ASSERT(part.probes.size() <= all.probes.size());
+    for (const SizeProbe& probe : part.probes) {  // each was tried by the whole search as well
+      RC_ASSERT(std::any_of(all.probes.begin(), all.probes.end(), [&](const SizeProbe& other) {
+        return other.value == probe.value && other.total == probe.total && other.reached == probe.reached;
+      }));
+    }
+    RC_ASSERT((!part.answer || part.answer->reached));
+    RC_ASSERT((!part.neighbour || !part.neighbour->reached));
+    if (!part.open) {
+      RC_ASSERT(part.answer.has_value() == all.answer.has_value());
+      RC_ASSERT((!part.answer || part.answer->value == all.answer->value));
+    }
+  }
+}
+
+TEST(Size, TimeThatIsUpAtOnceLeavesNoBracket) {
+  testing::TempDir folder;
+  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), {})).value();
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  SizeOptions options;
+  options.policies = default_size_policies(options.find);
+  options.time_limit = Seconds(1e-9);
+  const Result<SizeResult> result = find_size(trace, instance, options, one_thread());
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().kind, ErrorKind::kInterrupted);
+  EXPECT_NE(result.error().message.find("time limit"), std::string::npos) << result.error().message;
+}
+
 RC_GTEST_PROP(Size, LinkAgainstReplaysOnBothSides, ()) {
   const Case c = random_case();
   SizeOptions options = options_for(c, drawn(rc::gen::element<std::string>("lru", "lru-global")), Find::kLink);
@@ -220,6 +371,7 @@ RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
     grid.push_back(reaches(c, changed, total, options.target, all_near));
     speed.push_back(c.trace.totals().steps * batch / total.value());
   }
+  RC_ASSERT((result.range->most == 12 && result.range->end == RangeEnd::kFarMemory));
   const SizeAnswer& answer = result.answers.front();
   const bool largest = options.target.kind == SizeTarget::Kind::kShareOfAllNear;
   if (answer.answer) {

@@ -38,6 +38,8 @@ class Sizes(CliTest):
         self.assertEqual(len(answer.brackets), len(found.to_dict()["answers"][0]["brackets"]))
         self.assertTrue(found.bound.certified)
         self.assertIn("device_buffer_size", found.engine_settings["sglang"])
+        self.assertEqual((found.status, found.range["most_because"], answer.ended_by),
+                         ("complete", "everything-near", "target"))
         with self.assertRaises(KeyError):
             found["belady"]
 

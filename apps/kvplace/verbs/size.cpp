@@ -37,7 +37,7 @@ VerbResult run(SizeFlags& flags) {
   }
   if (!flags.time_limit.empty()) {
     KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
-    options.bound_time_limit = time_limit;
+    options.time_limit = time_limit;
   }
   KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
   KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
@@ -51,7 +51,7 @@ VerbResult run(SizeFlags& flags) {
   KVPLACE_ASSIGN(result, find_size(trace, instance, options, run_context(flags.instance.threads())));
   KVPLACE_TRY(print(flags.json ? to_json(result, trace, instance) + "\n"
                                : describe(trace, instance) + "\n" + table(result, trace, instance)));
-  return kDone;
+  return result.status == SizeStatus::kComplete ? kDone : kLimitReached;
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ void add_size(App& app) {
   verb->add_option("--price-near", options.price_near_per_gib, "of a GiB of near memory; for a cost as target");
   verb->add_option("--price-link", options.price_link_per_gb_s, "of a GB/s of link; for a cost as target");
   verb->add_option("--tolerance", options.tolerance, "of the value found (default: 0.001)");
-  verb->add_option("--time-limit", flags->time_limit, "of each search for a bound, like 20s (default: 60s)");
+  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 300s)");
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

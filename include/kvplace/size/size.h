@@ -24,6 +24,27 @@ enum class Find : std::uint8_t { kNearCapacity, kBuffer, kLink, kBatch };
 [[nodiscard]] std::string to_text(Find find);
 [[nodiscard]] Result<Find> parse_find(std::string_view text);
 
+/// What keeps a search from trying more than the most it tries.
+enum class RangeEnd : std::uint8_t {
+  kEverythingNear,  ///< all that competes for near memory is near: the KV of all requests and all experts
+  kSearchLimit,     ///< the search's own: of links, or of numbers that it reckons with
+  kFarMemory,       ///< far memory holds the KV of no more requests
+  kNearMemory,      ///< near memory has no room for what is near of more requests
+};
+/// "everything-near", "search-limit", "far-memory", "near-memory".
+[[nodiscard]] std::string to_text(RangeEnd end);
+
+/// What a search may try, in the unit of Find.
+struct SizeRange {
+  double least = 0;
+  double most = 0;
+  RangeEnd end = RangeEnd::kEverythingNear;  ///< of `most`
+};
+
+/// Whether a search came to its end. "complete", "time_limit", "interrupted".
+enum class SizeStatus : std::uint8_t { kComplete, kTimeLimit, kInterrupted };
+[[nodiscard]] std::string to_text(SizeStatus status);
+
 struct SizeOptions {
   SizeTarget target;
   Find find = Find::kNearCapacity;
@@ -35,7 +56,7 @@ struct SizeOptions {
   // Only for a target that is a cost.
   double price_near_per_gib = 0;
   double price_link_per_gb_s = 0;
-  Seconds bound_time_limit{60};  ///< of each search for a bound
+  Seconds time_limit{300};  ///< of everything
 };
 
 /// One configuration that was tried.
@@ -68,22 +89,28 @@ struct SizeAnswer {
   std::string name;  ///< of the policy with its parameters that are not at their defaults, or "(certified)"
   bool certified = false;
   std::vector<SizeProbe> probes;            ///< in ascending order of value
-  std::optional<SizeProbe> answer;          ///< reaches the target; none if nothing in range does
+  std::optional<SizeProbe> answer;          ///< reaches the target; none if nothing that was tried does
   std::optional<SizeProbe> neighbour;       ///< the nearest on the cheaper side that was tried and does not reach it
-  std::optional<SizeWorth> worth;           ///< none without an answer
+  bool open = false;                        ///< the search was cut short: what lies between them was not tried
+  std::optional<SizeWorth> worth;           ///< none without an answer, or if it was cut short before
   std::vector<SizeProbe> crossover_probes;  ///< in ascending order of batch
   std::optional<SizeProbe> crossover;       ///< the least batch found that is faster than all near
+  bool crossover_open = false;              ///< the search for it was cut short
 };
 
 struct SizeResult {
   Manifest manifest;
   SizeTarget target;
   Find find = Find::kNearCapacity;
+  SizeStatus status = SizeStatus::kComplete;
+  std::optional<SizeRange> range;         ///< none for a cost
+  bool has_experts = false;               ///< experts compete with the KV for near memory
   double all_near_tokens_per_second = 0;  ///< of the instance given
   /// The most requests whose whole KV is near, and how fast they are; only with SizeOptions::crossover.
   std::uint32_t all_near_batch = 0;
   double all_near_batch_tokens_per_second = 0;
-  std::vector<SizeAnswer> answers;  ///< the policies in the order given, then the bound
+  std::optional<SizeRange> crossover_range;  ///< none without a batch beyond those that are all near
+  std::vector<SizeAnswer> answers;           ///< the policies in the order given, then the bound
 };
 
 /// Finds, for each policy and for the certified bound, the least near capacity, buffer or link, or the batch, that
@@ -97,7 +124,10 @@ struct SizeResult {
 /// free start, which falls with capacity and bandwidth, so no policy reaches the target with the bound's neighbour or
 /// less, whatever is near at the start. (Batch: the proof is for each batch that was tried.)
 ///
-/// Errors: bad input, as for a target that contradicts what is searched for; interrupted.
+/// If time is up or the run is interrupted, the brackets so far are the result (SizeResult::status).
+///
+/// Errors: bad input, as for a target that contradicts what is searched for, before anything is replayed; interrupted
+/// if there is no bracket yet.
 [[nodiscard]] Result<SizeResult> find_size(const TraceReader& trace, const Instance& instance,
                                            const SizeOptions& options, const RunContext& context);
 
