@@ -75,6 +75,21 @@ void check_records(const Segment& segment, const TraceMeta& meta, std::uint32_t 
   }
 }
 
+/// `exist`: by layer, before the segment, then behind it.
+void check_births(const Segment& segment, const TraceMeta& meta, std::vector<std::vector<bool>>& exist) {
+  for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+    for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
+      const StepView view = segment.view(step, layer);
+      for (const BlockId id : view.appended) {
+        exist[layer][id.value()] = true;
+      }
+      for (const std::span<const BlockId> ids : {view.reads, view.ranking}) {
+        REQUIRE(std::all_of(ids.begin(), ids.end(), [&](BlockId id) { return exist[layer][id.value()]; }));
+      }
+    }
+  }
+}
+
 void decode_payload(const std::uint8_t* data, std::size_t size) {
   if (size < 4) {
     return;
@@ -87,8 +102,9 @@ void decode_payload(const std::uint8_t* data, std::size_t size) {
   limits.num_steps = 1u + data[1] % 8;
   limits.blocks_per_layer = data[2];
   limits.num_reads = data[3];
+  std::vector<LayerBirths> births(meta.layers, LayerBirths(0, limits.blocks_per_layer));
   const auto segment =
-      ChunkDecoder::decode(meta, limits, std::as_bytes(std::span(data + 4, size - 4)), ChunkParts::kAll);
+      ChunkDecoder::decode(meta, limits, std::as_bytes(std::span(data + 4, size - 4)), ChunkParts::kAll, births);
   if (segment) {
     REQUIRE(segment->num_steps() == limits.num_steps && segment->num_reads() == limits.num_reads);
     check_records(*segment, meta, limits.blocks_per_layer);
@@ -122,9 +138,19 @@ void read_file(const std::uint8_t* data, std::size_t size, bool mend) {
     if (!is_small(*trace)) {
       continue;
     }
+    std::vector<std::vector<bool>> exist(trace->meta().layers, std::vector<bool>(trace->totals().blocks_per_layer));
+    for (std::vector<bool>& layer : exist) {
+      std::fill_n(layer.begin(), trace->meta().layout.initial_blocks(), true);
+    }
+    bool all_before = true;
     for (std::size_t i = 0; i < trace->num_chunks(); ++i) {
-      if (const auto segment = trace->chunk(i)) {
+      const auto segment = trace->chunk(i);
+      all_before = all_before && segment;
+      if (segment) {
         check_records(*segment, trace->meta(), trace->totals().blocks_per_layer);
+      }
+      if (all_before) {
+        check_births(*segment, trace->meta(), exist);
       }
     }
     static_cast<void>(trace->verify_digest());

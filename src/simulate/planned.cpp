@@ -60,7 +60,8 @@ Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Insta
     if ((info.information == Information::kOracle && info.make != nullptr) || stays) {
       KVPLACE_ASSIGN(writer, ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta));
       recordings.push_back(std::make_unique<ScheduleRecorder>(std::move(writer)));
-      jobs.push_back({&instance, {info.name, {}}, nullptr, recordings.back().get()});
+      KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(info.name));
+      jobs.push_back({&instance, std::move(policy), nullptr, recordings.back().get()});
     }
   }
   KVPLACE_ASSIGN(results, replay(trace, jobs, context));

@@ -257,7 +257,7 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
       return tl::unexpected(broken(record, "block " + std::to_string(block.value()) + " is evicted but not near"));
     }
     std::uint8_t& state = state_[block.value()];
-    state = static_cast<std::uint8_t>(state & ~kNear);
+    state = static_cast<std::uint8_t>((state & ~kNear) | kEvictedMark);
     const Bytes size = instance_.block_bytes(block);
     occupied_ -= size;
     --near_blocks_;
@@ -271,6 +271,9 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
     if (block.value() >= state_.size() || (state_[block.value()] & (kNear | kExists)) != kExists) {
       return tl::unexpected(broken(
           record, "block " + std::to_string(block.value()) + " is promoted but is near already or does not exist"));
+    }
+    if ((state_[block.value()] & kEvictedMark) != 0) {
+      return tl::unexpected(broken(record, "block " + std::to_string(block.value()) + " is both evicted and promoted"));
     }
     promote(block, loads);
   }
@@ -325,6 +328,9 @@ void PolicyRun::clear_marks(const StepView& record) {
   }
   for (const BlockId id : record.appended) {
     state_[instance_.index(record.layer, id).value()] &= kLasting;
+  }
+  for (const BlockIndex block : decision_.evict) {
+    state_[block.value()] &= kLasting;
   }
 }
 

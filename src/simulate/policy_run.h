@@ -34,6 +34,7 @@ class PolicyRun {
   static constexpr std::uint8_t kMissedMark = 4;    // read from far in this step
   static constexpr std::uint8_t kAppendedMark = 8;  // appended to in this step
   static constexpr std::uint8_t kNewbornMark = 16;  // exists since this step
+  static constexpr std::uint8_t kEvictedMark = 32;  // leaves near in this step
 
   Status process_step(const StepView& record, const SegmentWindow& window);
   void process_ideal_step(const Segment& segment, std::uint32_t step);

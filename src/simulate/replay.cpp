@@ -122,9 +122,16 @@ class Replayer {
   std::size_t next_chunk_ = 0;
 };
 
-}  // namespace
-
-namespace {
+/// Policies look their parameters up; a map without one of them is the caller's mistake.
+Status check_parameters(const PolicySpec& policy, const PolicyInfo& info) {
+  for (const ParameterInfo& parameter : info.parameters) {
+    if (!policy.parameters.contains(parameter.name)) {
+      return failed("policy " + info.name + " is given no value for " + parameter.name +
+                    ": take one from PolicyRegistry::parse(), which knows the defaults");
+    }
+  }
+  return {};
+}
 
 /// Runs a search policy; the result is that of its best trial, also if the search was interrupted after it.
 Result<ReplayResult> search(const TraceReader& trace, const ReplayJob& job, const PolicyInfo& info,
@@ -175,6 +182,7 @@ Result<std::vector<ReplayResult>> replay(const TraceReader& trace, std::span<con
     if (job.schedule == nullptr) {
       KVPLACE_TRY(check_fits(job.policy, trace, *job.instance));
       KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(job.policy.name));
+      KVPLACE_TRY(check_parameters(job.policy, *info));
       infos.back() = info;
     }
     if (infos.back() == nullptr || infos.back()->runs_in_common_pass()) {

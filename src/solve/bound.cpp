@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "kvplace/base/parse.h"
@@ -173,13 +174,14 @@ class BoundSearch {
       return {};
     }
     ExactOptions exact;
+    exact.most_variables = std::numeric_limits<std::size_t>::max();  // the cells are few enough
     exact.time_limit = Seconds(options_.time_limit.value() - elapsed());
-    const Result<ExactSolution> solution = solve_exact(trace_, instance_, exact, context_);
-    if (!solution || !solution->lp_optimal) {
+    KVPLACE_ASSIGN(solution, solve_exact(trace_, instance_, exact, context_));
+    if (!solution.lp_optimal) {
       (void)out_of_time();
       return {};
     }
-    return consider({solution->channel_prices, solution->row_prices, solution->start_price});
+    return consider({solution.channel_prices, solution.row_prices, solution.start_price});
   }
 
   Status consider(const DualPrices& prices) { return consider(shares_of(prices, forms_)); }

@@ -176,7 +176,7 @@ struct ReadSet {
 };
 
 /// Applies one record's changes; false if they are damaged.
-bool update_reads(VarintReader& in, std::uint32_t num_blocks, ReadSet& set) {
+bool update_reads(VarintReader& in, std::uint32_t num_blocks, ReadSet& set, LayerBirths& births) {
   const std::uint64_t control = in.next();
   const std::uint64_t count = control >> 1;
   if ((control & 1) != 0) {
@@ -188,7 +188,9 @@ bool update_reads(VarintReader& in, std::uint32_t num_blocks, ReadSet& set) {
       return false;
     }
     for (std::size_t w = 0; w < count; ++w) {
-      set.toggle_word(w, load_little_endian<std::uint64_t>(words + w * sizeof(std::uint64_t)));
+      const auto toggles = load_little_endian<std::uint64_t>(words + w * sizeof(std::uint64_t));
+      set.toggle_word(w, toggles);
+      births.use_word(w, toggles);
     }
     // Bits past the last block would become ids that do not exist.
     return num_blocks % 64 == 0 || count < set.words.size() || (set.words[count - 1] >> (num_blocks % 64)) == 0;
@@ -200,20 +202,23 @@ bool update_reads(VarintReader& in, std::uint32_t num_blocks, ReadSet& set) {
       return false;
     }
     set.toggle(static_cast<std::uint32_t>(next));
+    births.use(static_cast<std::uint32_t>(next));
     ++next;
   }
   return in.ok();
 }
 
-bool decode_appended(VarintReader& in, std::uint32_t num_blocks, std::uint32_t& previous_first,
-                     std::vector<BlockId>& out) {
+/// Experts are not appended to.
+bool decode_appended(VarintReader& in, std::uint32_t num_experts, std::uint32_t num_blocks,
+                     std::uint32_t& previous_first, std::vector<BlockId>& out, LayerBirths& births) {
   const std::uint64_t count = in.next();
   std::int64_t base = previous_first;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::int64_t id = base + unzigzag(in.next());
-    if (!in.ok() || id < 0 || id >= num_blocks || (i > 0 && id <= base)) {
+    if (!in.ok() || id < num_experts || id >= num_blocks || (i > 0 && id <= base)) {
       return false;
     }
+    births.append(BlockId(static_cast<std::uint32_t>(id)));
     if (i == 0) {
       previous_first = static_cast<std::uint32_t>(id);
     }
@@ -238,7 +243,8 @@ std::size_t ChunkDecoder::bytes_of(ChunkParts parts, const TraceMeta& meta,
 }
 
 Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& limits,
-                                     std::span<const std::byte> payload, ChunkParts parts) {
+                                     std::span<const std::byte> payload, ChunkParts parts,
+                                     std::span<LayerBirths> births) {
   const auto damaged = [](const char* what) { return bad_input(std::string("the chunk's ") + what + " are damaged"); };
   if (payload.size() < kHeaderBytes) {
     return damaged("lengths");
@@ -287,16 +293,25 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
   for (std::uint32_t step = 0; step < limits.num_steps; ++step) {
     for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
       ReadSet& set = sets[layer];
-      if (!update_reads(reads_in, num_blocks, set) || set.count > static_cast<std::uint64_t>(out_end - out)) {
+      // The appended blocks come first: they exist in the step already.
+      if (!decode_appended(appended_in, meta.layout.experts, num_blocks, previous_appended, segment.appended_,
+                           births[layer])) {
+        return damaged("appended blocks");
+      }
+      if (!update_reads(reads_in, num_blocks, set, births[layer]) ||
+          set.count > static_cast<std::uint64_t>(out_end - out)) {
         return damaged("reads");
       }
       BlockId* const begin = out;
       out = places(set.words.data(), set.used_words, out);
-      if (!decode_appended(appended_in, num_blocks, previous_appended, segment.appended_)) {
-        return damaged("appended blocks");
-      }
-      if (with_rankings && !decode_ranking(ranking_in, num_blocks, kernel, previous_ranking[layer], segment.ranking_)) {
-        return damaged("rankings");
+      if (with_rankings) {
+        const std::size_t ranked = segment.ranking_.size();
+        if (!decode_ranking(ranking_in, num_blocks, kernel, previous_ranking[layer], segment.ranking_)) {
+          return damaged("rankings");
+        }
+        for (std::size_t i = ranked; i < segment.ranking_.size(); ++i) {
+          births[layer].use(segment.ranking_[i].value());
+        }
       }
       if (meta.has_read_bytes) {
         for (const BlockId* read = begin; read != out; ++read) {

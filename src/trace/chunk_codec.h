@@ -13,6 +13,7 @@
 
 #include "kvplace/base/result.h"
 #include "kvplace/trace/trace.h"
+#include "trace/block_births.h"
 
 namespace kvplace {
 
@@ -66,8 +67,11 @@ class ChunkDecoder {
   [[nodiscard]] static std::size_t bytes_of(ChunkParts parts, const TraceMeta& meta,
                                             std::span<const std::byte, kHeaderBytes> header);
   /// Every id, count and length of those parts is checked; the message says what is wrong, without the file's name.
+  /// `births`, by layer, of at least limits.blocks_per_layer blocks, takes the notes from which follows whether all
+  /// blocks exist when they are used.
   [[nodiscard]] static Result<Segment> decode(const TraceMeta& meta, const ChunkLimits& limits,
-                                              std::span<const std::byte> payload, ChunkParts parts);
+                                              std::span<const std::byte> payload, ChunkParts parts,
+                                              std::span<LayerBirths> births);
 };
 
 }  // namespace kvplace

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "trace/block_births.h"
 #include "trace/byte_order.h"
 #include "trace/chunk_codec.h"
 #include "trace/kvt_format.h"
@@ -21,6 +22,9 @@ struct TraceReader::State {
   Status scan_chunks();
   Status check_totals() const;
   [[nodiscard]] Result<kvt::ChunkHeader> chunk_header(std::uint64_t offset) const;
+  /// One chunk by itself: whether its blocks exist when they are used remains to be seen.
+  [[nodiscard]] Result<Segment> decode(std::size_t index, ChunkParts parts, std::span<LayerBirths> births) const;
+  [[nodiscard]] Error unborn(const UnbornUse& use) const;
 
   std::string path;
   FileHandle file;
@@ -30,6 +34,7 @@ struct TraceReader::State {
   TraceTotals totals;
   std::vector<kvt::ChunkPlace> chunks;
   bool recovered = false;
+  std::unique_ptr<BirthLedger> ledger;
 };
 
 Status TraceReader::State::read_head() {
@@ -208,6 +213,7 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
     KVPLACE_TRY(state->scan_chunks());
   }
   KVPLACE_TRY(state->check_totals());
+  state->ledger = std::make_unique<BirthLedger>(state->meta, state->totals, state->chunks.size());
   return TraceReader(std::move(state));
 }
 
@@ -253,34 +259,32 @@ std::optional<std::size_t> decompress_front(std::span<const std::byte> stored, s
 
 }  // namespace
 
-Result<Segment> TraceReader::chunk(std::size_t index, ChunkParts parts) const {
-  const kvt::ChunkPlace& place = state_->chunks[index];
+Result<Segment> TraceReader::State::decode(std::size_t index, ChunkParts parts, std::span<LayerBirths> births) const {
+  const kvt::ChunkPlace& place = chunks[index];
   const auto damaged = [&](const std::string& why) {
-    return bad_input(state_->path + ": chunk " + std::to_string(index) + " (decode steps " +
-                     std::to_string(place.first_step) + " to " +
-                     std::to_string(place.first_step + place.num_steps - 1) + "): " + why +
+    return bad_input(path + ": chunk " + std::to_string(index) + " (decode steps " + std::to_string(place.first_step) +
+                     " to " + std::to_string(place.first_step + place.num_steps - 1) + "): " + why +
                      "; the file is damaged, make it anew");
   };
-  const Result<kvt::ChunkHeader> header = state_->chunk_header(place.offset);
+  const Result<kvt::ChunkHeader> header = chunk_header(place.offset);
   if (!header) {
     return damaged(header.error().message);
   }
   if (header->first_step != place.first_step || header->num_steps != place.num_steps ||
-      header->num_reads != place.num_reads || header->blocks_per_layer > state_->totals.blocks_per_layer) {
+      header->num_reads != place.num_reads || header->blocks_per_layer > totals.blocks_per_layer) {
     return damaged("its header contradicts the index");
   }
   // Not filled with zeros first.
   const auto stored_bytes = std::make_unique_for_overwrite<std::byte[]>(header->stored_bytes);
   const std::span<std::byte> stored(stored_bytes.get(), header->stored_bytes);
-  KVPLACE_TRY(read_exactly_at(state_->file.get(), place.offset + kvt::kChunkHeaderBytes, stored, state_->path));
+  KVPLACE_TRY(read_exactly_at(file.get(), place.offset + kvt::kChunkHeaderBytes, stored, path));
   if (kvt::chunk_checksum(*header, stored) != header->checksum) {
     return damaged("it does not match its checksum");
   }
   const auto payload_bytes = std::make_unique_for_overwrite<std::byte[]>(header->payload_bytes);
   const std::span<std::byte> whole(payload_bytes.get(), header->payload_bytes);
-  const std::optional<std::size_t> got = ChunkDecoder::reads_all(state_->meta, parts)
-                                             ? decompress(stored, whole)
-                                             : decompress_front(stored, whole, state_->meta, parts);
+  const std::optional<std::size_t> got =
+      ChunkDecoder::reads_all(meta, parts) ? decompress(stored, whole) : decompress_front(stored, whole, meta, parts);
   if (!got) {
     return damaged("it does not decompress");
   }
@@ -290,9 +294,39 @@ Result<Segment> TraceReader::chunk(std::size_t index, ChunkParts parts) const {
   limits.num_steps = header->num_steps;
   limits.blocks_per_layer = header->blocks_per_layer;
   limits.num_reads = header->num_reads;
-  Result<Segment> segment = ChunkDecoder::decode(state_->meta, limits, payload, parts);
+  Result<Segment> segment = ChunkDecoder::decode(meta, limits, payload, parts, births);
   if (!segment) {
     return damaged(segment.error().message);
+  }
+  return segment;
+}
+
+Error TraceReader::State::unborn(const UnbornUse& use) const {
+  std::vector<LayerBirths> births = ledger->before(use.chunk);
+  Result<Segment> segment = decode(use.chunk, ChunkParts::kAll, births);
+  if (!segment) {
+    return segment.error();
+  }
+  std::uint32_t step = segment->first_step();
+  const auto uses_it = [&](std::span<const BlockId> ids) {
+    return std::find(ids.begin(), ids.end(), use.block) != ids.end();
+  };
+  while (step + 1 < segment->end_step() && !uses_it(segment->view(step, use.layer).reads) &&
+         !uses_it(segment->view(step, use.layer).ranking)) {
+    ++step;
+  }
+  const char* how = uses_it(segment->view(step, use.layer).reads) ? "read" : "ranked";
+  return {ErrorKind::kBadInput, path + ": decode step " + std::to_string(step) + ", layer " +
+                                    std::to_string(use.layer) + ": block " + std::to_string(use.block.value()) +
+                                    " is " + how + " before it exists (neither in the prompt nor appended so far); " +
+                                    "the file is damaged, make it anew"};
+}
+
+Result<Segment> TraceReader::chunk(std::size_t index, ChunkParts parts) const {
+  std::vector<LayerBirths> births = state_->ledger->before(index);
+  KVPLACE_ASSIGN(segment, state_->decode(index, parts, births));
+  if (const std::optional<UnbornUse> use = state_->ledger->add(index, births)) {
+    return tl::unexpected(state_->unborn(*use));
   }
   return segment;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 #include <set>
 
@@ -13,7 +14,10 @@
 #include "kvplace/solve/exact.h"
 #include "solve/prices/quantize.h"
 #include "solve/search/window_search.h"
+#include "support/paper_machine.h"
 #include "support/random_instance.h"
+#include "support/random_trace.h"
+#include "support/temp_dir.h"
 
 namespace kvplace {
 namespace {
@@ -143,6 +147,37 @@ RC_GTEST_PROP(BoundProperties, CheckpointsProveMoreAndMore, ()) {
   RC_CLASSIFY(told.size() > 1, "more than one");
   options.on_better = [](const Certificate&) -> Status { return failed("no room"); };
   RC_ASSERT(solve_bound(trace, instance, options, {}).has_value() == told.empty());
+}
+
+/// The exact prices come last: that they cannot be read for is no reason to do without them.
+TEST(BoundSearch, TellsThatTheTraceCannotBeReadAnyMore) {
+  const testing::TempDir folder;
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), {});
+  const TraceReader trace = TraceReader::open(path).value();
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  spec.options.near_blocks_per_layer = 5;
+  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  BoundOptions options;
+  options.ascend = false;
+  options.most_exact_cells = 0;
+  int last = 0;
+  options.on_better = [&](const Certificate&) {
+    ++last;
+    return Status();
+  };
+  ASSERT_TRUE(solve_bound(trace, instance, options, {}));
+  ASSERT_GT(last, 0);
+  options.most_exact_cells = 1'000'000;
+  options.on_better = [&](const Certificate&) {
+    if (--last == 0) {
+      std::filesystem::resize_file(path, 100);
+    }
+    return Status();
+  };
+  const Result<ProvenBound> found = solve_bound(trace, instance, options, {});
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("t.kvt"), std::string::npos) << found.error().message;
 }
 
 /// What the search believes is what the certificate proves, or less where promotions right after a miss cost near time.

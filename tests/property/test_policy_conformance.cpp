@@ -215,5 +215,29 @@ RC_GTEST_PROP(PolicyConformance, WithRoomForEverythingNothingIsEvicted, ()) {
   }
 }
 
+/// Policies look their parameters up, so a run without one must end before that.
+TEST(PolicyConformance, NoPolicyRunsWithoutItsParameters) {
+  const testing::TempDir folder;
+  testing::RandomTraceShape shape;
+  shape.ranking = true;
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
+  const TraceReader trace = TraceReader::open(path).value();
+  InstanceSpec spec;
+  spec.hardware = testing::paper_machine();
+  spec.options.near_blocks_per_layer = 10;
+  const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+  for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
+    for (const ParameterInfo& missing : info.parameters) {
+      PolicySpec policy = PolicyRegistry::instance().parse(info.name).value();
+      policy.parameters.erase(missing.name);
+      const ReplayJob job{&instance, policy};
+      const auto results = replay(trace, std::span(&job, 1), {});
+      ASSERT_FALSE(results) << info.name;
+      EXPECT_EQ(results.error().kind, ErrorKind::kFailed);
+      EXPECT_NE(results.error().message.find(missing.name), std::string::npos) << results.error().message;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kvplace

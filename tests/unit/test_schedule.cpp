@@ -79,6 +79,27 @@ TEST_F(StoredSchedule, IsRejectedWhereItBreaksTheCapacity) {
   expect_rejected("the capacity is");
 }
 
+TEST_F(StoredSchedule, IsRejectedWhereABlockBothEntersAndLeaves) {
+  const Instance wanted = instance();
+  const std::vector<BlockIndex> near = wanted.initial_near();
+  for (const bool swaps : {false, true}) {
+    ScheduleWriter writer =
+        ScheduleWriter::create(schedule_, schedule_meta(wanted, trace_->totals().digest, "test")).value();
+    ASSERT_TRUE(writer.start(near));
+    const std::vector<BlockIndex> moved{near.front()};
+    for (std::uint32_t step = 0; step < wanted.steps() * wanted.layers(); ++step) {
+      const bool moves = swaps && step == 4;
+      ASSERT_TRUE(writer.add(moves ? moved : std::vector<BlockIndex>(), moves ? moved : std::vector<BlockIndex>()));
+    }
+    ASSERT_TRUE(writer.finish());
+    if (!swaps) {
+      EXPECT_TRUE(replayed());
+    }
+  }
+  expect_rejected("decode step 1, layer 1: block " + std::to_string(near.front().value()) +
+                  " is both evicted and promoted");
+}
+
 TEST_F(StoredSchedule, IsRejectedWhereverAByteIsFlippedOrTheEndIsCutOff) {
   record("lru");
   const std::string bytes = testing::TempDir::read(schedule_);

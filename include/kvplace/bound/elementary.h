@@ -10,7 +10,7 @@ namespace kvplace {
 
 /// Adds up, record by record in trace order:
 /// - perfect split: each step (or decode step, with a barrier per token) at the best division of its reads between the
-///   sides (formulation, section 4.1). No schedule of the mode is faster.
+///   sides (formulation, "Perfect split, all near"). No schedule of the mode is faster.
 /// - all near: everything served near, as if near memory were large enough; what a machine without a far tier would
 /// take.
 class ElementaryBounds {

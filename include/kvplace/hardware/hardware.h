@@ -1,4 +1,4 @@
-/// The machine: memory tiers and the channels between them (formulation, section 1).
+/// The machine: memory tiers and the channels between them (formulation, "Machine").
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-/// What a step costs: the one place where bytes become time (formulation, sections 1 and 3).
+/// What a step costs: the one place where bytes become time (formulation, "Machine" and "Time").
 ///
 /// Replay, bounds, rounding and the prediction for the runtime all call this; none of it is virtual.
 #pragma once
@@ -33,7 +33,7 @@ enum class Transfer : std::uint8_t {
 struct Loads {
   std::array<std::int64_t, kNumChannels> bytes{};
 
-  /// The table of formulation, section 1.
+  /// The table of formulation, "Machine".
   constexpr void add(Transfer transfer, Bytes size) {
     const auto on = [this, size](Channel channel) { bytes[static_cast<std::size_t>(channel)] += size.value(); };
     switch (transfer) {

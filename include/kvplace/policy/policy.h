@@ -1,7 +1,12 @@
 /// What a placement policy sees and decides: one virtual call per step (decode step, layer), never per read.
 ///
-/// A policy's base class is its information (formulation, section 5): a causal one has no handle to the future at all,
+/// A policy's base class is its information (formulation, "Policies"): a causal one has no handle to the future at all,
 /// and only a ranked one sees what the selector thought of blocks that were not read.
+///
+/// The replay calls start() once and then step() for every step in order, all from one thread at a time; different
+/// policies run in different threads. Spans that a policy is given belong to the replay and hold until the call
+/// returns; the instance holds as long as the policy. A decision's evictions are applied before its promotions, so a
+/// promotion may take the place of what it evicts.
 #pragma once
 
 #include <cstdint>

@@ -32,7 +32,7 @@ class TraceReader {
   /// True if the file's end was missing and `recover` was asked for.
   [[nodiscard]] bool recovered() const;
 
-  /// Decodes one chunk. Errors if it does not match its checksum. O(chunk) memory.
+  /// Decodes one chunk. Errors if it is damaged (docs/trace_format.md, "What a reader checks"). O(chunk) memory.
   [[nodiscard]] Result<Segment> chunk(std::size_t index, ChunkParts parts = ChunkParts::kAll) const;
 
   /// Recomputes the digest from all records and compares it with the stored one.

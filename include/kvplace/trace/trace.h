@@ -1,5 +1,5 @@
 /// What a trace holds: for each decode step and layer the blocks read, the blocks appended to, and optionally
-/// the selector's ranking and the bytes of partial reads (formulation, section 2; file format: docs/trace_format.md).
+/// the selector's ranking and the bytes of partial reads (formulation, "Workload"; file format: docs/trace_format.md).
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,9 @@
+/// 2q:
+///
+///     on entry:   if remembered in out: push to main (LRU);  else push to in (FIFO)
+///     on a hit:   in main: move to the back;  in `in`: nothing
+///     to make room:   if in has more than its share: evict its front, remember it in out;  else evict main's front
+///     out forgets its front when it holds more than its share
 #include "kvplace/policy/registry.h"
 #include "policy/support/block_list.h"
 #include "policy/support/buffer_policy.h"

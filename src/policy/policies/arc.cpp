@@ -1,3 +1,9 @@
+/// arc:
+///
+///     on a hit:   move the block to the back of T2
+///     on entry:   in B1: target += max(1, |B2| / |B1|), push to T2;  in B2: target -= max(1, |B1| / |B2|), push to T2;
+///                 else push to T1
+///     to make room:   |T1| above target: evict T1's front to B1;  else evict T2's front to B2
 #include <algorithm>
 #include <array>
 

@@ -1,3 +1,8 @@
+/// belady:
+///
+///     known: when each block is read next
+///     a written or missed block enters, soonest next read first, if there is room in its layer's budget
+///         or blocks read later than it, farthest first, make room;  else it is bypassed
 #include "kvplace/policy/registry.h"
 #include "policy/support/belady_policy.h"
 

@@ -1,3 +1,7 @@
+/// belady-global:
+///
+///     as belady, with one budget for all layers;  next reads in order of (decode step, layer)
+///     with blocks of one token no policy reads less from far
 #include "kvplace/policy/registry.h"
 #include "policy/support/belady_policy.h"
 

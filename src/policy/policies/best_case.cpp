@@ -1,3 +1,8 @@
+/// best-case:
+///
+///     share = min(1, near bytes / D_R, alpha*),  D_R = all bytes read in the decode step
+///     every layer reads that share from near;  nothing moves
+///     no placement does this: it splits weights too
 #include <algorithm>
 
 #include "kvplace/policy/registry.h"
@@ -6,7 +11,7 @@
 namespace kvplace {
 namespace {
 
-/// Reads min(C_near / D_R, alpha*) of D_R from near in every step and moves nothing (formulation, section 3).
+/// Reads min(C_near / D_R, alpha*) of D_R from near in every step and moves nothing (formulation, "Policies").
 /// C_near counts what the weights take, as D_R counts reading them.
 class BestCasePolicy final : public IdealPolicy {
  public:

@@ -1,3 +1,8 @@
+/// bucketed-lru:
+///
+///     age(block) = min(buckets - 1, floor(now / width) - floor(last use / width))
+///     on a hit or an entry:   the block goes to the newest bucket
+///     to make room:   evict from the oldest bucket that has any, there the least id
 #include "base/index_set.h"
 #include "kvplace/policy/registry.h"
 #include "policy/support/buffer_policy.h"

@@ -1,3 +1,8 @@
+/// clock:
+///
+///     on a hit:   mark the block
+///     on entry:   push it to the back of its layer's ring, unmarked
+///     to make room:   while the front is marked: unmark it, move it to the back;  evict the front
 #include <deque>
 
 #include "kvplace/policy/registry.h"

@@ -1,3 +1,8 @@
+/// fifo:
+///
+///     on entry (read from far, or written):   push the block to the back of its layer's queue
+///     on a hit:   nothing
+///     while the layer is over its budget:   evict the front
 #include "kvplace/policy/registry.h"
 #include "policy/support/buffer_policy.h"
 #include "policy/support/fifo_order.h"

@@ -1,3 +1,9 @@
+/// hisparse:
+///
+///     for each request and layer: B slots in order of use
+///     on a read of k blocks:   misses take free slots, then the slots of the least recently used blocks not read now
+///     new order:   blocks not read, as they were;  misses;  hits, as they were
+///     what does not fit a slot is read from far and does not enter
 #include <algorithm>
 
 #include "kvplace/policy/registry.h"

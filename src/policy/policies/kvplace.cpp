@@ -1,3 +1,9 @@
+/// kvplace:
+///
+///     value(block) = chance that it is read per unit of time that keeping it takes, by rank, recency and frequency
+///     a missed block enters if it is worth more than the least valuable near block, of any layer
+///     far reads that hide behind near work are left far;  idle link time brings in the best ranked
+///     see value_policy.h
 #include "kvplace/policy/registry.h"
 #include "policy/support/value_policy.h"
 

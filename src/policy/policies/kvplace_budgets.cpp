@@ -1,3 +1,6 @@
+/// kvplace-budgets:
+///
+///     as kvplace-reads, in a fixed buffer per layer, and without looking at what steps wait for
 #include "kvplace/policy/registry.h"
 #include "policy/support/value_policy.h"
 

@@ -1,3 +1,6 @@
+/// kvplace-reads:
+///
+///     as kvplace, from what was read alone: no ranks of blocks that were not read
 #include "kvplace/policy/registry.h"
 #include "policy/support/value_policy.h"
 

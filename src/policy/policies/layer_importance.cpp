@@ -1,3 +1,8 @@
+/// layer-importance:
+///
+///     importance(layer) = uses so far / distinct blocks used so far, ranked anew in each decode step
+///     on a hit or an entry:   the block goes to the back of its layer's list
+///     to make room:   evict the front of the least important layer that holds any
 #include <algorithm>
 #include <numeric>
 

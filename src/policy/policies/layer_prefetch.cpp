@@ -1,3 +1,8 @@
+/// layer-prefetch:
+///
+///     as lru;  then, in layer l's step:
+///     for up to `limit` of the ids that l missed, then hit:   promote the block of layer l + 1, if it is far
+///     each enters as most recently used, and the least recently used of layer l + 1 leave
 #include "kvplace/policy/registry.h"
 #include "policy/support/lru_buffers.h"
 

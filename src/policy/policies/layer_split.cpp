@@ -1,3 +1,8 @@
+/// layer-split:
+///
+///     near(block) = its layer is one of the first L x share
+///     share 0 = the lesser of alpha* and what fits at the start
+///     a block that is to be near enters when it is written or first read, while there is room, and stays
 #include <algorithm>
 
 #include "kvplace/policy/registry.h"

@@ -1,3 +1,8 @@
+/// lfu-aging:
+///
+///     on a hit:   key(block) = ++uses(block) + age of the buffer
+///     on entry:   uses(block) = 1;  key(block) = 1 + age
+///     to make room:   evict the least key, of equal ones the one used longest ago;  age = aging x that key
 #include "kvplace/policy/registry.h"
 #include "policy/support/block_heap.h"
 #include "policy/support/buffer_policy.h"

@@ -1,3 +1,9 @@
+/// lirs:
+///
+///     on a read of a LIR block:   to the top of stack S;  prune S to a LIR block at its bottom
+///     on a read of a HIR block in S, near or remembered:   it becomes LIR;  the LIR block at S's bottom becomes HIR
+///     on a read of any other:   push it on S and to the back of queue Q as HIR
+///     to make room:   evict Q's front;  it stays in S, remembered, if it is there
 #include <algorithm>
 
 #include "kvplace/policy/registry.h"

@@ -1,3 +1,8 @@
+/// look-ahead:
+///
+///     known: the layer's reads in the next w decode steps
+///     to enter: blocks read there: the written, the missed, then the others in the order they are told
+///     room: free room, then blocks of any layer that are not told to be read, longest so first
 #include "kvplace/policy/registry.h"
 #include "policy/support/recency_queue.h"
 

@@ -1,3 +1,8 @@
+/// lrfu:
+///
+///     worth(block) = sum over its uses since it entered of 2^(-lambda x decode steps since)
+///     on a hit or an entry:   worth += 1
+///     to make room:   evict the least worth, of equal ones the one used longest ago
 #include <cmath>
 
 #include "kvplace/policy/registry.h"

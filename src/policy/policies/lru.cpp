@@ -1,3 +1,9 @@
+/// lru:
+///
+///     on a hit:   move the block to the back of its layer's list
+///     on entry (read from far, or written):   push it to the back
+///     while the layer is over its budget:   evict the front
+///     a hit is noted before anything enters
 #include "kvplace/policy/registry.h"
 #include "policy/support/buffer_policy.h"
 #include "policy/support/lru_order.h"

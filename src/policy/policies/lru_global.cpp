@@ -1,3 +1,8 @@
+/// lru-global:
+///
+///     as lru, with one list and one budget for all layers:
+///     on a hit or an entry:   the block goes to the back
+///     while near memory is full:   evict the front, of whichever layer it is
 #include "kvplace/policy/registry.h"
 #include "policy/support/buffer_policy.h"
 #include "policy/support/lru_order.h"

@@ -1,3 +1,7 @@
+/// lru-warm:
+///
+///     as lru;  in the first `steps` decode steps, before the hits:
+///     for each candidate of the selector's ranking, worst first:   it counts as used, and enters
 #include <limits>
 
 #include "kvplace/policy/registry.h"

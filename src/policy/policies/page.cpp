@@ -1,3 +1,9 @@
+/// page:
+///
+///     known: the next decode step's reads
+///     wanted: pages of 16 tokens, of all layers, that it reads or that are written now, and that are not near
+///     each enters in free room, or in the place of the page longest near that the next decode step does not read
+///     layer l's part of a page moves in layer l's step
 #include <algorithm>
 #include <deque>
 

@@ -1,3 +1,8 @@
+/// past-window:
+///
+///     new blocks stay near while there is room;  nothing is promoted
+///     in each step, while more than threshold x capacity is near:
+///         evict the layer's block that was read longest ago, if that is more than `window` decode steps
 #include "kvplace/policy/registry.h"
 #include "policy/support/unread_policy.h"
 

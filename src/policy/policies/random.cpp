@@ -1,3 +1,7 @@
+/// random:
+///
+///     on entry (read from far, or written):   add the block to its layer's buffer
+///     to make room:   evict one of the buffer's blocks, drawn uniformly by the run's seed
 #include "kvplace/policy/registry.h"
 #include "policy/support/buffer_policy.h"
 #include "policy/support/random_number.h"

@@ -1,3 +1,8 @@
+/// reactive:
+///
+///     on a far read:   the block enters, at the back of one queue for all layers
+///     on a hit, and on a write:   nothing
+///     while near memory is full:   evict the front
 #include "kvplace/policy/registry.h"
 #include "policy/support/buffer_policy.h"
 #include "policy/support/fifo_order.h"

@@ -1,3 +1,9 @@
+/// s3-fifo:
+///
+///     on entry:   remembered: push to main;  else push to small
+///     on a hit:   count it, 3 at most
+///     to make room:   main over its share: its front leaves, or goes round again with one hit less;
+///                     else small's front: fewer than `threshold` hits: evict, remember;  else move to main
 #include <algorithm>
 
 #include "kvplace/policy/registry.h"

@@ -1,3 +1,9 @@
+/// sa:
+///
+///     (w, r) = (5, 0.5);  temperature = 100
+///     40 times:   replay sa-guided:w',r' for a neighbour (w', r');  temperature x= 0.95
+///                 take it if it is faster, else with chance e^(-loss / temperature)
+///     the result is the fastest trial's
 #include <algorithm>
 #include <cmath>
 #include <map>

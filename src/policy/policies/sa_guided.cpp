@@ -1,3 +1,9 @@
+/// sa-guided:
+///
+///     known: the layer's reads in the next w decode steps
+///     score(block missed now) = sum over its reads there of 1 / offset
+///     promote the best ceil(r x their number)
+///     room: blocks of any layer that are not read within their window, longest so first
 #include <algorithm>
 #include <array>
 #include <bit>

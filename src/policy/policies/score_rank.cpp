@@ -1,3 +1,8 @@
+/// score-rank:
+///
+///     on entry and on each ranking: stamp the block with (decode step, rank)
+///     to make room: evict the oldest stamp, within a decode step the worst rank
+///     rankings are cut at ceil(depth x reads) candidates
 #include <cmath>
 
 #include "kvplace/policy/registry.h"

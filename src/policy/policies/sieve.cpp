@@ -1,3 +1,9 @@
+/// sieve:
+///
+///     on a hit:   mark the block
+///     on entry:   push it as the newest
+///     to make room:   from the hand towards the newest, and round again:   a marked block is unmarked and stays;
+///                     the first unmarked one leaves, and the hand stays there
 #include "kvplace/policy/registry.h"
 #include "policy/support/block_list.h"
 #include "policy/support/buffer_policy.h"

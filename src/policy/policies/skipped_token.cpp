@@ -1,3 +1,8 @@
+/// skipped-token:
+///
+///     new blocks stay near while there is room;  nothing is promoted
+///     in each step, while more than threshold x capacity is near:
+///         of the layer's blocks that this step does not read, evict the one read longest ago
 #include "kvplace/policy/registry.h"
 #include "policy/support/unread_policy.h"
 

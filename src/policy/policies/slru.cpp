@@ -1,3 +1,9 @@
+/// slru:
+///
+///     on entry:   push the block to the back of probation
+///     on a hit:   move it to the back of protected
+///     while protected has more than its share:   its front goes to the back of probation
+///     to make room:   evict the front of probation, of protected if that is empty
 #include "kvplace/policy/registry.h"
 #include "policy/support/block_list.h"
 #include "policy/support/buffer_policy.h"

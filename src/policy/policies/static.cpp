@@ -1,3 +1,8 @@
+/// static:
+///
+///     what is near at the start stays
+///     on a write of a new block:   it stays near while there is room
+///     nothing is promoted, nothing is evicted
 #include "kvplace/policy/registry.h"
 
 namespace kvplace {

@@ -1,3 +1,8 @@
+/// static-ratio:
+///
+///     near(block) = floor((p + 1) share) > floor(p share), p its position in the request: evenly spread
+///     share 0 = the share of the blocks at the start that fits
+///     a block that is to be near enters when it is written or first read, while there is room, and stays
 #include <cmath>
 
 #include "kvplace/policy/registry.h"

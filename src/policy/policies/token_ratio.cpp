@@ -1,3 +1,8 @@
+/// token-ratio:
+///
+///     near(block) = p mod group < group x share, p its position in the request: the first of every group
+///     share 0 = alpha*
+///     a block that is to be near enters when it is written or first read, while there is room, and stays
 #include "kvplace/policy/registry.h"
 #include "policy/support/placed_policy.h"
 

@@ -1,4 +1,4 @@
-/// Belady's rule with bypass (formulation, section 5): next reads are known; misses enter in order of next read; the
+/// Belady's rule with bypass (formulation, "Policies"): next reads are known; misses enter in order of next read; the
 /// resident read farthest in the future leaves; a miss that is read even later is bypassed.
 ///
 /// With unit sizes this minimises far reads: keeping a block over the gap between two reads is an interval, and

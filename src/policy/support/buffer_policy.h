@@ -1,6 +1,6 @@
 /// What hot buffers have in common: a byte budget per layer (Instance::layer_capacity) or one for all layers; blocks
 /// appended to and blocks read from far enter in ascending order, each pushing out what the buffer's order names
-/// (formulation, section 5).
+/// (formulation, "Policies").
 #pragma once
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 /// block more read from far and one less from near.
 ///
 /// Where far is the slower side that is a block's time there; where near is, the hit costs its time on near memory
-/// (formulation, sections 3 and 4: balance).
+/// (formulation, "Time").
 #pragma once
 
 #include <vector>

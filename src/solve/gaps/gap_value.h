@@ -1,4 +1,8 @@
-/// The part of the dual that depends on the gaps.
+/// The part of the Lagrangian dual that depends on the gaps: the cost of each gap's cheapest way, at given prices.
+///
+/// Gaps do not touch each other once room has a price, so each takes the least of three: held, fetched in between, or
+/// missed. Prefix sums of the prices make each a difference of two numbers. Caching as a choice per interval between
+/// reads is that of Berger et al., *Practical bounds on optimal caching with variable object sizes*, 2018.
 #pragma once
 
 #include <cstdint>

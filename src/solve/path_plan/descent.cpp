@@ -4,6 +4,7 @@
 #include <numeric>
 #include <random>
 
+#include "base/shuffle.h"
 #include "kvplace/base/progress.h"
 #include "solve/path_plan/path_search.h"
 
@@ -48,7 +49,8 @@ class Descent {
     }
     loads_.find_prices();
     std::iota(order_.begin(), order_.end(), 0U);
-    std::shuffle(order_.begin(), order_.end(), std::mt19937(1));
+    std::mt19937 engine(1);
+    shuffle(std::span(order_), engine);
     set_holding();
   }
 

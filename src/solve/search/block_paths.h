@@ -1,5 +1,6 @@
-/// The cheapest residency path of each block by itself, in inclusive mode with blocks of one size and whole reads: what
-/// gap classes give, and the near side's work of a promotion right after a miss, which they leave out.
+/// The inner problem of the Lagrangian dual: the cheapest residency path of each block by itself, in inclusive mode
+/// with blocks of one size and whole reads: what gap classes give, and the near side's work of a promotion right after
+/// a miss, which they leave out.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,10 @@
-/// Raises the bound of given prices by ascent on the whole dual: windows leave out what promotions cost near memory,
-/// and price no row but their own (docs/bound.md, "Entries").
+/// Raises the bound of given prices by subgradient ascent on the whole Lagrangian dual. Windows leave out what
+/// promotions cost near memory, and price no row but their own; the ascent prices all of both (docs/bound.md,
+/// "Entries").
+///
+/// The subgradient is what the cheapest paths load less what is paid for (block_paths.h). Each price has a step of its
+/// own, scaled by the root mean square of its slopes, as in Adam (Kingma and Ba, ICLR 2015); steps shrink as they do in
+/// subgradient methods with a given number of evaluations (Polyak, *Introduction to Optimization*, 1987).
 #pragma once
 
 #include <cstdint>
