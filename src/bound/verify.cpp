@@ -3,7 +3,6 @@
 #include "kvplace/bound/verify.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/parallel.h"
 #include "bound/check_prices.h"
@@ -12,6 +11,7 @@
 #include "bound/layer_paths.h"
 #include "bound/path_costs.h"
 #include "trace/kvt_format.h"
+#include "trace/segment_stream.h"
 
 namespace kvplace {
 namespace {
@@ -41,27 +41,16 @@ class Verification {
 
   /// Ticks of all groups but their overhead, and of all blocks.
   Result<Int128> run() {
-    if (context_.progress != nullptr) {
-      context_.progress->start("verifying", trace_.totals().reads, "reads");
-    }
-    std::optional<Segment> segment;
-    KVPLACE_TRY(decode(0, segment));
-    std::uint64_t done = 0;
-    for (std::size_t chunk = 0; segment; ++chunk) {
+    SegmentStream stream(trace_, context_);
+    KVPLACE_TRY(stream.start("verifying"));
+    while (!stream.at_end()) {
       if (context_.stop_requested()) {
         return interrupted("stopped before the certificate was verified");
       }
-      std::optional<Segment> ahead;
-      KVPLACE_TRY(process(*segment, chunk + 1, ahead));
-      done += segment->num_reads();
-      segment = std::move(ahead);
-      if (context_.progress != nullptr) {
-        context_.progress->update(done);
-      }
+      KVPLACE_TRY(process(stream));
+      KVPLACE_TRY(stream.next());
     }
-    if (context_.progress != nullptr) {
-      context_.progress->finish();
-    }
+    stream.finish();
     if (next_step_ != numbers_.steps || kvt::to_hex(digest_.value()) != numbers_.trace_digest) {
       return rejected("the trace's contents are not those its digest names");
     }
@@ -73,17 +62,9 @@ class Verification {
   }
 
  private:
-  /// Nothing if there is no such chunk.
-  Status decode(std::size_t chunk, std::optional<Segment>& out) const {
-    if (chunk < trace_.num_chunks()) {
-      KVPLACE_ASSIGN(segment, trace_.chunk(chunk));
-      out = std::move(segment);
-    }
-    return {};
-  }
-
-  /// All layers of a chunk, and beside them its digest and the decoding of the next one.
-  Status process(const Segment& segment, std::size_t next_chunk, std::optional<Segment>& ahead) {
+  /// All layers of a chunk, and beside them its digest.
+  Status process(SegmentStream& stream) {
+    const Segment& segment = stream.segment();
     if (segment.first_step() != next_step_ || segment.end_step() > numbers_.steps ||
         segment.layers() != numbers_.layers) {
       return rejected("the trace's chunks do not follow each other");
@@ -91,16 +72,12 @@ class Verification {
     next_step_ = segment.end_step();
     prepare_moves(segment);
     loads_.resize(moves_.size());
-    constexpr std::size_t kOtherTasks = 2;
-    KVPLACE_TRY(run_parallel(kOtherTasks + layers_.size(), context_.threads, [&](std::size_t task) -> Status {
+    KVPLACE_TRY(stream.run(1 + layers_.size(), [&](std::size_t task) -> Status {
       if (task == 0) {
-        return decode(next_chunk, ahead);
-      }
-      if (task == 1) {
         add_to_digest(segment);
         return {};
       }
-      return process_layer(segment, static_cast<std::uint32_t>(task - kOtherTasks));
+      return process_layer(segment, static_cast<std::uint32_t>(task - 1));
     }));
     return add_groups(segment);
   }

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kvplace/simulate/replay.h"
-#include "simulate/segment_window.h"
 #include "simulate/told_reads.h"
+#include "trace/segment_window.h"
 
 namespace kvplace {
 

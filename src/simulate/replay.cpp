@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/parallel.h"
 #include "kvplace/trace/next_reads.h"
 #include "simulate/planned.h"
 #include "simulate/policy_run.h"
+#include "trace/segment_stream.h"
 
 namespace kvplace {
 namespace {
@@ -24,31 +24,16 @@ class Replayer {
 
   Status run() {
     KVPLACE_TRY(start());
-    if (context_.progress != nullptr) {
-      context_.progress->start("replaying", trace_.totals().reads, "reads");
+    SegmentStream stream(trace_, context_, {parts_, next_reads_ ? &*next_reads_ : nullptr, horizon_});
+    KVPLACE_TRY(stream.start("replaying"));
+    while (!stream.at_end() && !context_.stop_requested()) {
+      KVPLACE_TRY(stream.run(runs_.size() + visitors_.size(), [&](std::size_t task) -> Status {
+        return task < runs_.size() ? runs_[task].process(stream.segment(), stream.window())
+                                   : visitors_[task - runs_.size()]->visit(stream.segment());
+      }));
+      KVPLACE_TRY(stream.next());
     }
-    std::uint64_t done = 0;
-    for (std::size_t i = 0; i < trace_.num_chunks() && !context_.stop_requested(); ++i) {
-      while (next_chunk_ < trace_.num_chunks() && (window_.empty() || window_.end_step() - 1 < needed_step())) {
-        KVPLACE_ASSIGN(segment, decode(next_chunk_));
-        window_.push(std::move(segment));
-        ++next_chunk_;
-      }
-      std::optional<Segment> ahead;
-      KVPLACE_TRY(process_front(ahead));
-      done += window_.front().num_reads();
-      if (ahead) {
-        window_.push(std::move(*ahead));
-        ++next_chunk_;
-      }
-      window_.pop();
-      if (context_.progress != nullptr) {
-        context_.progress->update(done);
-      }
-    }
-    if (context_.progress != nullptr) {
-      context_.progress->finish();
-    }
+    stream.finish();
     return {};
   }
 
@@ -61,22 +46,6 @@ class Replayer {
   }
 
  private:
-  /// All runs and visitors on the front segment, and beside them the decoding of the next chunk.
-  Status process_front(std::optional<Segment>& ahead) {
-    const std::size_t fetches = next_chunk_ < trace_.num_chunks() ? 1 : 0;
-    const std::size_t tasks = fetches + runs_.size() + visitors_.size();
-    return run_parallel(tasks, context_.threads, [&](std::size_t task) -> Status {
-      if (task < fetches) {
-        KVPLACE_ASSIGN(segment, decode(next_chunk_));
-        ahead = std::move(segment);
-        return {};
-      }
-      task -= fetches;
-      return task < runs_.size() ? runs_[task].process(window_.front(), window_)
-                                 : visitors_[task - runs_.size()]->visit(window_.front());
-    });
-  }
-
   Status start() {
     bool any_oracle = false;
     for (PolicyRun& run : runs_) {
@@ -97,20 +66,6 @@ class Replayer {
     return {};
   }
 
-  /// The last decode step that must be decoded while the front segment is processed.
-  [[nodiscard]] std::uint32_t needed_step() const {
-    const std::uint64_t last = std::uint64_t{window_.front().end_step()} - 1 + horizon_;
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(last, trace_.totals().steps - 1));
-  }
-
-  [[nodiscard]] Result<Segment> decode(std::size_t chunk) const {
-    KVPLACE_ASSIGN(segment, trace_.chunk(chunk, parts_));
-    if (next_reads_) {
-      KVPLACE_TRY(next_reads_->attach(chunk, segment));
-    }
-    return segment;
-  }
-
   const TraceReader& trace_;
   const RunContext& context_;
   std::span<TraceVisitor* const> visitors_;
@@ -118,8 +73,6 @@ class Replayer {
   std::optional<NextReads> next_reads_;
   std::uint32_t horizon_ = 0;
   ChunkParts parts_ = ChunkParts::kWithoutRankings;
-  SegmentWindow window_;
-  std::size_t next_chunk_ = 0;
 };
 
 /// Policies look their parameters up; a map without one of them is the caller's mistake.

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kvplace/policy/policy.h"
-#include "simulate/segment_window.h"
+#include "trace/segment_window.h"
 
 namespace kvplace {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string>
 
-#include "base/parallel.h"
+#include "trace/segment_stream.h"
 #include "trace/stack_distance.h"
 #include "trace/statistics_layer.h"
 
@@ -23,8 +23,8 @@ class Gatherer {
     }
   }
 
-  /// Takes in `segment`, and replaces it by chunk `next` if there is one.
-  [[nodiscard]] Status add(Segment& segment, std::size_t next, unsigned threads);
+  /// Takes in the segment at hand.
+  [[nodiscard]] Status add(SegmentStream& stream);
   [[nodiscard]] TraceStatistics finish() const;
 
  private:
@@ -39,23 +39,15 @@ class Gatherer {
   RecencyList pooled_;
 };
 
-Status Gatherer::add(Segment& segment, std::size_t next, unsigned threads) {
-  Segment decoded;
-  KVPLACE_TRY(run_parallel(2 + layers_.size(), threads, [&](std::size_t task) -> Status {
+Status Gatherer::add(SegmentStream& stream) {
+  return stream.run(1 + layers_.size(), [&](std::size_t task) -> Status {
     if (task == 0) {
-      add_to_pooled(segment);
-    } else if (task == 1) {
-      if (next < trace_.num_chunks()) {
-        KVPLACE_ASSIGN(chunk, trace_.chunk(next));
-        decoded = std::move(chunk);
-      }
+      add_to_pooled(stream.segment());
     } else {
-      add_to_layer(segment, static_cast<std::uint32_t>(task - 2));
+      add_to_layer(stream.segment(), static_cast<std::uint32_t>(task - 1));
     }
     return {};
-  }));
-  segment = std::move(decoded);
-  return {};
+  });
 }
 
 void Gatherer::add_to_layer(const Segment& segment, std::uint32_t layer) {
@@ -177,25 +169,17 @@ Result<TraceStatistics> compute_statistics(const TraceReader& trace, const RunCo
     return bad_input(trace.path() + ": has " + std::to_string(blocks) + " blocks over all layers, more than the " +
                      std::to_string(RecencyList::kMostBlocks) + " that statistics can hold; split it by layers");
   }
-  if (context.progress != nullptr) {
-    context.progress->start("measuring locality", trace.totals().reads, "reads");
-  }
   Gatherer gatherer(trace);
-  std::uint64_t done = 0;
-  KVPLACE_ASSIGN(segment, trace.chunk(0));
-  for (std::size_t i = 0; i < trace.num_chunks(); ++i) {
+  SegmentStream stream(trace, context);
+  KVPLACE_TRY(stream.start("measuring locality"));
+  while (!stream.at_end()) {
     if (context.stop_requested()) {
       return interrupted("stopped before the statistics were known");
     }
-    done += segment.num_reads();
-    KVPLACE_TRY(gatherer.add(segment, i + 1, context.threads));
-    if (context.progress != nullptr) {
-      context.progress->update(done);
-    }
+    KVPLACE_TRY(gatherer.add(stream));
+    KVPLACE_TRY(stream.next());
   }
-  if (context.progress != nullptr) {
-    context.progress->finish();
-  }
+  stream.finish();
   return gatherer.finish();
 }
 

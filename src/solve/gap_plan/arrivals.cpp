@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "trace/segment_stream.h"
+#include "solve/plan_pass.h"
 
 namespace kvplace {
 namespace {
@@ -35,7 +35,7 @@ class Drafter {
 
   void visit(const Segment& segment) {
     ends_held_.assign(segment.num_reads(), std::byte{0});
-    for_each_step(segment, [this](const StepView& record, std::uint32_t step, std::size_t first_read) {
+    for_each_record(segment, [this](const StepView& record, std::uint32_t step, std::size_t first_read) {
       visit_step(record, step, first_read);
     });
   }
@@ -157,7 +157,7 @@ Result<PlanDraft> draft_arrivals(const TraceReader& trace, const Instance& insta
   KVPLACE_ASSIGN(spool, ChunkSpool::create(trace.num_chunks()));
   PlanDraft draft(std::move(spool));
   Drafter drafter(instance, cost, std::move(arrivals), draft);
-  KVPLACE_TRY(for_each_segment(trace, nullptr, context, "planning", [&](std::size_t chunk, const Segment& segment) {
+  KVPLACE_TRY(plan_pass(trace, nullptr, context, "planning", [&](std::size_t chunk, const Segment& segment) {
     drafter.visit(segment);
     return draft.held_spool.put(chunk, drafter.ends_held());
   }));

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "solve/gap_plan/next_read_lists.h"
-#include "trace/segment_stream.h"
+#include "solve/plan_pass.h"
 
 namespace kvplace {
 namespace {
@@ -60,7 +60,7 @@ class Forward {
 
   Status visit(const Segment& segment) {
     ends_held_.assign(segment.num_reads(), std::byte{0});
-    for_each_step(segment, [this](const StepView& record, std::uint32_t step, std::size_t first_read) {
+    for_each_record(segment, [this](const StepView& record, std::uint32_t step, std::size_t first_read) {
       visit_step(record, step, first_read);
     });
     return {};
@@ -298,7 +298,7 @@ Result<PlanDraft> draft_plan(const TraceReader& trace, const Instance& instance,
   PlanDraft draft(std::move(spool));
   Forward forward(instance, cost, options, draft);
   forward.start(next_reads.first_reads());
-  KVPLACE_TRY(for_each_segment(trace, &next_reads, context, "planning", [&](std::size_t chunk, const Segment& segment) {
+  KVPLACE_TRY(plan_pass(trace, &next_reads, context, "planning", [&](std::size_t chunk, const Segment& segment) {
     const Status done = forward.visit(segment);
     return done ? draft.held_spool.put(chunk, forward.ends_held()) : done;
   }));

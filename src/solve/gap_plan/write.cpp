@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "trace/segment_stream.h"
+#include "solve/plan_pass.h"
 
 namespace kvplace {
 namespace {
@@ -246,9 +246,8 @@ Status write_plan(const TraceReader& trace, const Instance& instance, const Plan
   KVPLACE_ASSIGN(writer, ScheduleWriter::create(path, meta));
   PlanWriter plan_writer(instance, draft, fates, writer);
   KVPLACE_TRY(plan_writer.start());
-  KVPLACE_TRY(
-      for_each_segment(trace, nullptr, context, "writing the plan",
-                       [&](std::size_t chunk, const Segment& segment) { return plan_writer.visit(chunk, segment); }));
+  KVPLACE_TRY(plan_pass(trace, nullptr, context, "writing the plan",
+                        [&](std::size_t chunk, const Segment& segment) { return plan_writer.visit(chunk, segment); }));
   return writer.finish();
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "trace/segment_stream.h"
+#include "solve/plan_pass.h"
 
 namespace kvplace {
 
@@ -60,43 +60,42 @@ Status PlanUses::fill(const TraceReader& trace, const RunContext& context) {
       kinds_.resize(begin_.back());
       bytes_.resize(trace.meta().has_read_bytes ? begin_.back() : 0);
     }
-    KVPLACE_TRY(
-        for_each_segment(trace, nullptr, context, "planning", [&](std::size_t, const Segment& segment) -> Status {
-          for (std::uint32_t t = segment.first_step(); t < segment.end_step(); ++t) {
-            for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-              const StepView record = segment.view(t, layer);
-              const std::uint32_t step = t * segment.layers() + layer;
-              visit(record, [&](std::uint32_t block, UseKind kind, std::size_t read) {
-                if (counting) {
-                  ++begin_[std::size_t{block} + 1];
-                  return;
-                }
-                const std::size_t at = next[block]++;
-                steps_[at] = step;
-                kinds_[at] = kind;
-                if (!bytes_.empty() && kind == UseKind::kRead) {
-                  const std::int64_t bytes = instance_->bytes_of_read(record, read).value();
-                  const bool whole = bytes == instance_->block_bytes(BlockIndex(block)).value();
-                  bytes_[at] = whole ? 0 : static_cast<std::uint32_t>(bytes);
-                }
-              });
-              if (counting) {
-                const StepTraffic traffic = instance_->traffic(record);
-                Loads fixed;
-                fixed.add(Transfer::kReadNear, traffic.reads_appended);
-                if (instance_->options().mode == Mode::kInclusive) {
-                  fixed.add(Transfer::kWriteNear, traffic.new_kv);
-                  fixed.add(Transfer::kWriteFar, traffic.new_kv);
-                }
-                fixed_[step / steps_per_cell_].loads += fixed * std::int64_t{instance_->options().batch};
-              }
-              for (const BlockId id : record.appended) {
-                exists_[instance_->index(record.layer, id).value()] = true;
-              }
+    KVPLACE_TRY(plan_pass(trace, nullptr, context, "planning", [&](std::size_t, const Segment& segment) -> Status {
+      for (std::uint32_t t = segment.first_step(); t < segment.end_step(); ++t) {
+        for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
+          const StepView record = segment.view(t, layer);
+          const std::uint32_t step = t * segment.layers() + layer;
+          visit(record, [&](std::uint32_t block, UseKind kind, std::size_t read) {
+            if (counting) {
+              ++begin_[std::size_t{block} + 1];
+              return;
             }
+            const std::size_t at = next[block]++;
+            steps_[at] = step;
+            kinds_[at] = kind;
+            if (!bytes_.empty() && kind == UseKind::kRead) {
+              const std::int64_t bytes = instance_->bytes_of_read(record, read).value();
+              const bool whole = bytes == instance_->block_bytes(BlockIndex(block)).value();
+              bytes_[at] = whole ? 0 : static_cast<std::uint32_t>(bytes);
+            }
+          });
+          if (counting) {
+            const StepTraffic traffic = instance_->traffic(record);
+            Loads fixed;
+            fixed.add(Transfer::kReadNear, traffic.reads_appended);
+            if (instance_->options().mode == Mode::kInclusive) {
+              fixed.add(Transfer::kWriteNear, traffic.new_kv);
+              fixed.add(Transfer::kWriteFar, traffic.new_kv);
+            }
+            fixed_[step / steps_per_cell_].loads += fixed * std::int64_t{instance_->options().batch};
           }
-          return {};
-        }));
+          for (const BlockId id : record.appended) {
+            exists_[instance_->index(record.layer, id).value()] = true;
+          }
+        }
+      }
+      return {};
+    }));
   }
   return {};
 }
