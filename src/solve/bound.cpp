@@ -10,6 +10,7 @@
 #include "kvplace/solve/exact.h"
 #include "solve/prices/quantize.h"
 #include "solve/search/price_ascent.h"
+#include "solve/search/shared_gaps.h"
 #include "solve/search/window_search.h"
 
 namespace kvplace {
@@ -20,11 +21,12 @@ using Clock = std::chrono::steady_clock;
 class BoundSearch {
  public:
   BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
-              const RunContext& context, BoundNumbers numbers)
+              const RunContext& context, const SharedGaps* shared, BoundNumbers numbers)
       : trace_(trace),
         instance_(instance),
         options_(options),
         context_(context),
+        shared_(shared),
         numbers_(std::move(numbers)),
         begin_(Clock::now()),
         forms_(price_forms(instance)) {}
@@ -105,11 +107,22 @@ class BoundSearch {
   }
 
   Status search_windows(const GapKernel& kernel) {
-    Result<GapClasses> classes = build_gap_classes(trace_, instance_, [&] { return out_of_time(); }, context_);
-    if (!classes) {
-      return status_ != SearchStatus::kConverged ? Status() : tl::unexpected(std::move(classes).error());
+    const bool shares = shared_ != nullptr && shared_->fit(instance_);
+    std::optional<GapClasses> own;
+    if (!shares) {
+      Result<GapClasses> built = build_gap_classes(trace_, instance_, [&] { return out_of_time(); }, context_);
+      if (!built) {
+        return status_ != SearchStatus::kConverged ? Status() : tl::unexpected(std::move(built).error());
+      }
+      own = std::move(*built);
     }
-    GapDual dual(instance_, *classes, kernel, context_.threads);
+    const GapClasses& classes = shares ? shared_->classes : *own;
+    GapDual dual(instance_, classes, kernel, context_.threads);
+    KVPLACE_TRY(try_windows(dual, classes, shares ? shared_->tables : make_window_tables(classes, dual.groups())));
+    return ascend_from_best(classes, dual);
+  }
+
+  Status try_windows(GapDual& dual, const GapClasses& classes, const WindowTables& tables) {
     const bool free_start = instance_.options().start == Start::kFree;
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
     const std::vector<std::size_t> forms = window_forms(dual);
@@ -120,9 +133,9 @@ class BoundSearch {
       for (const std::vector<double>& scales : scale_sets) {
         for (const double row_price : row_prices(forms_[form])) {
           if (out_of_time()) {
-            break;
+            return {};
           }
-          WindowPrices found = best_windows(dual, *classes, free_start, {form, row_price, true, scales});
+          WindowPrices found = best_windows(dual, classes, free_start, {form, row_price, true, scales}, tables);
           if (exclusive) {
             // Classes do not know what leaving near costs: only the verifier tells these prices' worth.
             KVPLACE_TRY(consider(found.prices));
@@ -138,7 +151,7 @@ class BoundSearch {
         }
       }
     }
-    return ascend_from_best(*classes, dual);
+    return {};
   }
 
   Status ascend_from_best(const GapClasses& classes, const GapDual& dual) {
@@ -209,6 +222,7 @@ class BoundSearch {
   const Instance& instance_;
   const BoundOptions& options_;
   const RunContext& context_;
+  const SharedGaps* shared_;
   BoundNumbers numbers_;
   Clock::time_point begin_;
   std::vector<PriceForm> forms_;
@@ -234,13 +248,18 @@ std::string to_text(SearchStatus status) {
 }
 
 Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
-                                const RunContext& context) {
+                                const RunContext& context, const SharedGaps* shared) {
   KVPLACE_ASSIGN(numbers, bound_numbers(instance, trace));
   if (numbers.start != instance.options().start) {
     const Instance relaxed = instance.with_start(numbers.start);
-    return BoundSearch(trace, relaxed, options, context, std::move(numbers)).run();
+    return BoundSearch(trace, relaxed, options, context, shared, std::move(numbers)).run();
   }
-  return BoundSearch(trace, instance, options, context, std::move(numbers)).run();
+  return BoundSearch(trace, instance, options, context, shared, std::move(numbers)).run();
+}
+
+Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
+                                const RunContext& context) {
+  return solve_bound(trace, instance, options, context, nullptr);
 }
 
 }  // namespace kvplace

@@ -4,21 +4,6 @@
 #include <cmath>
 
 namespace kvplace {
-namespace {
-
-constexpr double kFreeMiss = 1e-6;     // of the dearest miss: rounding
-constexpr double kWorthTrying = 0.25;  // of the dearest miss
-/// Windows begin and end anywhere if they are not longer than keeps a table of bytes by step and age below so many
-/// entries ...
-constexpr std::size_t kFineTable = std::size_t{16} << 20;
-/// ... and with a decode step if that holds for a table by decode step.
-constexpr std::size_t kCoarseTable = std::size_t{48} << 20;
-
-/// Scales that stand for all steps' are not more, and not nearer to each other.
-constexpr std::size_t kMostScales = 4;
-constexpr double kScaleDistance = 0.01;
-
-constexpr std::size_t kNoWindow = SIZE_MAX;
 
 /// Bytes read by age: how many of them in blocks whose gap is at least so long.
 class BytesByAge {
@@ -63,6 +48,122 @@ class BytesByAge {
   std::vector<float> bytes_;  // [age][place]
 };
 
+namespace {
+
+constexpr double kFreeMiss = 1e-6;     // of the dearest miss: rounding
+constexpr double kWorthTrying = 0.25;  // of the dearest miss
+/// Windows begin and end anywhere if they are not longer than keeps a table of bytes by step and age below so many
+/// entries ...
+constexpr std::size_t kFineTable = std::size_t{16} << 20;
+/// ... and with a decode step if that holds for a table by decode step.
+constexpr std::size_t kCoarseTable = std::size_t{48} << 20;
+
+/// Scales that stand for all steps' are not more, and not nearer to each other.
+constexpr std::size_t kMostScales = 4;
+constexpr double kScaleDistance = 0.01;
+
+constexpr std::size_t kNoWindow = SIZE_MAX;
+
+/// Windows that have begun and may go on, by their begin; what each adds so far, with the best windows before it.
+///
+/// A younger window counts no less of what is read in it than an older one: once it is worth more, it stays so, and the
+/// older one is left.
+class OpenWindows {
+ public:
+  /// `places`: of a decode step, in which windows may begin.
+  explicit OpenWindows(std::size_t places) : places_(places) {}
+
+  void open(std::size_t begin, double gain) {
+    const std::size_t step = begin / places_;
+    if (steps_.empty() || steps_.back().step != step) {
+      steps_.push_back({step, gain_.size(), 0});
+    }
+    gain_.push_back(gain);
+    begin_.push_back(begin);
+  }
+
+  /// All windows go on over a place and may end behind it: `reach` is told the most that those of a step are worth.
+  template <class Reach>
+  void extend(std::size_t place, const BytesByAge& bytes, double allowance, const Reach& reach) {
+    const std::size_t step = place / places_;
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+      // Older than the window: of layers before its first one if the gap began in an earlier or the same decode step.
+      OfStep& of_step = steps_[s];
+      const std::size_t end = s + 1 < steps_.size() ? steps_[s + 1].first : gain_.size();
+      const auto age = static_cast<std::uint32_t>(step - of_step.step);
+      while (of_step.first + of_step.passed < end &&
+             begin_[of_step.first + of_step.passed] - of_step.step * places_ <= place - step * places_) {
+        ++of_step.passed;
+      }
+      const std::size_t middle = of_step.first + of_step.passed;
+      const std::size_t best = std::max(extend(of_step.first, middle, bytes.at_least(age + 1)[place] - allowance),
+                                        extend(middle, end, bytes.at_least(age)[place] - allowance),
+                                        [this](std::size_t a, std::size_t b) { return worth(a) < worth(b); });
+      if (best != kNoWindow) {
+        reach(gain_[best], begin_[best]);
+      }
+    }
+  }
+
+  /// Leaves those that are beaten, or too long for the table of bytes.
+  void end_step(std::size_t next_step, std::uint32_t oldest) {
+    double most = -INFINITY;
+    std::vector<std::uint8_t> kept(gain_.size(), 0);
+    for (std::size_t i = gain_.size(); i-- > 0;) {
+      if (gain_[i] >= most) {
+        most = gain_[i];
+        kept[i] = next_step - begin_[i] / places_ < oldest;
+      }
+    }
+    std::size_t count = 0;
+    std::vector<OfStep> steps;
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+      const std::size_t end = s + 1 < steps_.size() ? steps_[s + 1].first : gain_.size();
+      const std::size_t first = count;
+      for (std::size_t i = steps_[s].first; i < end; ++i) {
+        if (kept[i] != 0) {
+          gain_[count] = gain_[i];
+          begin_[count++] = begin_[i];
+        }
+      }
+      if (count > first) {
+        steps.push_back({steps_[s].step, first, 0});
+      }
+    }
+    gain_.resize(count);
+    begin_.resize(count);
+    steps_ = std::move(steps);
+  }
+
+ private:
+  struct OfStep {
+    std::size_t step;
+    std::size_t first;   // of its windows
+    std::size_t passed;  // windows that began in layers up to the place's
+  };
+
+  [[nodiscard]] double worth(std::size_t window) const { return window == kNoWindow ? -INFINITY : gain_[window]; }
+
+  /// The first of those that are worth most.
+  std::size_t extend(std::size_t first, std::size_t end, double bytes) {
+    std::size_t best = kNoWindow;
+    double most = -INFINITY;
+    for (std::size_t i = first; i < end; ++i) {
+      gain_[i] += bytes;
+      if (gain_[i] > most) {
+        most = gain_[i];
+        best = i;
+      }
+    }
+    return best;
+  }
+
+  std::size_t places_;
+  std::vector<double> gain_;
+  std::vector<std::size_t> begin_;
+  std::vector<OfStep> steps_;
+};
+
 class WindowPath {
  public:
   WindowPath(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind)
@@ -79,13 +180,7 @@ class WindowPath {
     find_outside();
   }
 
-  WindowPrices run() {
-    const std::uint32_t steps = classes_.steps;
-    const auto oldest_in = [steps](std::size_t table, std::size_t places) {
-      return static_cast<std::uint32_t>(std::clamp<std::size_t>(table / places, 1, steps));
-    };
-    const BytesByAge fine(classes_, per_token_, at_any_step_ ? oldest_in(kFineTable, num_places_) : 1);
-    const BytesByAge coarse(classes_, true, oldest_in(kCoarseTable, steps));
+  WindowPrices run(const WindowTables& tables) {
     WindowPrices found;
     found.prices.rows.assign(dual_.groups().num_steps, 0);
     allowance_.assign(num_places_, 0);
@@ -96,7 +191,7 @@ class WindowPath {
       for (std::size_t place = 0; place < num_places_; ++place) {
         allowance_[place] = (worth(place, low) - worth(place, high)) / ((high - low) * price_);
       }
-      find(fine, coarse);
+      find(*tables.fine, *tables.coarse);
       take(found, high - low);
       low = high;
     }
@@ -143,18 +238,34 @@ class WindowPath {
     if (!free_start_) {
       extend_given_start(far_at_start);
     }
-    for (std::size_t begin = 0; begin < num_places_; ++begin) {
-      if (begin > 0 && best_[begin - 1] > best_[begin]) {
-        best_[begin] = best_[begin - 1];
-        from_[begin] = kNoWindow;
+    // Every window takes its way over the places beside all others.
+    OpenWindows fine_windows(layers_);
+    OpenWindows coarse_windows(1);
+    const std::size_t places_of_step = per_token_ ? 1 : layers_;
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      if (place > 0 && best_[place - 1] > best_[place]) {
+        best_[place] = best_[place - 1];
+        from_[place] = kNoWindow;
       }
-      if (begin > 0 || free_start_) {
+      const std::size_t step = place / places_of_step;
+      if (place > 0 || free_start_) {
+        const double gain = best_[place] - dual_.capacity_bytes();
         if (at_any_step_) {
-          extend_fine(begin, fine);
+          fine_windows.open(place, gain);
         }
-        if (per_token_ || begin % layers_ == 0) {
-          extend_coarse(begin, coarse, allowance_by_step);
+        if (place % places_of_step == 0) {
+          coarse_windows.open(step, gain);
         }
+      }
+      const auto reach_end = [&](double gain, std::size_t begin) { reach(place + 1, gain, begin); };
+      if (at_any_step_) {
+        fine_windows.extend(place, fine, allowance_[place], reach_end);
+      }
+      if ((place + 1) % places_of_step == 0) {
+        coarse_windows.extend(step, coarse, allowance_by_step[step],
+                              [&](double gain, std::size_t begin) { reach_end(gain, begin * places_of_step); });
+        fine_windows.end_step(step + 1, fine.oldest());
+        coarse_windows.end_step(step + 1, coarse.oldest());
       }
     }
   }
@@ -179,17 +290,13 @@ class WindowPath {
     }
   }
 
+  /// Of windows that are worth the same the one that begins first.
   void reach(std::size_t end, double gain, std::size_t begin) {
-    if (gain > best_[end]) {
+    const bool first_of_equals = gain == best_[end] && from_[end] != kNoWindow && begin < from_[end];
+    if (gain > best_[end] || first_of_equals) {
       best_[end] = gain;
       from_[end] = begin;
     }
-  }
-
-  /// Whether a window that begins here instead, behind the best before it, is worth more wherever it ends: a window
-  /// that is younger counts no less of what is read in it.
-  [[nodiscard]] bool is_beaten(double gain, double before_place) const {
-    return gain < before_place - dual_.capacity_bytes();
   }
 
   /// A given start has no row: what is far then and read in the first window is fetched in it.
@@ -198,44 +305,6 @@ class WindowPath {
     for (std::size_t place = 0; place < num_places_; ++place) {
       gain += far_at_start[place] - allowance_[place];
       reach(place + 1, gain, 0);
-    }
-  }
-
-  void extend_fine(std::size_t begin, const BytesByAge& bytes) {
-    const std::size_t first_step = begin / layers_;
-    const std::size_t layer = begin % layers_;
-    const std::size_t end_step = std::min<std::size_t>(classes_.steps, first_step + bytes.oldest());
-    double before_place = best_[begin];  // the most that windows before the place add up to, as far as it is known
-    double gain = before_place - dual_.capacity_bytes();
-    std::size_t place = begin;
-    for (std::size_t step = first_step; step < end_step && !is_beaten(gain, before_place); ++step) {
-      // Older than the window: of layers before its first one if the gap began in an earlier or the same decode step.
-      const auto age = static_cast<std::uint32_t>(step - first_step);
-      const float* const before = bytes.at_least(age);
-      const float* const behind = bytes.at_least(age + 1);
-      const std::size_t row = step * layers_;
-      for (; place < row + layer; ++place) {
-        gain += before[place] - allowance_[place];
-        reach(place + 1, gain, begin);
-      }
-      for (; place < row + layers_; ++place) {
-        gain += behind[place] - allowance_[place];
-        reach(place + 1, gain, begin);
-      }
-      before_place = std::max(before_place, best_[place]);
-    }
-  }
-
-  void extend_coarse(std::size_t begin, const BytesByAge& bytes, const std::vector<double>& allowance) {
-    const std::size_t layers = per_token_ ? 1 : layers_;
-    const std::size_t first_step = begin / layers;
-    const std::size_t end_step = std::min<std::size_t>(classes_.steps, first_step + bytes.oldest());
-    double before_place = best_[begin];
-    double gain = before_place - dual_.capacity_bytes();
-    for (std::size_t step = first_step; step < end_step && !is_beaten(gain, before_place); ++step) {
-      gain += bytes.at_least(static_cast<std::uint32_t>(step - first_step) + 1)[step] - allowance[step];
-      reach((step + 1) * layers, gain, begin);
-      before_place = std::max(before_place, best_[(step + 1) * layers]);
     }
   }
 
@@ -285,8 +354,23 @@ class WindowPath {
 
 }  // namespace
 
+WindowTables make_window_tables(const GapClasses& classes, const PriceGroups& groups) {
+  const bool per_token = groups.steps_per_group > 1;
+  const auto oldest_in = [&](std::size_t table, std::size_t places) {
+    return static_cast<std::uint32_t>(std::clamp<std::size_t>(table / places, 1, classes.steps));
+  };
+  const std::uint32_t oldest = per_token ? 1 : oldest_in(kFineTable, groups.num_groups());
+  return {std::make_shared<const BytesByAge>(classes, per_token, oldest),
+          std::make_shared<const BytesByAge>(classes, true, oldest_in(kCoarseTable, classes.steps))};
+}
+
+WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind,
+                          const WindowTables& tables) {
+  return WindowPath(dual, classes, free_start, kind).run(tables);
+}
+
 WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start, const WindowKind& kind) {
-  return WindowPath(dual, classes, free_start, kind).run();
+  return best_windows(dual, classes, free_start, kind, make_window_tables(classes, dual.groups()));
 }
 
 std::vector<std::size_t> window_forms(const GapDual& dual) {

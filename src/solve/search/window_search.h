@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "solve/gaps/gap_dual.h"
 
@@ -36,9 +37,21 @@ struct WindowPrices {
   double gain_bytes = 0;  ///< what they add to the bound, in row prices of a byte
 };
 
+class BytesByAge;
+
+/// What the search looks up of classes: up to 256 MiB, the same for all kinds and prices.
+struct WindowTables {
+  std::shared_ptr<const BytesByAge> fine;
+  std::shared_ptr<const BytesByAge> coarse;
+};
+[[nodiscard]] WindowTables make_window_tables(const GapClasses& classes, const PriceGroups& groups);
+
 /// The best windows of a kind. Where misses are not free in any form, the kind's is outside as well.
 /// O(steps * layers * window length) time for each scale and one more, bounded by limits on the length; memory
 /// O(steps * layers).
+[[nodiscard]] WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start,
+                                        const WindowKind& kind, const WindowTables& tables);
+/// With tables that are made for it.
 [[nodiscard]] WindowPrices best_windows(const GapDual& dual, const GapClasses& classes, bool free_start,
                                         const WindowKind& kind);
 

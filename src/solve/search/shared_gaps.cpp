@@ -1,0 +1,26 @@
+#include "solve/search/shared_gaps.h"
+
+namespace kvplace {
+
+bool SharedGaps::fit(const Instance& instance) const {
+  const InstanceOptions& options = instance.options();
+  return start == Start::kFree && options.start == start && options.barrier == barrier && options.batch == batch &&
+         instance.kv_block_bytes() == kv_block && instance.new_kv_bytes() == new_kv &&
+         instance.weight_loads().bytes == weights;
+}
+
+Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance, const RunContext& context) {
+  KVPLACE_ASSIGN(classes, build_gap_classes(trace, instance, [&] { return context.stop_requested(); }, context));
+  SharedGaps shared;
+  shared.tables = make_window_tables(classes, PriceGroups(instance));
+  shared.classes = std::move(classes);
+  shared.start = instance.options().start;
+  shared.barrier = instance.options().barrier;
+  shared.batch = instance.options().batch;
+  shared.kv_block = instance.kv_block_bytes();
+  shared.new_kv = instance.new_kv_bytes();
+  shared.weights = instance.weight_loads().bytes;
+  return shared;
+}
+
+}  // namespace kvplace

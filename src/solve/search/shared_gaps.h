@@ -1,0 +1,37 @@
+/// What searches for bounds of one trace may share.
+#pragma once
+
+#include <array>
+
+#include "kvplace/solve/bound.h"
+#include "solve/gaps/gap_classes.h"
+#include "solve/search/window_search.h"
+
+namespace kvplace {
+
+/// The gap classes of a trace and the tables of the window search, for instances that differ only in what these do not
+/// depend on: bandwidths, and from a free start the near capacity. Safe to share between threads.
+struct SharedGaps {
+  GapClasses classes;
+  WindowTables tables;
+  Start start = Start::kFree;
+  Barrier barrier = Barrier::kLayer;
+  std::uint32_t batch = 1;
+  Bytes kv_block;
+  Bytes new_kv;
+  std::array<std::int64_t, kNumChannels> weights{};
+
+  /// Of the same trace.
+  [[nodiscard]] bool fit(const Instance& instance) const;
+};
+
+/// One pass over the trace. An error of kind kInterrupted if it was stopped.
+[[nodiscard]] Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance,
+                                            const RunContext& context);
+
+/// As the public one. `shared`, of the same trace, is used if it fits; null: nothing is shared.
+[[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
+                                              const BoundOptions& options, const RunContext& context,
+                                              const SharedGaps* shared);
+
+}  // namespace kvplace
