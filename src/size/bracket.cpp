@@ -19,15 +19,18 @@ std::optional<std::int64_t> Bracket::next() const {
   }
   const std::int64_t step = std::max<std::int64_t>(1, static_cast<std::int64_t>(enough));
   std::int64_t low = fails_->number;
-  if (surely_fails_ && *surely_fails_ > low && *surely_fails_ < reaches_->number) {
+  std::int64_t high = reaches_->number;
+  if (surely_fails_ && *surely_fails_ > low && *surely_fails_ < high) {
     low = *surely_fails_;
-    if (reaches_->number - low <= step) {
+    if (high - low <= step) {
       return low;  // closes the bracket
     }
+    // What is known of a number tells it the better the nearer they are: the root is not far behind.
+    high = std::min(high, low + std::max(2 * step, (low - fails_->number) / 2));
   }
   // A step away from both ends one more number can close the bracket, if the root is where it is expected.
-  const std::int64_t away = std::min(step, (reaches_->number - low) / 2);
-  return std::clamp(expected(), low + away, reaches_->number - away);
+  const std::int64_t away = std::min(step, (high - low) / 2);
+  return std::clamp(expected(), low + away, high - away);
 }
 
 /// The number below the position at which the target is expected.
@@ -62,12 +65,11 @@ std::optional<std::int64_t> Bracket::next_without_failing() const {
   if (reaches_->number == range_.least) {
     return std::nullopt;
   }
+  std::int64_t low = range_.least;
   for (const std::optional<std::int64_t>& number : {surely_fails_, suggested_}) {
-    if (number && *number > range_.least && *number < reaches_->number) {
-      return number;
-    }
+    low = number && *number < reaches_->number ? std::max(low, *number) : low;
   }
-  return range_.least;
+  return low;
 }
 
 /// From the number tried last to the other end.

@@ -70,7 +70,8 @@ Result<Timed> Evaluator::bound(const Instance& instance, const RunContext& conte
   BoundOptions search;
   search.time_limit = kNoLimit;
   search.ascend = false;  // one of many probes
-  KVPLACE_ASSIGN(bound, solve_bound(trace_, instance.with_start(Start::kFree), search, context));
+  KVPLACE_ASSIGN(bound,
+                 solve_bound(trace_, instance.with_start(Start::kFree), search, context, gaps_ ? &*gaps_ : nullptr));
   if (bound.status != SearchStatus::kConverged) {
     return interrupted("stopped before the answer was known; nothing is written");
   }
@@ -88,6 +89,12 @@ Status Evaluator::bound_unknown(std::span<const Trial> trials, double left) {
     context.threads = static_cast<unsigned>(std::max<std::size_t>(1, num_threads(context_.threads) / wanted.size()));
   }
   progress_.begin_part(kPassesOfBound * static_cast<double>(wanted.size()), left);
+  const Instance first = wanted.front()->instance->with_start(Start::kFree);
+  if (!gaps_ || !gaps_->fit(first)) {
+    gaps_.reset();  // there is room for one
+    KVPLACE_ASSIGN(gaps, share_gaps(trace_, first, context));
+    gaps_ = std::move(gaps);
+  }
   std::vector<Timed> times(wanted.size());
   KVPLACE_TRY(run_parallel(wanted.size(), context_.threads, [&](std::size_t i) -> Status {
     KVPLACE_ASSIGN(timed, bound(*wanted[i]->instance, context));

@@ -12,6 +12,7 @@
 #include "kvplace/solve/bound.h"
 #include "size/search_progress.h"
 #include "size/time_limit.h"
+#include "solve/search/shared_gaps.h"
 
 namespace kvplace {
 
@@ -74,6 +75,7 @@ class Evaluator {
   SearchProgress progress_;
   RunContext context_;
   std::map<Key, Timed> known_;
+  std::optional<SharedGaps> gaps_;  // of the last bounds
 };
 
 /// Decode steps x batch / time.

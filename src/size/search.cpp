@@ -8,8 +8,9 @@ namespace {
 
 /// A bound is above a time only if it is by more than adding up times in floating point may be off.
 constexpr double kRounding = 1e-9;
-constexpr double kUsualRounds = 8;  // of policies
-constexpr double kUsualBounds = 5;  // of the bound
+constexpr double kUsualRounds = 8;    // of policies
+constexpr double kUsualBounds = 5;    // of the bound
+constexpr double kUsualShare = 0.75;  // of what a policy needs that the bound proves to be needed
 
 struct Tried {
   std::int64_t number = 0;
@@ -120,6 +121,9 @@ class ScaleSearch {
       const double meets = static_cast<double>(number) +
                            over / (timed.capacity_price_s_per_byte * static_cast<double>(scale_.bytes_of_request));
       bracket.know_fails(static_cast<std::int64_t>(std::floor(std::max(meets, -1.0))));
+    }
+    if (is_bound && scale_.bytes_of_request > 0) {
+      bracket.suggest_low(static_cast<std::int64_t>(std::floor(static_cast<double>(number) * kUsualShare)));
     }
     if (verdict.reached && scale_.lower) {
       bracket.suggest_low(scale_.lower(number, lows_[c]));
