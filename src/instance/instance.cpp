@@ -20,6 +20,19 @@ Seconds arithmetic_floor(const InstanceSpec& spec) {
   return spec.model->flops_per_layer_per_step * static_cast<double>(spec.options.batch) / spec.hardware.peak_flops;
 }
 
+std::string weights_do_not_fit(Bytes weights, const Hardware& hardware) {
+  const Bytes near = hardware.near.capacity;
+  std::string shared;
+  if (near.value() > 0) {
+    const std::int64_t processors = (weights.value() + near.value() - 1) / near.value();
+    shared = "; it takes " + std::to_string(processors) +
+             " such processors or more: give what one of them holds and reads, --set model.weight_bytes=SIZE "
+             "--weight-bytes-per-step SIZE";
+  }
+  return "the weights near (" + format_bytes(weights) + ") do not fit the near memory of " + hardware.name + " (" +
+         format_bytes(near) + ")" + shared + ", or say with --near-capacity what is left for KV";
+}
+
 }  // namespace
 
 Result<Instance> Instance::make(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals) {
@@ -125,9 +138,7 @@ Status Instance::set_capacity() {
     const Bytes resident(std::llround(static_cast<double>(weights.value()) * options.weights_near));
     const Bytes left = spec_.hardware.near.capacity - resident;
     if (left.value() < 0) {
-      return bad_input("the weights near (" + format_bytes(resident) + ") do not fit the near memory of " +
-                       spec_.hardware.name + " (" + format_bytes(spec_.hardware.near.capacity) +
-                       "): choose other hardware, lower --set options.weights_near, or give --near-capacity");
+      return bad_input(weights_do_not_fit(resident, spec_.hardware));
     }
     capacity_ = Bytes(left.value() / options.batch);
   }
@@ -167,8 +178,9 @@ void Instance::note_what_does_not_fit() {
   }
   const Bytes near = capacity_ * std::int64_t{spec_.options.batch};
   if (near > spec_.hardware.near.capacity) {
-    notes_.push_back("the near capacity for KV, " + format_bytes(near) + ", is more than " + spec_.hardware.name +
-                     " has (" + format_bytes(spec_.hardware.near.capacity) + ")");
+    const std::string what = layout_.experts > 0 ? "KV and experts" : "KV";
+    notes_.push_back("the near capacity for " + what + ", " + format_bytes(near) + ", is more than " +
+                     spec_.hardware.name + " has (" + format_bytes(spec_.hardware.near.capacity) + ")");
   }
 }
 
