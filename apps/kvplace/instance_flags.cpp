@@ -21,7 +21,7 @@ constexpr Flag kFlags[] = {
     {"--hardware", "hardware", "preset or FILE.toml (default: fang2025, the paper's machine)"},
     {"--model", "model", "preset or FILE.toml (default: what the trace names)"},
     {"--near-capacity", "options.near_capacity",
-     "near bytes left for KV, like 16GiB (default: near memory less weights)"},
+     "near bytes left for KV and experts, like 16GiB (default: near memory less weights)"},
     {"--near-blocks-per-layer", "options.near_blocks_per_layer", "near capacity as blocks per layer"},
     {"--near-fraction", "options.near_fraction", "near capacity as a share of all blocks, 0 to 1"},
     {"--mode", "options.mode", "inclusive (far has a copy of all) or exclusive"},

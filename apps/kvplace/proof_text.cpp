@@ -6,6 +6,7 @@
 #include "format.h"
 #include "kvplace/base/parse.h"
 #include "tables.h"
+#include "verdicts.h"
 
 namespace kvplace::cli {
 
@@ -16,33 +17,19 @@ std::string table(const Proof& proof, const Instance& instance) {
     out += fmt::format("{:<18}{:>14.9f} s  {:>10} per token  {}\n", name, time.value(),
                        short_time(tokens > 0 ? time.value() / tokens : 0), remark);
   };
-  line("bound", proof.bound.verified.bound,
-       fmt::format("{} in {:.1f} s, {} prices tried", to_text(proof.bound.status), proof.bound.seconds.value(),
-                   proof.bound.evaluations));
+  line("bound", proof.bound.verified.bound, search_verdict(proof.bound));
   if (proof.exact && proof.exact->lp_optimal) {
-    line("linear relaxation", proof.exact->lp,
-         fmt::format("exact, {} variables; it cuts blocks, the bound does not", proof.exact->variables));
+    line("linear relaxation", proof.exact->lp, relaxation_verdict(proof));
   }
   if (proof.exact && proof.exact->milp) {
-    line("best schedule", *proof.exact->milp,
-         proof.exact->milp_optimal ? "of all, exact" : "found within the time limit");
+    line("best schedule", *proof.exact->milp, best_schedule_verdict(*proof.exact));
   }
   if (proof.schedule) {
-    line("planned schedule", proof.schedule->total,
-         proof.gap() ? fmt::format("{:.3f} % above the bound", 100 * *proof.gap()) : std::string());
+    line("planned schedule", proof.schedule->total, planning_verdict(proof));
+  } else if (proof.planning) {
+    out += fmt::format("{:<18}{:>16}  {}\n", "planned schedule", "none", planning_verdict(proof));
   }
-  const double percent_of_near = static_cast<double>(instance.capacity().value()) / 100;
-  out += "\nNo placement or migration of the KV cache is faster than the bound: kvplace verify re-checks it.\n";
-  // Only so: with start recent, more room also means more blocks near at the start.
-  out += "With the same blocks near at the start, ";
-  if (proof.bound.capacity_price_s_per_byte > 0) {
-    out += fmt::format("1 % more near memory ({}) lowers it by at most {}.\n",
-                       short_bytes(percent_of_near * instance.options().batch),
-                       short_time(percent_of_near * proof.bound.capacity_price_s_per_byte));
-  } else {
-    out += "more near memory does not lower it.\n";
-  }
-  return out;
+  return out + "\n" + proof_verdict(proof) + capacity_verdict(proof, instance);
 }
 
 std::string table(const TraceReader& trace, const Certificate& certificate, const VerifiedBound& bound) {
@@ -60,8 +47,7 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
     weights += bytes;
   }
   const std::string& path = trace.path();
-  std::string out = fmt::format("proven    no schedule takes less than {} s: {} per decode step\n", bound.bound_decimal,
-                                short_time(bound.bound.value() / n.steps));
+  std::string out = proof_verdict(bound, n);
   out += fmt::format("exactly   {} s\n", bound.bound_exact);
   out += fmt::format("trace     {}: digest {}, {} decode steps, {} layers, {} blocks per layer\n",
                      path.substr(path.find_last_of('/') + 1), n.trace_digest, with_commas(n.steps), n.layers,

@@ -175,7 +175,8 @@ std::string crossover_sentences(const SizeResult& result, std::size_t name_width
     std::string from;
     if (answer.crossover) {
       from = fmt::format("a batch of {}: {} tokens/s{}{}", answer.crossover->batch,
-                         rate_text(answer.crossover->tokens_per_second), answer.certified ? " at most" : "",
+                         rate_text(answer.crossover->tokens_per_second),
+                         answer.certified ? " at most, none tried below it can be" : "",
                          answer.crossover_open ? "; smaller ones are open" : "");
     } else if (answer.crossover_open || answer.crossover_probes.empty()) {
       from = "open: the search was cut short";

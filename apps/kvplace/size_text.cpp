@@ -8,6 +8,7 @@
 #include "format.h"
 #include "kvplace/size/report.h"
 #include "size_sentences.h"
+#include "verdicts.h"
 
 namespace kvplace::cli {
 namespace {
@@ -82,7 +83,11 @@ std::string brackets(const SizeResult& result) {
   return out;
 }
 
-std::string settings_text(const std::string& head, const EngineSettings& settings) {
+std::string settings_text(const std::string& head, const EngineAdvice& advice) {
+  if (!advice.settings) {
+    return "\nno settings for engines: " + advice.why_none + "\n";
+  }
+  const EngineSettings& settings = *advice.settings;
   std::string out = "\n" + head + "\n";
   out += "  SGLang  " + settings.sglang + "\n  vLLM    " + settings.vllm + "\n";
   for (const std::string& sentence : settings.assumes) {
@@ -126,16 +131,13 @@ std::string checks_table(const LayerBudgets& budgets) {
 std::string table(const SizeResult& result, const TraceReader& trace, const Instance& instance) {
   std::string out = fmt::format("target    {}; all near: {} tokens/s\n\n", to_text(result.target),
                                 rate_text(result.all_near_tokens_per_second));
-  out +=
-      answers_table(result, instance) + "\n" + proof_sentence(result) + range_sentences(result) + open_sentence(result);
+  out += answers_table(result, instance) + "\n" + proof_sentence(result) + range_sentences(result) +
+         open_sentence(result) + certified_scope(result, instance.options());
   out +=
       "+1 ...: tokens/s gained by one more GiB near (or what is not near yet), GB/s of link, and 1 % fewer bytes "
       "read.\n";
   out += brackets(result) + crossover_sentences(result, name_width(result));
-  if (const std::optional<EngineSettings> settings = engine_settings(trace, instance, result)) {
-    out += settings_text("settings for lru's buffer", *settings);
-  }
-  return out;
+  return out + settings_text("settings for lru's buffer", engine_advice(trace, instance, result));
 }
 
 std::string table(const LayerBudgets& budgets, const BudgetTrace& first) {
@@ -154,10 +156,9 @@ std::string table(const LayerBudgets& budgets, const BudgetTrace& first) {
     out += std::string(most == 0 ? 0 : static_cast<std::size_t>(std::uint64_t{blocks} * 40 / most), '#') + "\n";
   }
   out += "\nfar reads as a share of reads\n" + checks_table(budgets);
-  if (budgets.equal_are_better) {
-    out += "\nUnequal budgets were worse than equal ones when replayed on these traces: equal ones are given.\n";
-  }
-  return out + settings_text("settings for equal buffers of the same total", engine_settings(first, budgets));
+  const std::string verdict = budgets_verdict(budgets);
+  out += (verdict.empty() ? "" : "\n") + verdict;
+  return out + settings_text("settings for equal buffers of the same total", engine_advice(first, budgets));
 }
 
 }  // namespace kvplace::cli

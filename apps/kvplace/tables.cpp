@@ -7,6 +7,7 @@
 
 #include "format.h"
 #include "kvplace/base/parse.h"
+#include "verdicts.h"
 
 namespace kvplace::cli {
 namespace {
@@ -93,6 +94,28 @@ std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, doubl
   return out;
 }
 
+std::string experts_text(const Instance& instance) {
+  return fmt::format(" and {} experts of {}", with_commas(instance.layout().experts),
+                     short_bytes(static_cast<double>(instance.block_bytes(BlockId(0)).value())));
+}
+
+/// How much near memory there is, for what, and how much of it fits.
+std::string capacity_text(const Instance& instance) {
+  const double capacity = static_cast<double>(instance.capacity().value());
+  const std::string size = short_bytes(capacity * instance.options().batch);
+  if (instance.layout().experts > 0) {
+    const std::uint32_t experts = instance.layout().experts;
+    const Bytes in_a_layer = instance.block_bytes(BlockId(0)) * std::int64_t{experts} +
+                             instance.kv_block_bytes() * std::int64_t{instance.blocks_per_layer() - experts};
+    const double share = capacity / static_cast<double>(in_a_layer.value()) / instance.layers();
+    return size + " for KV and experts = " + (share >= 1 ? "all" : percent(share)) + " of their bytes";
+  }
+  const double per_layer = capacity / static_cast<double>(instance.kv_block_bytes().value()) / instance.layers();
+  return fmt::format("{} for KV = {} of {} blocks per layer", size,
+                     per_layer >= instance.blocks_per_layer() ? std::string("all") : fmt::format("{:.4g}", per_layer),
+                     with_commas(instance.blocks_per_layer()));
+}
+
 std::vector<Row> bound_rows(const Bounds& bounds) {
   return {{"(all near)", "-", bounds.all_near, "-", "-", "-"},
           {"(perfect split)", "bound", bounds.perfect_split, "-", "-", "-"}};
@@ -104,27 +127,22 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
   const Hardware& hardware = spec.hardware;
   const TraceTotals& totals = trace.totals();
-  const double batch = spec.options.batch;
   std::string out;
   const std::string& path = trace.path();
   out +=
-      fmt::format("trace     {}: {} decode steps, {} layers, prompt {}, {} reads of {} blocks ({} tokens)\n",
+      fmt::format("trace     {}: {} decode steps, {} layers, prompt {}, {} reads of {} blocks ({} tokens){}\n",
                   path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), instance.layers(),
                   with_commas(instance.layout().prompt_tokens), with_commas(totals.reads),
-                  short_bytes(static_cast<double>(instance.kv_block_bytes().value())), instance.layout().block_tokens);
+                  short_bytes(static_cast<double>(instance.kv_block_bytes().value())), instance.layout().block_tokens,
+                  instance.layout().experts > 0 ? experts_text(instance) : std::string());
   out += fmt::format("machine   {}: near {}, far {} behind links of {} (read) and {} (write)\n", hardware.name,
                      format_bandwidth(hardware.effective(hardware.near.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.link_read)),
                      format_bandwidth(hardware.effective(hardware.far.link_write)));
-  const double capacity = static_cast<double>(instance.capacity().value());
-  const double per_layer = capacity / static_cast<double>(instance.kv_block_bytes().value()) / instance.layers();
-  out +=
-      fmt::format("instance  {}, near capacity {} for KV = {} of {} blocks per layer, batch {}, weights {} per step\n",
-                  to_text(spec.options.mode), short_bytes(capacity * batch),
-                  per_layer >= instance.blocks_per_layer() ? std::string("all") : fmt::format("{:.4g}", per_layer),
-                  with_commas(instance.blocks_per_layer()), spec.options.batch,
-                  short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())));
+  out += fmt::format("instance  {}, near capacity {}, batch {}, weights {} per step\n", to_text(spec.options.mode),
+                     capacity_text(instance), spec.options.batch,
+                     short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())));
   for (const std::string& note : instance.notes()) {
     out += "note      " + note + "\n";
   }
@@ -147,18 +165,9 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
   std::string out = draw(rows, yardstick, static_cast<double>(steps) * instance.options().batch, width);
-  if (!comparison.complete) {
-    out += steps == instance.steps() ? std::string("\nInterrupted: what searches found until then.\n")
-                                     : fmt::format("\nInterrupted: the first {} of {} decode steps.\n",
-                                                   with_commas(steps), with_commas(instance.steps()));
-  }
-  if (comparison.nothing_to_gain() || (comparison.results.size() > 1 && comparison.placement_does_not_matter())) {
-    out += comparison.nothing_to_gain() ? "\nPlacement does not matter here: every policy is within 1 % of the perfect "
-                                          "split, which nothing can beat.\n"
-                                        : "\nPlacement does not matter here: all policies take the same time within 1 "
-                                          "%. What the perfect split gains is\n"
-                                          "reading from far beside near (--set options.mirrored_reads=split).\n";
-    out += "Less near capacity, a larger --batch or less weight traffic would tell policies apart.\n";
+  out += "\n" + legend(comparison);
+  for (const std::string& verdict : {ending_verdict(comparison, instance), placement_verdict(comparison, instance)}) {
+    out += (verdict.empty() ? "" : "\n") + verdict;
   }
   return out;
 }
@@ -170,7 +179,8 @@ std::string table(const ScheduleReplay& replay, const Instance& instance, int wi
     rows.push_back(std::move(row));
   }
   return draw(rows, {"x split", replay.bounds.perfect_split},
-              static_cast<double>(replay.result.steps) * instance.options().batch, width);
+              static_cast<double>(replay.result.steps) * instance.options().batch, width) +
+         "\n" + legend();
 }
 
 std::string table(const TraceStatistics& statistics, const TraceReader& trace) {

@@ -16,7 +16,8 @@ from ._trace import Trace, check_output
 
 
 class ProvenBound:
-    """A time that no schedule of an instance beats, and the schedule near it; its repr is the command's text."""
+    """A time that no schedule which ``holds_for`` describes beats, and the schedule near it; its repr is the command's
+    text."""
 
     def __init__(self, values: dict[str, Any], text: str) -> None:
         self._values = values
@@ -24,7 +25,7 @@ class ProvenBound:
 
     @property
     def bound_s(self) -> float:
-        """Seconds of the modelled machine over all decode steps; no schedule takes less."""
+        """Seconds of the modelled machine over all decode steps; no schedule that ``holds_for`` describes takes less."""
         return float(self._values["bound_s"])
 
     @property
@@ -44,8 +45,19 @@ class ProvenBound:
 
     @property
     def status(self) -> str:
-        """"converged", "time_limit" or "interrupted"; the bound is valid in any case."""
+        """How the search for the bound ended: "converged", "time_limit" or "interrupted"; it is valid in any case."""
         return str(self._values["status"])
+
+    @property
+    def planning_status(self) -> str | None:
+        """How planning ended: "converged", "near_enough" (as ``gap`` wants), "time_limit" or "interrupted"; None if no
+        schedule was asked for."""
+        return self._values["planning_status"]  # type: ignore[no-any-return]
+
+    @property
+    def holds_for(self) -> str:
+        """The schedules that the bound speaks about, in words."""
+        return str(self._values["holds_for"])
 
     @property
     def capacity_price_s_per_gib(self) -> float:
@@ -74,13 +86,18 @@ class VerifiedBound:
 
     @property
     def bound_s(self) -> float:
-        """Seconds, rounded down; no schedule takes less."""
+        """Seconds, rounded down; no schedule that ``holds_for`` describes takes less."""
         return float(self._values["bound_s"])
 
     @property
     def bound_exact(self) -> Fraction:
         """The same, exactly."""
         return Fraction(self._values["bound_exact"])
+
+    @property
+    def holds_for(self) -> str:
+        """The schedules that the bound speaks about, in words."""
+        return str(self._values["holds_for"])
 
     @property
     def certificate(self) -> dict[str, Any]:

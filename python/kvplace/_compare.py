@@ -43,11 +43,12 @@ class Result:
     peak_near_blocks: int  #: most blocks near at the end of a step
     aggregate_gb_per_s: float  #: 1e9 bytes/s read from both sides
     aggregate_utilization: float  #: the same as a share of both sides' bandwidth
-    gap_to_bound: float | None  #: total time / certified bound - 1; None if none is computed
-    gap_to_perfect_split: float | None  #: total time / perfect split - 1
+    gap_to_bound: float | None  #: total time / certified bound - 1; None without one, and of an ideal
+    gap_to_perfect_split: float | None  #: total time / perfect split - 1; None of an ideal
     far_reads_by_layer: list[int]  #: blocks; one number per layer
     bottleneck_steps: dict[str, int]  #: channel -> steps in which it took longest
     found: str | None = None  #: of a policy found by search: what was found, as text
+    planning_status: str | None = None  #: of a planned policy: how planning ended, see ProvenBound
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Result:
@@ -57,11 +58,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What no schedule of the mode beats, in seconds."""
+    """Lower bounds of the mode, and the time with everything near, in seconds."""
 
-    perfect_split_s: float  #: every step's reads divided best between the sides
-    all_near_s: float  #: everything read from near: a machine with enough near memory
+    perfect_split_s: float  #: every step's reads divided best between the sides; no schedule is faster
+    all_near_s: float  #: everything read from near: a machine with enough near memory; no bound
     certified_s: float | None  #: a certified lower bound, None if none is computed
+    certified_status: str | None  #: how the search for it ended: "converged", "time_limit" or "interrupted"
+    certified_holds_for: str | None  #: the schedules that it speaks about
     certified_mode: str  #: the mode the bounds are for
 
 
@@ -108,9 +111,15 @@ class Comparison(_Report, Sequence[Result]):
     results: list[Result]
 
     @property
-    def placement_matters(self) -> bool:
-        """False if all placements take the same time within 1 %."""
-        return bool(self._values["placement_matters"])
+    def placement_matters(self) -> bool | None:
+        """False if ``static``, which moves nothing, and all policies compared are within 1 % of the lower bound; True if
+        two of these placements differ by more than 1 %; None if neither is known."""
+        return self._values["placement_matters"]  # type: ignore[no-any-return]
+
+    @property
+    def static_s(self) -> float | None:
+        """Seconds of the policy ``static``, compared or not; None after an interrupt."""
+        return self._values["static_s"]  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return len(self.results)

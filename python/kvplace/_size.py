@@ -71,9 +71,14 @@ class _Told:
 
     @property
     def engine_settings(self) -> dict[str, Any] | None:
-        """Settings of HiSparse in SGLang and vLLM, in their names, and what they assume; of ``size`` None without an
-        answer for ``lru``."""
+        """Settings of HiSparse in SGLang and vLLM, in their names, and what they assume; None where it cannot serve what
+        the trace stands for, and of ``size`` without an answer for ``lru``."""
         return self._values["engine_settings"]  # type: ignore[no-any-return]
+
+    @property
+    def no_engine_settings(self) -> str | None:
+        """Why ``engine_settings`` is None; None if it is not."""
+        return self._values["no_engine_settings"]  # type: ignore[no-any-return]
 
     def to_dict(self) -> dict[str, Any]:
         """The command's JSON object (docs/json.md)."""

@@ -19,6 +19,12 @@ std::int64_t units_of(Seconds time) {
 
 }  // namespace
 
+std::string proven_schedules(Barrier barrier, std::int64_t batch) {
+  const std::string within = barrier == Barrier::kLayer ? "one layer of a decode step" : "one decode step";
+  return "whose copies are of whole blocks and begin and end within " + within +
+         (batch > 1 ? ", and which places all requests of the batch alike" : "");
+}
+
 Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& trace) {
   if (trace.totals().digest.empty()) {
     return bad_input(trace.path() +

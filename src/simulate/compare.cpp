@@ -1,27 +1,13 @@
 #include "kvplace/simulate/compare.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "simulate/bounds_visitor.h"
 
 namespace kvplace {
 namespace {
 
-constexpr double kNegligible = 0.01;
-
-/// The fastest and the slowest placement; ideals are none.
-std::pair<Seconds, Seconds> range_of(const std::vector<ReplayResult>& results) {
-  Seconds fastest(INFINITY);
-  Seconds slowest(0);
-  for (const ReplayResult& result : results) {
-    if (result.information != Information::kIdeal) {
-      fastest = std::min(fastest, result.total);
-      slowest = std::max(slowest, result.total);
-    }
-  }
-  return {fastest, slowest};
-}
+constexpr const char* kStatic = "static";
 
 /// Of the policies that run in the one pass and fit the start, those that `wanted` wants.
 template <class Wanted>
@@ -40,13 +26,29 @@ std::vector<PolicySpec> runnable_policies(const Instance& instance, Wanted wante
 
 }  // namespace
 
-bool Comparison::placement_does_not_matter() const {
-  const auto [fastest, slowest] = range_of(results);
-  return slowest.value() > 0 && slowest <= fastest * (1 + kNegligible);
+Seconds Comparison::lower_bound() const { return proven ? proven->verified.bound : bounds.perfect_split; }
+
+std::optional<std::pair<Seconds, Seconds>> Comparison::placements() const {
+  std::optional<std::pair<Seconds, Seconds>> range;
+  for (const ReplayResult& result : results) {
+    if (result.information != Information::kIdeal) {
+      range = range ? std::pair(std::min(range->first, result.total), std::max(range->second, result.total))
+                    : std::pair(result.total, result.total);
+    }
+  }
+  return range;
 }
 
-bool Comparison::nothing_to_gain() const {
-  return placement_does_not_matter() && range_of(results).second <= bounds.perfect_split * (1 + kNegligible);
+std::optional<bool> Comparison::placement_matters() const {
+  if (!complete || !static_time || static_time->value() <= 0) {
+    return std::nullopt;
+  }
+  const auto [fastest, slowest] = placements().value_or(std::pair(*static_time, *static_time));
+  const Seconds most = std::max(slowest, *static_time);
+  if (most <= lower_bound() * (1 + kSameTime)) {
+    return false;
+  }
+  return most > std::min(fastest, *static_time) * (1 + kSameTime) ? std::optional(true) : std::nullopt;
 }
 
 Manifest make_manifest(const TraceReader& trace) {
@@ -84,13 +86,27 @@ Result<Comparison> compare(const TraceReader& trace, const Instance& instance, s
   for (const PolicySpec& policy : policies) {
     jobs.push_back({&instance, policy});
   }
+  // Whether placement matters is a matter of what moving nothing costs, whichever policies are compared.
+  const bool free_start = instance.options().start == Start::kFree;
+  const Instance unmoved = free_start ? instance.with_start(Start::kRecent) : instance;
+  const auto asked = std::find_if(policies.begin(), policies.end(), [](const auto& p) { return p.name == kStatic; });
+  if (asked == policies.end()) {
+    jobs.push_back({&unmoved, {kStatic, {}}});
+  }
   BoundsVisitor bounds(instance);
   TraceVisitor* const visitors[] = {&bounds};
   KVPLACE_ASSIGN(results, replay(trace, jobs, context, visitors));
+  const ReplayResult& of_static = results[static_cast<std::size_t>(asked - policies.begin())];
   Comparison comparison;
   comparison.manifest = make_manifest(trace);
   comparison.bounds = bounds.bounds();
+  if (of_static.complete) {
+    comparison.static_time = of_static.total;
+  }
   comparison.complete = std::all_of(results.begin(), results.end(), [](const ReplayResult& r) { return r.complete; });
+  if (asked == policies.end()) {
+    results.pop_back();
+  }
   std::erase_if(results, [](const ReplayResult& r) { return r.steps == 0; });
   comparison.results = std::move(results);
   return comparison;

@@ -46,6 +46,7 @@ class TemporaryFolder {
 struct Candidate {
   std::string path;
   Seconds total;
+  bool complete = true;  // nothing improves it any more
 };
 
 /// The fastest of the policies that know next reads, and of `static`; its schedule is in `folder` under its name unless
@@ -90,14 +91,19 @@ Result<ReplayResult> replay_file(const TraceReader& trace, const ReplayJob& job,
 /// Improves a schedule; of a trace too large for that it stays as it is.
 Result<Candidate> polish(const TraceReader& trace, const Instance& instance, Candidate from, const std::string& path,
                          const PlanOptions& options, const RunContext& context) {
-  if (trace.totals().reads > kMostPolishedReads || options.time_limit.value() <= 0 || from.total <= options.enough) {
+  if (trace.totals().reads > kMostPolishedReads) {
+    return from;
+  }
+  if (options.time_limit.value() <= 0 || from.total <= options.enough) {
+    from.complete = false;
     return from;
   }
   const Result<PolishSummary> summary = polish_schedule(trace, instance, options, from.path, path, context);
   if (!summary && summary.error().kind != ErrorKind::kInterrupted) {
     return tl::unexpected(summary.error());
   }
-  return summary && summary->predicted < from.total ? Candidate{path, summary->predicted} : from;
+  from.complete = from.complete && summary && summary->complete;
+  return summary && summary->predicted < from.total ? Candidate{path, summary->predicted, from.complete} : from;
 }
 
 }  // namespace
@@ -117,7 +123,9 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
   const bool exact = plans && instance.options().mode == Mode::kInclusive;
   // Each schedule to start from gets its part of the time. Those of oracles come first, so that there is one early.
   std::optional<Candidate> best;
-  const auto take = [&best](Candidate candidate) {
+  bool complete = true;
+  const auto take = [&best, &complete](Candidate candidate) {
+    complete = complete && candidate.complete;
     if (!best || candidate.total < best->total) {
       best = std::move(candidate);
     }
@@ -125,6 +133,7 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
   if (!exact) {
     KVPLACE_ASSIGN(oracle, record_fastest_oracle(trace, instance, folder, context));
     if (!oracle.complete) {
+      oracle.planning = PlanStatus::kInterrupted;
       oracle.policy = job.policy;
       return oracle;
     }
@@ -133,13 +142,16 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
                                     left(plans ? 0.5 : 1), context));
     take(std::move(polished));
   }
-  if (plans && (exact || (!ends() && best->total > left().enough))) {
+  if (plans && !exact && (ends() || best->total <= left().enough)) {
+    complete = false;
+  } else if (plans) {
     Candidate planned{folder.file("plan.kvs"), Seconds(0)};
     PlanOptions options = left(exact ? 1 : 0.5);
     options.enough = exact ? options.enough : Seconds(0);  // what it costs is only estimated
     const Result<PlanSummary> plan = plan_schedule(trace, instance, options, planned.path, context);
     if (plan) {
       planned.total = plan->predicted;
+      planned.complete = plan->complete;
       if (!exact) {
         KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, job.policy}, planned.path, context));
         planned.total = replayed.total;
@@ -153,11 +165,20 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
   }
   if (!best) {
     ReplayResult never_ran;
+    never_ran.planning = PlanStatus::kInterrupted;
     never_ran.policy = job.policy;
     never_ran.information = Information::kOracle;
     return never_ran;
   }
   KVPLACE_ASSIGN(result, replay_file(trace, job, best->path, context));
+  const bool near_enough = left().enough.value() > 0 && best->total <= left().enough;
+  if (context.stop_requested()) {
+    result.planning = PlanStatus::kInterrupted;
+  } else if (near_enough) {
+    result.planning = PlanStatus::kNearEnough;
+  } else {
+    result.planning = complete || best->total.value() <= 0 ? PlanStatus::kConverged : PlanStatus::kTimeLimit;
+  }
   result.complete = result.complete && !context.stop_requested();
   return result;
 }

@@ -35,12 +35,8 @@ Result<Certificate> known_certificate(const std::string& path, const Instance& i
   return known;
 }
 
-Status unless_interrupted(const Error& error, Proof& proof) {
-  if (error.kind != ErrorKind::kInterrupted) {
-    return tl::unexpected(error);
-  }
-  proof.bound.status = SearchStatus::kInterrupted;
-  return {};
+Status unless_interrupted(const Error& error) {
+  return error.kind == ErrorKind::kInterrupted ? Status() : tl::unexpected(error);
 }
 
 }  // namespace
@@ -48,6 +44,11 @@ Status unless_interrupted(const Error& error, Proof& proof) {
 std::optional<double> Proof::gap() const {
   const double bound_s = bound.verified.bound.value();
   return schedule && bound_s > 0 ? std::optional(schedule->total.value() / bound_s - 1) : std::nullopt;
+}
+
+bool Proof::limit_reached() const {
+  return interrupted || bound.status != SearchStatus::kConverged || planning == PlanStatus::kTimeLimit ||
+         planning == PlanStatus::kInterrupted;
 }
 
 Result<Proof> prove(const TraceReader& trace, const Instance& instance, const ProveOptions& options,
@@ -98,7 +99,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     const Status written =
         write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context);
     if (!written) {
-      KVPLACE_TRY(unless_interrupted(written.error(), proof));
+      KVPLACE_TRY(unless_interrupted(written.error()));
     }
   }
   if (!options.schedule_path.empty()) {
@@ -108,8 +109,10 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     Result<ReplayResult> replayed = record_schedule(trace, instance, planned, options.schedule_path, context);
     if (replayed) {
       proof.schedule = std::move(*replayed);
+      proof.planning = proof.schedule->planning;
     } else {
-      KVPLACE_TRY(unless_interrupted(replayed.error(), proof));
+      KVPLACE_TRY(unless_interrupted(replayed.error()));
+      proof.planning = PlanStatus::kInterrupted;
     }
   }
   proof.seconds = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

@@ -51,6 +51,10 @@ Json json_of(const Instance& instance) {
   return json;
 }
 
+std::string holds_for(const BoundNumbers& numbers) {
+  return "schedules " + proven_schedules(numbers.barrier, numbers.batch);
+}
+
 /// Time over that of a bound, less 1; null without one.
 Json gap_over(Seconds total, Seconds bound) {
   return bound.value() > 0 ? Json(total.value() / bound.value() - 1) : Json(nullptr);
@@ -65,6 +69,9 @@ Json json_of(const ReplayResult& result, const Bounds& bounds, Seconds certified
     json["found"] = result.policy.text();
   }
   json["information"] = information;
+  if (result.planning) {
+    json["planning_status"] = to_text(*result.planning);
+  }
   json["steps"] = result.steps;
   json["total_s"] = result.total.value();
   json["tokens_per_s"] = result.tokens_per_second;
@@ -81,8 +88,10 @@ Json json_of(const ReplayResult& result, const Bounds& bounds, Seconds certified
   json["peak_near_blocks"] = result.peak_near_blocks;
   json["aggregate_gb_per_s"] = result.aggregate_bytes_per_second / 1e9;
   json["aggregate_utilization"] = result.aggregate_utilization;
-  json["gap_to_bound"] = gap_over(result.total, certified);
-  json["gap_to_perfect_split"] = gap_over(result.total, bounds.perfect_split);
+  // A bound says nothing about an ideal, which no placement reaches.
+  const bool ideal = result.information == Information::kIdeal;
+  json["gap_to_bound"] = ideal ? Json(nullptr) : gap_over(result.total, certified);
+  json["gap_to_perfect_split"] = ideal ? Json(nullptr) : gap_over(result.total, bounds.perfect_split);
   json["far_reads_by_layer"] = result.far_reads_by_layer;
   Json bottlenecks = Json::object();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
@@ -97,6 +106,8 @@ Json json_of(const Bounds& bounds, const std::optional<ProvenBound>& proven, Mod
   json["perfect_split_s"] = bounds.perfect_split.value();
   json["all_near_s"] = bounds.all_near.value();
   json["certified_s"] = proven ? Json(proven->verified.bound.value()) : Json(nullptr);
+  json["certified_status"] = proven ? Json(to_text(proven->status)) : Json(nullptr);
+  json["certified_holds_for"] = proven ? Json(holds_for(proven->certificate.numbers)) : Json(nullptr);
   json["certified_mode"] = to_text(mode);
   return json;
 }
@@ -119,7 +130,9 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   json["instance"] = json_of(instance);
   json["status"] = comparison.complete ? "complete" : "interrupted";
   json["bounds"] = json_of(comparison.bounds, comparison.proven, instance.options().mode);
-  json["placement_matters"] = !comparison.placement_does_not_matter();
+  const std::optional<bool> matters = comparison.placement_matters();
+  json["placement_matters"] = matters ? Json(*matters) : Json(nullptr);
+  json["static_s"] = comparison.static_time ? Json(comparison.static_time->value()) : Json(nullptr);
   const Seconds certified = comparison.proven ? comparison.proven->verified.bound : Seconds(0);
   json["results"] = Json::array();
   for (const ReplayResult& result : comparison.results) {
@@ -146,12 +159,14 @@ std::string to_json(const Proof& proof, const Instance& instance) {
   json["instance"] = json_of(instance);
   json["bound_s"] = proof.bound.verified.bound.value();
   json["bound_exact"] = proof.bound.verified.bound_exact;
+  json["holds_for"] = holds_for(proof.bound.certificate.numbers);
   json["best_schedule_s"] = proof.schedule ? Json(proof.schedule->total.value()) : Json(nullptr);
   json["gap"] = number(proof.gap());
   json["seconds"] = proof.seconds.value();
   json["search_seconds"] = proof.bound.seconds.value();
   json["evaluations"] = proof.bound.evaluations;
   json["status"] = to_text(proof.bound.status);
+  json["planning_status"] = proof.planning ? Json(to_text(*proof.planning)) : Json(nullptr);
   json["capacity_price_s_per_gib"] = proof.bound.capacity_price_s_per_byte * 0x1p30;
   if (proof.exact) {
     json["exact"] = {{"lp_s", proof.exact->lp_optimal ? Json(proof.exact->lp.value()) : Json(nullptr)},
@@ -169,6 +184,7 @@ std::string to_json(const Certificate* certificate, const VerifiedBound* bound, 
   json["bound_s"] = bound != nullptr ? Json(bound->bound.value()) : Json(nullptr);
   json["bound_decimal"] = bound != nullptr ? Json(bound->bound_decimal) : Json(nullptr);
   json["bound_exact"] = bound != nullptr ? Json(bound->bound_exact) : Json(nullptr);
+  json["holds_for"] = bound != nullptr ? Json(holds_for(certificate->numbers)) : Json(nullptr);
   json["reason"] = reason;
   json["certificate"] = certificate != nullptr ? Json::parse(to_json(*certificate)) : Json(nullptr);
   return text_of(json);

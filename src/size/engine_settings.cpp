@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "kvplace/base/parse.h"
 #include "size/variation.h"
 
 namespace kvplace {
@@ -11,31 +13,54 @@ namespace {
 
 std::uint64_t rounded_up(std::uint64_t a, std::uint64_t b) { return b == 0 ? 0 : (a + b - 1) / b; }
 
-std::uint64_t tokens_read(const TraceReader& trace, const Instance& instance) {
-  if (instance.spec().model && instance.spec().model->attention.sparse_top_k > 0) {
-    return instance.spec().model->attention.sparse_top_k;
-  }
+/// Tokens read in a step of a layer, of each request.
+double tokens_read(const TraceReader& trace, const Instance& instance) {
   const double steps = std::max(1.0, static_cast<double>(instance.steps()) * instance.layers());
-  const double blocks = static_cast<double>(trace.totals().reads) / steps / instance.layout().requests;
-  return static_cast<std::uint64_t>(std::llround(blocks * instance.layout().block_tokens));
+  return static_cast<double>(trace.totals().reads) / steps / instance.layout().requests;
 }
 
 std::string in_single_quotes(const nlohmann::ordered_json& json) { return "'" + json.dump() + "'"; }
 
 }  // namespace
 
-EngineSettings engine_settings(const TraceReader& trace, const Instance& instance, std::uint64_t buffer_blocks,
-                               std::uint32_t batch) {
+std::string hisparse_obstacle(const TraceReader& trace, const Instance& instance) {
+  const BlockLayout& layout = instance.layout();
+  const std::optional<Model>& model = instance.spec().model;
+  const std::uint64_t top_k = model && model->attention.kind == "mla" ? model->attention.sparse_top_k : 0;
+  if (top_k == 0) {
+    return "HiSparse serves models with DeepSeek sparse attention (MLA and an indexer), which " +
+           (model && !model->name.empty() ? model->name : "the trace's model") + " is not";
+  }
+  if (model->attention.dtype != "bf16" && model->attention.dtype != "fp8") {
+    return "HiSparse takes a KV cache in bf16 or fp8, not in " + model->attention.dtype;
+  }
+  if (layout.block_tokens != 1) {
+    return "HiSparse keeps single tokens, the trace has pages of " + std::to_string(layout.block_tokens);
+  }
+  if (layout.experts > 0) {
+    return "HiSparse's buffer is for KV alone, here experts share the near capacity";
+  }
+  constexpr double kRounding = 0.01;
+  const double read = tokens_read(trace, instance);
+  const auto least = static_cast<double>(std::min<std::uint64_t>(top_k, layout.prompt_tokens));
+  if (read > static_cast<double>(top_k) * (1 + kRounding) || read < least * (1 - kRounding)) {
+    return "the trace reads " + format_number(std::round(read)) + " tokens per step and layer, the indexer of " +
+           model->name + " picks " + std::to_string(top_k);
+  }
+  return {};
+}
+
+EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks, std::uint32_t batch) {
   const BlockLayout& layout = instance.layout();
   const std::uint64_t context = std::uint64_t{layout.prompt_tokens} + rounded_up(instance.steps(), layout.requests);
   EngineSettings settings;
-  settings.top_k = tokens_read(trace, instance);
-  const std::uint64_t buffer = buffer_blocks * layout.block_tokens / layout.requests;
+  settings.top_k = instance.spec().model->attention.sparse_top_k;
+  const std::uint64_t buffer = buffer_blocks / layout.requests;
   settings.device_buffer_size = std::max(buffer, settings.top_k);
   settings.host_to_device_ratio = rounded_up(context, settings.device_buffer_size);
   const auto kv = static_cast<std::uint64_t>(kv_bytes_of_request(instance).value());
   settings.host_pool_gib = rounded_up(kv * batch, std::uint64_t{1} << 30);
-  settings.sglang = "--enable-hisparse --hisparse-config " +
+  settings.sglang = "--disaggregation-mode decode --disable-radix-cache --enable-hisparse --hisparse-config " +
                     in_single_quotes({{"top_k", settings.top_k},
                                       {"device_buffer_size", settings.device_buffer_size},
                                       {"host_to_device_ratio", settings.host_to_device_ratio}});
@@ -47,8 +72,10 @@ EngineSettings engine_settings(const TraceReader& trace, const Instance& instanc
       "requests are like the trace's: context of " + std::to_string(context) + " tokens at its end",
       "SGLang: the device pool is what --mem-fraction-static leaves, here " + std::to_string(batch) +
           " x device_buffer_size tokens; host_to_device_ratio times it holds all of every request's KV",
+      "SGLang: prefill and decode on instances of their own, these flags on the decode instance only",
       "vLLM: host_pool_gib is per data-parallel replica, for " + std::to_string(batch) +
-          " requests; recent versions take both in kv_connector_extra_config of HiSparseConnector",
+          " requests; newer versions take it in kv_connector_extra_config of HiSparseConnector",
+      "vLLM: HiSparse is experimental there, and for NVIDIA's processors only",
       "KV of the model's heads as sized here: no tensor parallelism, no speculative decoding",
   };
   if (buffer < settings.top_k) {

@@ -31,6 +31,11 @@ Json json_of(const EngineSettings& settings) {
           {"assumes", settings.assumes}};
 }
 
+void put(const EngineAdvice& advice, Json& json) {
+  json["engine_settings"] = advice.settings ? json_of(*advice.settings) : Json(nullptr);
+  json["no_engine_settings"] = advice.settings ? Json(nullptr) : Json(advice.why_none);
+}
+
 Json json_of(const SizeProbe& probe) {
   return {{"value", probe.value},
           {"near_capacity_bytes", probe.near_bytes},
@@ -128,29 +133,33 @@ std::string toml_of(const LayerBudgets& budgets) {
 
 }  // namespace
 
-std::optional<EngineSettings> engine_settings(const TraceReader& trace, const Instance& instance,
-                                              const SizeResult& result) {
+EngineAdvice engine_advice(const TraceReader& trace, const Instance& instance, const SizeResult& result) {
   const auto lru = std::find_if(result.answers.begin(), result.answers.end(),
                                 [](const SizeAnswer& a) { return a.name == "lru" && a.answer; });
   if (lru == result.answers.end()) {
-    return std::nullopt;
+    return {std::nullopt, "lru has no answer"};
+  }
+  if (std::string obstacle = hisparse_obstacle(trace, instance); !obstacle.empty()) {
+    return {std::nullopt, std::move(obstacle)};
   }
   const std::int64_t per_request = lru->answer->near_bytes / lru->answer->batch;
   const std::int64_t blocks = per_request / instance.layers() / instance.kv_block_bytes().value();
-  return engine_settings(trace, instance,
-                         std::min<std::uint64_t>(static_cast<std::uint64_t>(blocks), instance.blocks_per_layer()),
-                         lru->answer->batch);
+  const std::uint64_t buffer = std::min<std::uint64_t>(static_cast<std::uint64_t>(blocks), instance.blocks_per_layer());
+  return {engine_settings(instance, buffer, lru->answer->batch), {}};
 }
 
-EngineSettings engine_settings(const BudgetTrace& trace, const LayerBudgets& budgets) {
+EngineAdvice engine_advice(const BudgetTrace& trace, const LayerBudgets& budgets) {
+  if (std::string obstacle = hisparse_obstacle(*trace.trace, *trace.instance); !obstacle.empty()) {
+    return {std::nullopt, std::move(obstacle)};
+  }
   const std::uint64_t mean = budgets.total_blocks / budgets.blocks.size();
   EngineSettings settings =
-      engine_settings(*trace.trace, *trace.instance, std::min<std::uint64_t>(mean, trace.instance->blocks_per_layer()),
+      engine_settings(*trace.instance, std::min<std::uint64_t>(mean, trace.instance->blocks_per_layer()),
                       trace.instance->options().batch);
   settings.assumes.insert(settings.assumes.begin(),
                           "the engines take one device_buffer_size for all layers, so these are equal budgets of the "
                           "same total; layer_budgets are what an engine with a size per layer would take");
-  return settings;
+  return {std::move(settings), {}};
 }
 
 std::string to_json(const SizeResult& result, const TraceReader& trace, const Instance& instance) {
@@ -169,8 +178,7 @@ std::string to_json(const SizeResult& result, const TraceReader& trace, const In
   for (const SizeAnswer& answer : result.answers) {
     json["answers"].push_back(json_of(result, answer));
   }
-  const std::optional<EngineSettings> settings = engine_settings(trace, instance, result);
-  json["engine_settings"] = settings ? json_of(*settings) : Json(nullptr);
+  put(engine_advice(trace, instance, result), json);
   return text_of(json);
 }
 
@@ -190,7 +198,7 @@ std::string to_json(const LayerBudgets& budgets, const BudgetTrace& trace) {
   for (const BudgetCheck& check : budgets.checks) {
     json["checks"].push_back(json_of(check));
   }
-  json["engine_settings"] = json_of(engine_settings(trace, budgets));
+  put(engine_advice(trace, budgets), json);
   return text_of(json);
 }
 

@@ -57,7 +57,12 @@ class Planner {
   [[nodiscard]] bool complete() const { return complete_; }
 
  private:
-  [[nodiscard]] bool ends() const { return best_ && stop_(result_.total); }
+  /// Whether it has to end; what it ends is not complete.
+  [[nodiscard]] bool ends() {
+    const bool end = best_ && stop_(result_.total);
+    complete_ = complete_ && !end;
+    return end;
+  }
 
   Status list() {
     KVPLACE_ASSIGN(classes,
@@ -77,7 +82,6 @@ class Planner {
     }
     for (const ForwardOptions& options : kForward) {
       if (ends()) {
-        complete_ = false;
         break;
       }
       KVPLACE_TRY(consider(draft_plan(trace_, instance_, cost_, *next_reads, options, context_)));
@@ -145,6 +149,20 @@ class Planner {
 };
 
 }  // namespace
+
+std::string to_text(PlanStatus status) {
+  switch (status) {
+    case PlanStatus::kConverged:
+      return "converged";
+    case PlanStatus::kNearEnough:
+      return "near_enough";
+    case PlanStatus::kTimeLimit:
+      return "time_limit";
+    case PlanStatus::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
 
 bool can_plan(const Instance& instance) { return instance.uniform(); }
 

@@ -49,7 +49,7 @@ VerbResult run(BoundFlags& flags) {
   KVPLACE_ASSIGN(proof, prove(trace, instance, options, run_context(flags.instance.threads())));
   KVPLACE_TRY(
       print(flags.json ? to_json(proof, instance) + "\n" : describe(trace, instance) + "\n" + table(proof, instance)));
-  return proof.bound.status == SearchStatus::kConverged && !proof.interrupted ? kDone : kLimitReached;
+  return proof.limit_reached() ? kLimitReached : kDone;
 }
 
 }  // namespace

@@ -38,10 +38,9 @@ VerbResult run(unsigned threads) {
       "pages.\n\n";
   text += describe(trace, instance) + "\n" + table(comparison, instance, terminal_width());
   text += fmt::format(
-      "\nRead it so: x bound is the time over the certified bound, which no placement can beat; hit % are reads "
-      "served\n"
-      "near; util % is the share of both sides' bandwidth in use; the bottleneck is the slowest channel and its share "
-      "of steps.\n"
+      "\nRead it so: x bound is the time over the certified bound; hit % are reads served near; util % is the share "
+      "of\n"
+      "both sides' bandwidth in use; the bottleneck is the slowest channel and its share of steps.\n"
       "Next, with more near memory: kvplace compare {} --hardware h100-sxm-pcie5 --weight-bytes-per-step 0 "
       "--near-blocks-per-layer 128\n",
       std::filesystem::proximate(path).string());

@@ -12,6 +12,7 @@
 #include "format.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/generate/twin.h"
+#include "verdicts.h"
 
 namespace kvplace::cli {
 namespace {
@@ -141,13 +142,7 @@ std::string fit_table(const TwinReport& report) {
     out += fit_line(i == 0 ? "read 1 step ago" : fmt::format("  {} to {} steps ago", from, 2 * from - 1),
                     share(report.original), share(report.twin), {});
   }
-  const std::vector<std::string> beyond = beyond_tolerance(report);
-  out += beyond.empty() ? "all within 10 %, or 3 standard deviations of the count where that is more\n"
-                        : "beyond 10 % and 3 standard deviations of the count:\n";
-  for (const std::string& figure : beyond) {
-    out += "  " + figure + "\n";
-  }
-  return out;
+  return out + twin_verdict(report);
 }
 
 Result<std::optional<std::uint32_t>> shape_field(const GenerateFlags& flags, std::string_view key) {

@@ -57,6 +57,10 @@ struct Certificate {
   bool operator==(const Certificate&) const = default;
 };
 
+/// Of which schedules certificates speak, as a clause: "whose copies are of whole blocks and ...". A copy's cost is
+/// counted in one group of steps, a block's as that of all requests (docs/certificate.md).
+[[nodiscard]] std::string proven_schedules(Barrier barrier, std::int64_t batch);
+
 /// Groups of steps over which time is taken, one for each entry of channel_prices.
 [[nodiscard]] inline std::uint64_t num_groups(const BoundNumbers& numbers) {
   return numbers.barrier == Barrier::kToken ? numbers.steps : std::uint64_t{numbers.steps} * numbers.layers;

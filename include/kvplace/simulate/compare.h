@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvplace/base/manifest.h"
@@ -11,6 +12,9 @@
 #include "kvplace/solve/bound.h"
 
 namespace kvplace {
+
+/// Times that differ by no more than this share count as the same.
+inline constexpr double kSameTime = 0.01;
 
 struct Bounds {
   Seconds perfect_split;  ///< no schedule of the mode is faster
@@ -20,14 +24,20 @@ struct Bounds {
 struct Comparison {
   Manifest manifest;
   Bounds bounds;
+  /// Time of the policy `static`, which moves nothing, asked for or not; with a free start, of start recent. None after
+  /// an interrupt.
+  std::optional<Seconds> static_time;
   std::optional<ProvenBound> proven;  ///< if it was asked for
   std::vector<ReplayResult> results;  ///< in the order asked for, less those that an interrupt kept from running
   bool complete = true;               ///< false: interrupted, see ReplayResult::steps and ::complete
 
-  /// All placements take the same time within 1 %: where the KV lies does not matter here.
-  [[nodiscard]] bool placement_does_not_matter() const;
-  /// Moreover they are within 1 % of the perfect split: nothing could be faster.
-  [[nodiscard]] bool nothing_to_gain() const;
+  /// The proven bound, or the perfect split without one.
+  [[nodiscard]] Seconds lower_bound() const;
+  /// Times of the fastest and the slowest of the results that are placements; ideals are none. None without any.
+  [[nodiscard]] std::optional<std::pair<Seconds, Seconds>> placements() const;
+  /// Whether it matters where the KV lies. False: the slowest placement known, `static` among them, is within 1 % of
+  /// the lower bound. True: two placements known differ by more than 1 %. None: neither is known.
+  [[nodiscard]] std::optional<bool> placement_matters() const;
 };
 
 /// One pass over the trace for all policies and bounds (plus the passes of search policies, and one from the end for

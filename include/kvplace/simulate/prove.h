@@ -26,11 +26,15 @@ struct Proof {
   ProvenBound bound;
   std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
   std::optional<ExactSolution> exact;
+  /// How planning ended, whatever the search for the bound did; none if no schedule was asked for.
+  std::optional<PlanStatus> planning;
   Seconds seconds;           ///< of everything
   bool interrupted = false;  ///< an interrupt came: what was not made by then is left out, the schedule not improved
 
   /// Replayed time of the schedule / bound - 1; none without a schedule or if the bound is 0.
   [[nodiscard]] std::optional<double> gap() const;
+  /// Whether more time could have given more: a search, or planning, that a limit or an interrupt ended.
+  [[nodiscard]] bool limit_reached() const;
 };
 
 /// Errors: bad input if two outputs have one name, or if the certificate to resume from speaks about another instance

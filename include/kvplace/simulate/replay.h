@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "kvplace/base/run_context.h"
 #include "kvplace/instance/instance.h"
 #include "kvplace/policy/registry.h"
+#include "kvplace/solve/plan.h"
 #include "kvplace/trace/reader.h"
 
 namespace kvplace {
@@ -56,8 +58,9 @@ struct ReplayResult {
   PolicySpec policy;     ///< what ran; of a search policy, the member of its family that was found
   std::string found_by;  ///< the name that was asked for
   Information information = Information::kCausal;
-  std::uint32_t steps = 0;  ///< decode steps replayed: all, or fewer after an interrupt; 0: it never ran
-  bool complete = false;    ///< false: interrupted, or a search that was and gives the best it had found
+  std::uint32_t steps = 0;             ///< decode steps replayed: all, or fewer after an interrupt; 0: it never ran
+  bool complete = false;               ///< false: interrupted, or a search that was and gives the best it had found
+  std::optional<PlanStatus> planning;  ///< of a planned policy only: how its planning ended
   Seconds total;
   double tokens_per_second = 0;  ///< of the whole batch
   std::uint64_t reads = 0;

@@ -1,6 +1,7 @@
 /// Budgets and sizes as JSON text, with the keys of docs/json.md, and as files.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "kvplace/size/budgets.h"
@@ -9,11 +10,16 @@
 
 namespace kvplace {
 
-/// The settings of the buffer that an answer for `lru` stands for; none if the result has no such answer.
-[[nodiscard]] std::optional<EngineSettings> engine_settings(const TraceReader& trace, const Instance& instance,
-                                                            const SizeResult& result);
+/// Settings, or why there are none.
+struct EngineAdvice {
+  std::optional<EngineSettings> settings;
+  std::string why_none;  ///< empty with settings
+};
+
+/// The settings of the buffer that an answer for `lru` stands for.
+[[nodiscard]] EngineAdvice engine_advice(const TraceReader& trace, const Instance& instance, const SizeResult& result);
 /// The settings nearest to the budgets: engines take one size for all layers.
-[[nodiscard]] EngineSettings engine_settings(const BudgetTrace& trace, const LayerBudgets& budgets);
+[[nodiscard]] EngineAdvice engine_advice(const BudgetTrace& trace, const LayerBudgets& budgets);
 
 [[nodiscard]] std::string to_json(const SizeResult& result, const TraceReader& trace, const Instance& instance);
 [[nodiscard]] std::string to_json(const LayerBudgets& budgets, const BudgetTrace& trace);

@@ -18,6 +18,12 @@ struct PlanOptions {
   Seconds enough{0};
 };
 
+/// How planning ended: nothing improves the schedule any more; it takes no more than `enough`; the time limit; an
+/// interrupt.
+enum class PlanStatus : std::uint8_t { kConverged, kNearEnough, kTimeLimit, kInterrupted };
+/// "converged", "near_enough", "time_limit", "interrupted".
+[[nodiscard]] std::string to_text(PlanStatus status);
+
 /// Counts are of gaps: the times from a block's birth, or a read, to its next read that is not near by rule.
 struct PlanSummary {
   Seconds predicted;             ///< total time; in inclusive mode the replay gives the same but for rounding
@@ -25,7 +31,7 @@ struct PlanSummary {
   std::uint64_t missed = 0;      ///< gaps that end in a far read
   std::uint64_t prefetched = 0;  ///< gaps in which the block comes back before its read
   std::uint32_t passes = 0;      ///< improvement passes of the plan that was chosen
-  bool complete = false;         ///< nothing improves it any more; false: time limit or interrupt
+  bool complete = false;         ///< nothing improves it any more; false: enough, time limit or interrupt
 };
 
 /// True if plan_schedule() models the instance: blocks of one size, whole reads. Exclusive mode it models roughly: each
@@ -49,7 +55,7 @@ inline constexpr std::uint64_t kMostPolishedReads = std::uint64_t{1} << 28;
 struct PolishSummary {
   Seconds predicted;         ///< total time; the replay of the schedule gives the same but for rounding
   std::uint32_t passes = 0;  ///< over all blocks
-  bool complete = false;     ///< nothing improves it any more; false: time limit or interrupt
+  bool complete = false;     ///< nothing improves it any more; false: enough, time limit or interrupt
 };
 
 /// Improves the schedule `from` (.kvs) of `instance`, which keeps the rules, block by block, and writes it to `path`.

@@ -10,7 +10,7 @@ namespace kvplace {
 void register_policy_belady_global(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "belady-global";
-  info.doc = "next reads known, over all layers; the fewest far reads possible";
+  info.doc = "next reads known, over all layers; the fewest far reads without bringing blocks in ahead";
   info.source = "Belady 1966, with bypass";
   info.information = Information::kOracle;
   info.make = [](const Parameters&) -> AnyPolicy {
