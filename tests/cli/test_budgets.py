@@ -66,12 +66,15 @@ class Budgets(cli.CliTest):
             self.assertAlmostEqual(found["mean_blocks"][layer], sum(of_layer) / 2)
             self.assertAlmostEqual(found["deviation_blocks"][layer], abs(of_layer[0] - of_layer[1]) / 2)
         self.assertEqual(len(found["manifest"]["inputs"]), 3)
-        # Equal budgets, but no less than a step reads.
+        self.assertIsNone(found["engine_settings"])
+
+    def test_settings_are_of_equal_budgets(self) -> None:
+        self.ok("generate", "dsa-32k", "--layers", 2, "--steps", 6, "--prompt-tokens", 4096, "-o", "dsa.kvt")
+        found = self.json("budgets", "dsa.kvt", "--model", "deepseek-v3.2", "--near-blocks-per-layer", 3000)
         settings = found["engine_settings"]
-        size = settings["device_buffer_size"]
-        self.assertEqual(size, max(15, settings["top_k"]))
-        self.assertIn(f'"device_buffer_size":{size}', settings["sglang"])
-        self.assertEqual(settings["host_to_device_ratio"], -(-(PROMPT + STEPS) // size))
+        self.assertEqual((settings["top_k"], settings["device_buffer_size"]), (2048, 3000))
+        self.assertEqual(settings["host_to_device_ratio"], -(-(4096 + 6) // 3000))
+        self.assertIn("equal budgets of the same total", settings["assumes"][0])
 
     def test_threads_change_nothing(self) -> None:
         for policy in ("lru", "clock"):

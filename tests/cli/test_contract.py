@@ -140,6 +140,15 @@ class Contract(cli.CliTest):
     def test_a_bound_says_whether_placement_matters(self) -> None:
         table = self.ok("compare", self.trace, "--block-bytes", BLOCK, "--near-blocks-per-layer", 6)
         self.assertNotIn("does not matter", table)
+        # What is compared may be alike, and placement matter all the same.
+        alike = ("compare", self.trace, "--block-bytes", BLOCK, "--near-blocks-per-layer", 6, "--weight-bytes-per-step",
+                 0, "--policy", "lru", "--policy", "bucketed-lru:buckets=1024")
+        found = self.json(*alike)
+        times = [result["total_s"] for result in found["results"]]
+        self.assertLess(max(times), 1.01 * min(times))
+        self.assertIs(found["placement_matters"], True)
+        self.assertGreater(found["static_s"], 1.01 * max(times))
+        self.assertIn("but placement matters here: static", self.ok(*alike))
         table = self.ok("compare", self.trace, "--block-bytes", BLOCK, "--near-fraction", 1, "--weight-bytes-per-step",
                         "1GB",
                         "--policy", "static")

@@ -85,9 +85,6 @@ class Size(cli.CliTest):
         buffer = self.size("--target", "80%", "--find", "buffer")
         self.assertEqual([a["policy"] for a in buffer["answers"]], ["lru", "kvplace-budgets", "(certified)"])
         self.assertEqual(buffer["answers"][0]["answer"]["value"] - buffer["answers"][0]["neighbour"]["value"], 1)
-        settings = buffer["engine_settings"]
-        self.assertEqual(settings["device_buffer_size"],
-                         max(settings["top_k"], buffer["answers"][0]["answer"]["value"]))
         # Requests share the weights: two are nearly twice as fast as one.
         heavy = ("size", self.trace, "--block-bytes", "4kB", "--weight-bytes-per-step", "1GB", "--find", "batch",
                  "--near-capacity", "1GB", "--policy", "lru")
@@ -198,9 +195,28 @@ class Size(cli.CliTest):
             self.assertIsNone(answer["answer"])
             self.assertIsNone(answer["worth"])
         self.assertIsNone(found["engine_settings"])
+        self.assertEqual(found["no_engine_settings"], "lru has no answer")
         text = self.ok("size", self.trace, *FLAGS, "--target", "1000%", "--find", "link", "--policy", "lru")
         self.assertIn("out of reach", text)
         self.assertIn("no policy reaches the target", text)
+
+    def test_settings_for_engines_only_where_they_serve_the_model(self) -> None:
+        found = self.size("--target", "80%", "--near-blocks-per-layer", 10, "--policy", "lru")
+        self.assertIsNone(found["engine_settings"])
+        self.assertIn("DeepSeek sparse attention", found["no_engine_settings"])
+        text = self.ok("size", self.trace, *FLAGS, "--target", "80%", "--policy", "lru")
+        self.assertIn("no settings for engines: HiSparse serves models with DeepSeek sparse attention", text)
+        self.assertNotIn("--enable-hisparse", text)
+        self.ok("generate", "dsa-32k", "--layers", 2, "--steps", 6, "--prompt-tokens", 4096, "-o", "dsa.kvt")
+        flags = ("dsa.kvt", "--model", "deepseek-v3.2", "--weight-bytes-per-step", 0, "--near-blocks-per-layer", 100,
+                 "--hardware", "h100-sxm-pcie5", "--target", "80%", "--find", "buffer", "--policy", "lru")
+        found = self.json("size", *flags)
+        settings = found["engine_settings"]
+        self.assertIsNone(found["no_engine_settings"])
+        self.assertEqual(settings["top_k"], 2048)
+        self.assertEqual(settings["device_buffer_size"], max(2048, found["answers"][0]["answer"]["value"]))
+        self.assertIn("--disaggregation-mode decode", settings["sglang"])
+        self.assertIn(f'"device_buffer_size":{settings["device_buffer_size"]}', settings["sglang"])
 
     def test_threads_change_nothing(self) -> None:
         one, two = (self.ok("size", self.trace, *FLAGS, "--target", "80%", "--threads", threads, "--json")

@@ -211,9 +211,11 @@ class Commands(unittest.TestCase):
         instance = ("t.kvt", "--block-bytes", "1MB", "--near-capacity", "3MB")
         sized = json.loads(kvplace("size", *instance, "--target", "90%", "--json", cwd=self.folder))
         budgets = json.loads(kvplace("budgets", *instance, "--json", cwd=self.folder))
+        kvplace("generate", "dsa-32k", "-o", "d.kvt", "--layers", 1, "--steps", 2, "--prompt-tokens", 2100, cwd=self.folder)
+        dsa = json.loads(kvplace("budgets", "d.kvt", "--model", "deepseek-v3.2", "--near-blocks-per-layer", 100, "--json",
+                                 cwd=self.folder))
         keys |= {*sized, *sized["range"], *sized["answers"][0], *sized["answers"][0]["brackets"][0]}
-        keys |= {*budgets, *budgets["checks"][0],
-                 *budgets["checks"][0]["equal"], *budgets["engine_settings"]}
+        keys |= {*budgets, *budgets["checks"][0], *budgets["checks"][0]["equal"], *dsa["engine_settings"]}
         self.assertEqual([key for key in sorted(keys - {"bounds"}) if not has_code(text, key)], [])
 
 

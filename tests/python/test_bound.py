@@ -35,7 +35,8 @@ class Bounds(CliTest):
         self.assertEqual(comparable(proven.to_dict()), comparable(expected))
         for ending in ("cert", "kvs", "npy"):
             self.assertEqual(self.read("a." + ending), self.read("b." + ending), ending)
-        for key in ("bound_s", "best_schedule_s", "gap", "status", "capacity_price_s_per_gib"):
+        for key in ("bound_s", "best_schedule_s", "gap", "status", "planning_status", "holds_for",
+                    "capacity_price_s_per_gib"):
             self.assertEqual(getattr(proven, key), expected[key])
         self.assertEqual(proven.bound_exact, Fraction(expected["bound_exact"]))
         self.assertIsNone(proven.exact)
@@ -47,6 +48,7 @@ class Bounds(CliTest):
         before = self.names()
         proven = kvplace.bound(self.trace, self.instance)
         self.assertEqual((self.names(), proven.best_schedule_s, proven.gap), (before, None, None))
+        self.assertIsNone(proven.planning_status)
         compared = kvplace.compare(self.trace, self.instance, ["lru", "planned"], bound=True)
         self.assertEqual(compared.bounds.certified_s, proven.bound_s)
         expected = self.json("compare", "t.kvt", *SMALL_FLAGS, "--policy", "lru", "--policy", "planned", "--bound")

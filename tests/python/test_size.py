@@ -37,7 +37,8 @@ class Sizes(CliTest):
         self.assertLess(answer.neighbour.tokens_per_s, 0.8 * found.all_near_tokens_per_s)
         self.assertEqual(len(answer.brackets), len(found.to_dict()["answers"][0]["brackets"]))
         self.assertTrue(found.bound.certified)
-        self.assertIn("device_buffer_size", found.engine_settings["sglang"])
+        self.assertIsNone(found.engine_settings)
+        self.assertIn("HiSparse serves", found.no_engine_settings)
         self.assertEqual((found.status, found.range["most_because"], answer.ended_by),
                          ("complete", "everything-near", "target"))
         with self.assertRaises(KeyError):
