@@ -133,6 +133,7 @@ Search search_of(const Probes& probes) {
 
 /// No division of the cost is faster than the least, over a cover of all shares by intervals, of the bound with the
 /// near capacity of an interval's upper end and the link of its lower end: both are at least what any share in it buys.
+/// An interval has the perfect split, which no bound is below, until it could be the fastest: then it is evaluated.
 class BoundCover {
  public:
   BoundCover(Evaluator& evaluator, const Line& line, double after)
@@ -143,23 +144,21 @@ class BoundCover {
     for (int i = 0; i < kParts; ++i) {
       parts.emplace_back(i / double{kParts}, (i + 1) / double{kParts});
     }
-    KVPLACE_TRY(add(parts, kBoundSplits));
-    for (int split = 0; split < kBoundSplits && !intervals_.empty(); ++split) {
-      const auto least =
-          std::min_element(intervals_.begin(), intervals_.end(),
-                           [](const Interval& a, const Interval& b) { return a.probe.total < b.probe.total; });
-      const Interval halved = *least;
-      const double middle = (halved.low + halved.high) / 2;
-      if (line_.blocks(middle) == line_.blocks(halved.low) || line_.blocks(middle) == line_.blocks(halved.high)) {
+    KVPLACE_ASSIGN(cover, with_perfect_split(parts, kBoundSplits));
+    intervals_ = std::move(cover);
+    for (int split = 0; !intervals_.empty(); ++split) {
+      KVPLACE_TRY(evaluate_fastest(kBoundSplits - split));
+      const auto fastest = std::min_element(intervals_.begin(), intervals_.end(), is_faster);
+      const double middle = (fastest->low + fastest->high) / 2;
+      if (split == kBoundSplits || line_.blocks(middle) == line_.blocks(fastest->low) ||
+          line_.blocks(middle) == line_.blocks(fastest->high)) {
         break;
       }
-      intervals_.erase(least);
-      const Status added =
-          add(std::array{std::pair(halved.low, middle), std::pair(middle, halved.high)}, kBoundSplits - 1 - split);
-      if (!added) {
-        intervals_.push_back(halved);  // still a cover
-        return added;
-      }
+      KVPLACE_ASSIGN(halves,
+                     with_perfect_split(std::array{std::pair(fastest->low, middle), std::pair(middle, fastest->high)},
+                                        kBoundSplits - split));
+      intervals_.erase(fastest);
+      intervals_.insert(intervals_.end(), halves.begin(), halves.end());
     }
     return {};
   }
@@ -174,32 +173,67 @@ class BoundCover {
 
  private:
   struct Interval {
-    double low;
-    double high;
+    double low = 0;
+    double high = 0;
+    Instance instance;
     SizeProbe probe;
+    bool evaluated = false;
   };
 
-  Status add(std::span<const std::pair<double, double>> parts, int splits_left) {
-    std::vector<std::pair<double, double>> with_link;
-    std::vector<Instance> instances;
+  static bool is_faster(const Interval& a, const Interval& b) { return a.probe.total < b.probe.total; }
+
+  void set_time(Interval& interval, Seconds total) const {
+    const double near = static_cast<double>(interval.instance.capacity().value()) * interval.instance.options().batch;
+    interval.probe = probe_of(interval.instance, near, total, false);
+  }
+
+  [[nodiscard]] double passes_left(int splits) const { return 2 * kPassesOfBound * splits + after_; }
+
+  Result<std::vector<Interval>> with_perfect_split(std::span<const std::pair<double, double>> parts, int splits_left) {
+    constexpr double kBelow = 1e-9;  // a certificate may be so much below the perfect split
+    std::vector<Interval> intervals;
+    std::vector<const Instance*> instances;
+    intervals.reserve(parts.size());
     for (const auto& [low, high] : parts) {
       if (const std::optional<InstanceSpec> spec = line_.spec(high, low)) {
         KVPLACE_ASSIGN(instance, evaluator_.make(*spec));
-        instances.push_back(std::move(instance));
-        with_link.emplace_back(low, high);
+        intervals.push_back({low, high, std::move(instance), {}});
+        instances.push_back(&intervals.back().instance);
       }  // no link at all: nothing can be read from far, nor new KV be written there
     }
-    std::vector<Evaluator::Trial> trials;
-    for (const Instance& instance : instances) {
-      trials.push_back({&bound_, &instance});
+    if (instances.empty()) {
+      return intervals;
     }
-    KVPLACE_ASSIGN(times, evaluator_.times(trials, 2 * kPassesOfBound * splits_left + after_));
-    for (std::size_t i = 0; i < instances.size(); ++i) {
-      const double near = static_cast<double>(instances[i].capacity().value()) * instances[i].options().batch;
-      intervals_.push_back(
-          {with_link[i].first, with_link[i].second, probe_of(instances[i], near, times[i].total, false)});
+    KVPLACE_ASSIGN(bounds, evaluator_.elementary(instances, passes_left(splits_left)));
+    for (std::size_t i = 0; i < intervals.size(); ++i) {
+      set_time(intervals[i], bounds[i].perfect_split * (1 - kBelow));
     }
-    return {};
+    return intervals;
+  }
+
+  /// Until the fastest is one that was evaluated; two at once, whatever the number of threads.
+  Status evaluate_fastest(int splits_left) {
+    constexpr std::size_t kAtOnce = 2;
+    while (true) {
+      std::sort(intervals_.begin(), intervals_.end(), is_faster);
+      if (intervals_.front().evaluated) {
+        return {};
+      }
+      std::vector<Interval*> wanted;
+      std::vector<Evaluator::Trial> trials;
+      for (Interval& interval : intervals_) {
+        if (interval.evaluated || wanted.size() == kAtOnce) {
+          break;  // those behind may never be wanted
+        }
+        wanted.push_back(&interval);
+        trials.push_back({&bound_, &interval.instance});
+      }
+      KVPLACE_ASSIGN(times, evaluator_.times(trials, passes_left(splits_left)));
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        set_time(*wanted[i], times[i].total);
+        wanted[i]->evaluated = true;
+      }
+    }
   }
 
   Evaluator& evaluator_;

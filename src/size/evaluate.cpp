@@ -119,20 +119,29 @@ Result<std::vector<Timed>> Evaluator::times(std::span<const Trial> trials, doubl
   return times;
 }
 
-Result<std::vector<Seconds>> Evaluator::all_near(std::span<const Instance* const> instances, double left) {
+Result<std::vector<Bounds>> Evaluator::elementary(std::span<const Instance* const> instances, double left) {
   time_limit_.look();
-  std::vector<BoundsVisitor> bounds;
-  bounds.reserve(instances.size());
-  std::vector<TraceVisitor*> visitors;
+  std::vector<BoundsVisitor> visitors;
+  visitors.reserve(instances.size());
+  std::vector<TraceVisitor*> pointers;
   for (const Instance* instance : instances) {
-    visitors.push_back(&bounds.emplace_back(*instance));
+    pointers.push_back(&visitors.emplace_back(*instance));
   }
   progress_.begin_part(1, left);
-  KVPLACE_TRY(replay_whole(trace_, {}, context_, visitors));
+  KVPLACE_TRY(replay_whole(trace_, {}, context_, pointers));
   progress_.end_part();
+  std::vector<Bounds> bounds;
+  for (const BoundsVisitor& visitor : visitors) {
+    bounds.push_back(visitor.bounds());
+  }
+  return bounds;
+}
+
+Result<std::vector<Seconds>> Evaluator::all_near(std::span<const Instance* const> instances, double left) {
+  KVPLACE_ASSIGN(bounds, elementary(instances, left));
   std::vector<Seconds> times;
-  for (const BoundsVisitor& visitor : bounds) {
-    times.push_back(visitor.bounds().all_near);
+  for (const Bounds& of_instance : bounds) {
+    times.push_back(of_instance.all_near);
   }
   return times;
 }

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "kvplace/simulate/compare.h"
 #include "kvplace/size/size.h"
 #include "kvplace/solve/bound.h"
 #include "size/search_progress.h"
@@ -57,7 +58,9 @@ class Evaluator {
   /// kInterrupted if it was stopped before all are known.
   [[nodiscard]] Result<std::vector<Timed>> times(std::span<const Trial> trials, double left);
 
-  /// Time with everything near, of each instance, in one pass.
+  /// Time with everything near, and the perfect split, of each instance, in one pass.
+  [[nodiscard]] Result<std::vector<Bounds>> elementary(std::span<const Instance* const> instances, double left);
+  /// The former alone.
   [[nodiscard]] Result<std::vector<Seconds>> all_near(std::span<const Instance* const> instances, double left);
 
  private:
