@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "generate/fit_config.h"
 #include "kvplace/base/progress.h"
+#include "kvplace/generate/generate.h"
 
 namespace kvplace::generate {
 namespace {

@@ -68,9 +68,9 @@ class PythonReader {
   void skip_spaces() { rest_.remove_prefix(std::min(rest_.size(), rest_.find_first_not_of(" \t\r\n"))); }
   bool digits(std::uint64_t& value) {
     skip_spaces();
-    constexpr std::size_t kMostDigits = 18;
+    constexpr std::size_t kMostHere = 18;
     const std::size_t count = std::min(rest_.size(), rest_.find_first_not_of("0123456789"));
-    if (count == 0 || count > kMostDigits) {
+    if (count == 0 || count > kMostHere) {
       return false;
     }
     value = 0;

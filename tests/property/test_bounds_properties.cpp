@@ -59,12 +59,12 @@ RC_GTEST_PROP(BestSplit, IsTheMinimumOverAGrid, ()) {
   RC_ASSERT(std::abs(time_at(split.far_read_bytes, split.far_write_bytes) - found) <= found * 1e-9);
 }
 
-struct Case {
+struct BoundsCase {
   testing::TempDir folder;
   std::string path;
   InstanceSpec spec;
 
-  explicit Case(std::uint32_t block_tokens = *rc::gen::element(1u, 4u)) {
+  explicit BoundsCase(std::uint32_t block_tokens = *rc::gen::element(1u, 4u)) {
     testing::RandomTraceShape shape;
     shape.seed = *rc::gen::arbitrary<std::uint64_t>();
     shape.layers = *rc::gen::inRange(1u, 4u);
@@ -94,7 +94,7 @@ struct Case {
 };
 
 RC_GTEST_PROP(Bounds, NoPlacementBeatsThePerfectSplit, ()) {
-  const Case c;
+  const BoundsCase c;
   const Comparison comparison = c.run();
   for (const ReplayResult& result : comparison.results) {
     RC_LOG() << result.policy.text();
@@ -106,7 +106,7 @@ RC_GTEST_PROP(Bounds, NoPlacementBeatsThePerfectSplit, ()) {
 }
 
 RC_GTEST_PROP(Bounds, MoreBandwidthNeverRaisesABound, ()) {
-  Case c;
+  BoundsCase c;
   const Bounds before = c.run().bounds;
   Hardware& hardware = c.spec.hardware;
   Rate* const rates[] = {&hardware.near.bandwidth, &hardware.far.bandwidth, &hardware.far.link_read,
@@ -122,7 +122,7 @@ RC_GTEST_PROP(Bounds, MoreBandwidthNeverRaisesABound, ()) {
 // page of several tokens is read near by rule whenever it is appended to, which the packing does not know.) Its time is
 // no theorem: fewer far reads can mean more promotions.
 RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
-  Case c(1);
+  BoundsCase c(1);
   c.spec.options.start = Start::kEmpty;
   const auto far_reads = [&c](const std::string& policy) {
     const Comparison comparison = c.run();
@@ -141,7 +141,7 @@ RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
 // With given decisions more bandwidth only shortens each step, so a policy that does not look at times never gets
 // slower.
 RC_GTEST_PROP(Policies, MoreBandwidthNeverSlowsABlindPolicy, ()) {
-  Case c;
+  BoundsCase c;
   const Comparison before = c.run();
   c.spec.hardware.far.link_read.spec = c.spec.hardware.far.link_read.spec * 2;
   const Comparison after = c.run();

@@ -98,13 +98,13 @@ RC_GTEST_PROP(Budgets, AllocationIsTheBestOfAllDivisions, ()) {
   }
 }
 
-struct Case {
+struct BudgetCase {
   std::unique_ptr<testing::TempDir> folder;
   TraceReader trace;
   Instance instance;
 };
 
-Case random_case(std::uint32_t reads, Start start, std::uint32_t steps = 40) {
+BudgetCase random_budget_case(std::uint32_t reads, Start start, std::uint32_t steps = 40) {
   testing::RandomTraceShape shape;
   shape.seed = drawn(rc::gen::arbitrary<std::uint64_t>());
   shape.layers = drawn(rc::gen::inRange(1u, 5u));
@@ -122,7 +122,7 @@ Case random_case(std::uint32_t reads, Start start, std::uint32_t steps = 40) {
   return {std::move(folder), std::move(trace), std::move(instance)};
 }
 
-std::vector<std::uint64_t> replayed_misses(const Case& c, const std::string& policy, std::uint32_t blocks) {
+std::vector<std::uint64_t> replayed_misses(const BudgetCase& c, const std::string& policy, std::uint32_t blocks) {
   InstanceSpec spec = c.instance.spec();
   spec.options.near_blocks_per_layer = blocks;
   const Instance instance = Instance::make(spec, c.trace.meta(), c.trace.totals()).value();
@@ -132,7 +132,8 @@ std::vector<std::uint64_t> replayed_misses(const Case& c, const std::string& pol
 
 /// The curve is the policy's at the reference, whatever a step reads.
 RC_GTEST_PROP(Budgets, TheLruCurveIsThePolicysAtItsReference, ()) {
-  const Case c = random_case(drawn(rc::gen::inRange(2u, 10u)), drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
+  const BudgetCase c =
+      random_budget_case(drawn(rc::gen::inRange(2u, 10u)), drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
   const auto lru = PolicyRegistry::instance().parse("lru").value();
   const std::uint32_t blocks = drawn(rc::gen::inRange(0u, c.trace.totals().blocks_per_layer + 1));
   const std::vector<std::uint32_t> reference(c.instance.layers(), blocks);
@@ -146,7 +147,7 @@ RC_GTEST_PROP(Budgets, TheLruCurveIsThePolicysAtItsReference, ()) {
 
 /// Where a step reads one block beside the one it writes, the order within it hardly matters: so it is everywhere.
 RC_GTEST_PROP(Budgets, TheLruCurveIsThePolicysWhereStepsHaveNoTies, ()) {
-  const Case c = random_case(2, drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
+  const BudgetCase c = random_budget_case(2, drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
   const std::vector<std::uint32_t> reference(c.instance.layers(), c.trace.totals().blocks_per_layer);
   const auto curves =
       measure_miss_curves(c.trace, c.instance, PolicyRegistry::instance().parse("lru").value(), reference, {}).value();
@@ -160,7 +161,7 @@ RC_GTEST_PROP(Budgets, TheLruCurveIsThePolicysWhereStepsHaveNoTies, ()) {
 }
 
 RC_GTEST_PROP(Budgets, OtherCurvesAreReplaysAtTheirPoints, ()) {
-  const Case c = random_case(5, Start::kRecent, 15);
+  const BudgetCase c = random_budget_case(5, Start::kRecent, 15);
   const std::string policy = drawn(rc::gen::element<std::string>("fifo", "clock", "belady"));
   const auto curves =
       measure_miss_curves(c.trace, c.instance, PolicyRegistry::instance().parse(policy).value(), {}, {}).value();
@@ -175,7 +176,8 @@ RC_GTEST_PROP(Budgets, OtherCurvesAreReplaysAtTheirPoints, ()) {
 }
 
 RC_GTEST_PROP(Budgets, NeverWorseThanEqualOnTheirOwnTraces, ()) {
-  const Case c = random_case(drawn(rc::gen::inRange(2u, 9u)), drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
+  const BudgetCase c =
+      random_budget_case(drawn(rc::gen::inRange(2u, 9u)), drawn(rc::gen::element(Start::kRecent, Start::kEmpty)));
   BudgetOptions options;
   options.policy =
       PolicyRegistry::instance().parse(drawn(rc::gen::element<std::string>("lru", "lru", "fifo", "belady"))).value();

@@ -19,10 +19,12 @@
 namespace kvplace {
 namespace {
 
-struct Case {
-  Case(testing::RandomCase& random, const testing::TempDir& folder, std::uint32_t most_steps, std::uint32_t most_prompt)
-      : Case(random, folder, random.shape(most_steps, most_prompt)) {}
-  Case(testing::RandomCase& random, const testing::TempDir& folder, const testing::RandomTraceShape& the_shape)
+struct CertificateCase {
+  CertificateCase(testing::RandomCase& random, const testing::TempDir& folder, std::uint32_t most_steps,
+                  std::uint32_t most_prompt)
+      : CertificateCase(random, folder, random.shape(most_steps, most_prompt)) {}
+  CertificateCase(testing::RandomCase& random, const testing::TempDir& folder,
+                  const testing::RandomTraceShape& the_shape)
       : shape(the_shape),
         path(testing::write_random_trace(folder.path("t.kvt"), shape)),
         trace(TraceReader::open(path).value()),
@@ -49,7 +51,7 @@ VerifiedBound verified(const TraceReader& trace, const Certificate& certificate,
 }
 
 /// The shortest time of all registered policies; figures of merit are no schedules.
-double best_replayed(const Case& c) {
+double best_replayed(const CertificateCase& c) {
   std::vector<ReplayJob> jobs;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     const bool may_start = c.spec.options.start != Start::kFree || info.information == Information::kOracle;
@@ -70,7 +72,7 @@ double best_replayed(const Case& c) {
 RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
   const testing::TempDir folder;
   testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  Case c(random, folder, 12, 8);
+  CertificateCase c(random, folder, 12, 8);
   const double best = best_replayed(c);
   double bound = verified(c.trace, c.certificate).bound.value();
   RC_ASSERT(bound <= best * (1 + 1e-12));
@@ -91,7 +93,7 @@ RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
 RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
   const testing::TempDir folder;
   testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  const Case c(random, folder, 40, 20);
+  const CertificateCase c(random, folder, 40, 20);
   const std::string exact = verified(c.trace, c.certificate).bound_exact;
   for (const std::size_t chunk_bytes : {std::size_t{1}, std::size_t{100}, std::size_t{1} << 20}) {
     const std::string path = testing::write_trace(folder.path("other.kvt"), testing::meta_of(c.shape),
@@ -106,7 +108,7 @@ RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
 RC_GTEST_PROP(Certificates, ReadBackAsWritten, ()) {
   const testing::TempDir folder;
   testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  const Case c(random, folder, 20, 8);
+  const CertificateCase c(random, folder, 20, 8);
   RC_ASSERT(write_certificate(folder.path("c.cert"), c.certificate).has_value());
   RC_ASSERT(read_certificate(folder.path("c.cert")).value() == c.certificate);
 }
@@ -114,7 +116,8 @@ RC_GTEST_PROP(Certificates, ReadBackAsWritten, ()) {
 /// All residency paths of each block, one after the other, by the rules as docs/certificate.md states them.
 class Enumeration {
  public:
-  explicit Enumeration(const Case& c) : c_(c), n_(c.certificate.numbers), segment_(testing::random_segment(c.shape)) {}
+  explicit Enumeration(const CertificateCase& c)
+      : c_(c), n_(c.certificate.numbers), segment_(testing::random_segment(c.shape)) {}
 
   Int128 ticks() {
     Int128 total = 0;
@@ -348,7 +351,7 @@ class Enumeration {
                     from(layer, id, 0, true, true) + Int128{c_.certificate.start_price} * (size(id) / unit()));
   }
 
-  const Case& c_;
+  const CertificateCase& c_;
   const BoundNumbers& n_;
   Segment segment_;
 };
@@ -359,7 +362,7 @@ RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
   testing::RandomTraceShape shape = random.shape(5, 3);
   shape.layers = std::min(shape.layers, 2u);
   shape.reads = std::min(shape.reads, 4u);
-  const Case c(random, folder, shape);
+  const CertificateCase c(random, folder, shape);
   const Int128 ticks = std::max<Int128>(0, Enumeration(c).ticks());
   RC_CLASSIFY(ticks > 0, "more than 0");
   std::istringstream exact(verified(c.trace, c.certificate).bound_exact);
@@ -377,7 +380,7 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
   testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
   testing::RandomTraceShape shape = random.shape(4, 4);
   shape.experts = 0;
-  Case c(random, folder, shape);
+  CertificateCase c(random, folder, shape);
   const BoundNumbers& n = c.certificate.numbers;
   RC_PRE(n.mode == Mode::kInclusive);
   for (std::uint64_t& price : c.certificate.channel_prices[0]) {
@@ -431,7 +434,7 @@ RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
   testing::RandomTraceShape shape = random.shape(12, 8);
   shape.read_bytes = false;
-  Case c(random, folder, shape);
+  CertificateCase c(random, folder, shape);
   c.spec.options.mode = Mode::kInclusive;
   c.spec.options.mirrored_reads = MirroredReads::kSplit;
   c.spec.options.overlap = Overlap::kFull;
@@ -462,7 +465,7 @@ TEST(CertificatesInPython, AgreeDigitForDigit) {
   std::ostringstream expected;
   for (int i = 0; i < kCases; ++i) {
     testing::RandomCase random(static_cast<std::uint64_t>(i));
-    Case c(random, folder, 12, 10);
+    CertificateCase c(random, folder, 12, 10);
     if (i % 8 == 7) {  // not valid: the first group claims too much
       c.certificate.channel_prices[0][0] += c.certificate.ticks_per_second;
     }

@@ -57,13 +57,13 @@ class NearSets final : public DecisionObserver {
 };
 
 /// A random trace of blocks of one token on a machine with room for some of them.
-struct Case {
+struct LeagueCase {
   testing::TempDir folder;
   testing::RandomTraceShape shape;
   InstanceSpec spec;
   std::string path;
 
-  explicit Case(bool ranking = false) {
+  explicit LeagueCase(bool ranking = false) {
     shape.seed = testing::drawn(rc::gen::arbitrary<std::uint64_t>());
     shape.layers = testing::drawn(rc::gen::inRange(1u, 4u));
     shape.steps = testing::drawn(rc::gen::inRange(2u, 50u));
@@ -130,7 +130,7 @@ Uses uses_of(const StepView& record, const std::set<Id>& near) {
 }
 
 /// Runs `policy` and, layer by layer, the cache that `make` gives for so many places; both hold the same all the time.
-void expect_same(const Case& c, const std::string& policy,
+void expect_same(const LeagueCase& c, const std::string& policy,
                  const std::function<std::unique_ptr<NaiveCache>(std::size_t)>& make) {
   RC_LOG() << policy;
   const Instance instance = c.instance();
@@ -160,7 +160,7 @@ void expect_same(const Case& c, const std::string& policy,
 }
 
 RC_GTEST_PROP(League, CachesAreThoseOfTheirPapers, ()) {
-  const Case c;
+  const LeagueCase c;
   const auto text = [](double x) { return rc::toString(x); };
   const double share = testing::drawn(rc::gen::element(0.0, 0.25, 0.5, 0.8, 1.0));
   expect_same(c, "slru:protected=" + text(share),
@@ -183,7 +183,7 @@ RC_GTEST_PROP(League, CachesAreThoseOfTheirPapers, ()) {
 }
 
 RC_GTEST_PROP(League, HiSparseIsItsKernel, ()) {
-  Case c;
+  LeagueCase c;
   c.spec.options.start = Start::kRecent;
   const Instance instance = c.instance();
   const NearSets sets = c.run("hisparse", instance);
@@ -215,7 +215,7 @@ RC_GTEST_PROP(League, HiSparseIsItsKernel, ()) {
 /// If a request has more blocks than slots and not more reads than slots, all that a step read is near after it, but
 /// for the block written.
 RC_GTEST_PROP(League, HiSparseKeepsWhatWasRead, ()) {
-  const Case c;
+  const LeagueCase c;
   RC_PRE(c.places() > c.shape.reads);
   const Instance instance = c.instance();
   const NearSets sets = c.run("hisparse", instance);
@@ -233,7 +233,7 @@ RC_GTEST_PROP(League, HiSparseKeepsWhatWasRead, ()) {
 
 /// Blocks by what is known of them: the step that told it, then read without being ranked, then by rank.
 RC_GTEST_PROP(League, ScoreRankKeepsWhatIsRankedHighest, ()) {
-  Case c(true);
+  LeagueCase c(true);
   const double depth = testing::drawn(rc::gen::element(1.0, 1.5, 4.0));
   const Instance instance = c.instance();
   const NearSets sets = c.run("score-rank:depth=" + rc::toString(depth), instance);
@@ -284,7 +284,7 @@ RC_GTEST_PROP(League, ScoreRankKeepsWhatIsRankedHighest, ()) {
 
 /// One buffer for all layers: the layer with the fewest uses per distinct block gives up its least recently used one.
 RC_GTEST_PROP(League, LayerImportanceTakesFromTheLeastImportant, ()) {
-  const Case c;
+  const LeagueCase c;
   const Instance instance = c.instance();
   const NearSets sets = c.run("layer-importance", instance);
   const std::size_t places = static_cast<std::size_t>(instance.capacity().value() / 1000);
@@ -334,14 +334,14 @@ RC_GTEST_PROP(League, LayerImportanceTakesFromTheLeastImportant, ()) {
 }
 
 RC_GTEST_PROP(League, PrefetchOfNothingIsLru, ()) {
-  const Case c;
+  const LeagueCase c;
   const Instance instance = c.instance();
   RC_ASSERT(c.run("layer-prefetch:limit=0", instance).after == c.run("lru", instance).after);
 }
 
 /// What comes in ahead was read by the layer before in this step, and is not more than the limit.
 RC_GTEST_PROP(League, PrefetchTakesWhatTheLayerBeforeRead, ()) {
-  const Case c;
+  const LeagueCase c;
   const auto limit = testing::drawn(rc::gen::inRange(0u, 5u));
   const Instance instance = c.instance();
   const NearSets sets = c.run("layer-prefetch:limit=" + std::to_string(limit), instance);
@@ -364,7 +364,7 @@ RC_GTEST_PROP(League, PrefetchTakesWhatTheLayerBeforeRead, ()) {
 }
 
 RC_GTEST_PROP(League, WarmStartFillsWithTheBestCandidates, ()) {
-  Case c(true);
+  LeagueCase c(true);
   const Instance instance = c.instance();
   const NearSets sets = c.run("lru-warm", instance);
   const Segment all = testing::all_records(c.trace());
@@ -388,7 +388,7 @@ RC_GTEST_PROP(League, WarmStartFillsWithTheBestCandidates, ()) {
 
 /// Chosen by position and layer alone: nothing enters that is not, and what entered stays.
 RC_GTEST_PROP(League, PlacedBlocksStay, ()) {
-  const Case c;
+  const LeagueCase c;
   const Instance instance = c.instance();
   const double share = testing::drawn(rc::gen::element(0.25, 0.5, 0.75, 1.0));
   const std::string text = "share=" + rc::toString(share);
@@ -421,7 +421,7 @@ RC_GTEST_PROP(League, PlacedBlocksStay, ()) {
 
 /// Only blocks unread for the window leave, only new blocks enter; above the threshold none unread for it stays.
 RC_GTEST_PROP(League, UnreadBlocksLeave, ()) {
-  const Case c;
+  const LeagueCase c;
   const auto window = testing::drawn(rc::gen::inRange(1u, 8u));
   const Instance instance = c.instance();
   const std::string policy =
@@ -464,7 +464,7 @@ RC_GTEST_PROP(League, UnreadBlocksLeave, ()) {
 /// Told right and with room for two decode steps' reads, look-ahead reads nothing from far but in the first decode
 /// step.
 RC_GTEST_PROP(League, LookAheadWithRoomHasNoMisses, ()) {
-  Case c;
+  LeagueCase c;
   c.spec.options.near_blocks_per_layer = 2 * (c.shape.reads + 1);
   const Instance instance = c.instance();
   ReplayResult result;

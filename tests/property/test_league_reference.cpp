@@ -77,7 +77,7 @@ std::string write_read_by_read(const std::string& path) {
   return path;
 }
 
-std::vector<ReplayResult> run(const std::string& path, const std::vector<Reference>& rows) {
+std::vector<ReplayResult> replay_all(const std::string& path, const std::vector<Reference>& rows) {
   const TraceReader trace = TraceReader::open(path).value();
   std::map<std::uint32_t, Instance> instances;
   std::vector<ReplayJob> jobs;
@@ -103,7 +103,7 @@ TEST(LeagueReference, MissesAreThoseOfLibCacheSim) {
   const testing::TempDir folder;
   const std::vector<Reference> rows = stored();
   ASSERT_EQ(rows.size(), 27u);
-  const std::vector<ReplayResult> results = run(write_read_by_read(folder.path("t.kvt")), rows);
+  const std::vector<ReplayResult> results = replay_all(write_read_by_read(folder.path("t.kvt")), rows);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     SCOPED_TRACE(rows[i].policy + " at " + std::to_string(rows[i].blocks_per_layer));
     const auto other_rules = kOtherRules.find(rows[i].policy);

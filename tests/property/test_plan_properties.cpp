@@ -34,7 +34,7 @@ InstanceOptions random_options() {
   return options;
 }
 
-InstanceSpec random_spec() {
+InstanceSpec plan_spec() {
   InstanceSpec spec;
   spec.hardware = testing::paper_machine();
   spec.hardware.near.bandwidth.spec = BytesPerSecond(1e9 * *rc::gen::element(500, 2000, 4900));
@@ -43,7 +43,7 @@ InstanceSpec random_spec() {
   return spec;
 }
 
-testing::RandomTraceShape random_shape() {
+testing::RandomTraceShape plan_shape() {
   testing::RandomTraceShape shape;
   shape.seed = *rc::gen::arbitrary<std::uint64_t>();
   shape.layers = *rc::gen::inRange(1u, 4u);
@@ -62,9 +62,8 @@ std::string bytes_of(const std::string& path) {
 
 RC_GTEST_PROP(Plan, IsLegalCostsWhatWasPredictedAndBeatsBelady, ()) {
   const testing::TempDir folder;
-  const TraceReader trace =
-      TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), random_shape())).value();
-  const Instance instance = Instance::make(random_spec(), trace.meta(), trace.totals()).value();
+  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), plan_shape())).value();
+  const Instance instance = Instance::make(plan_spec(), trace.meta(), trace.totals()).value();
   const std::string path = folder.path("plan.kvs");
   const PlanSummary plan = plan_schedule(trace, instance, {}, path, {}).value();
   const ScheduleReplay replayed = replay_schedule(trace, path, instance, {}).value();
@@ -85,9 +84,8 @@ RC_GTEST_PROP(Plan, IsLegalCostsWhatWasPredictedAndBeatsBelady, ()) {
 
 RC_GTEST_PROP(Plan, IsTheSameForAnyNumberOfThreads, ()) {
   const testing::TempDir folder;
-  const TraceReader trace =
-      TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), random_shape())).value();
-  const Instance instance = Instance::make(random_spec(), trace.meta(), trace.totals()).value();
+  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), plan_shape())).value();
+  const Instance instance = Instance::make(plan_spec(), trace.meta(), trace.totals()).value();
   RunContext context;
   context.threads = 1;
   const PlanSummary one = plan_schedule(trace, instance, {}, folder.path("1.kvs"), context).value();

@@ -24,7 +24,7 @@ using testing::RandomCase;
 using testing::RandomInstance;
 using testing::SmallShape;
 
-constexpr double kRounding = 1e-9;
+constexpr double kPolishRounding = 1e-9;
 
 double total_of(const TraceReader& trace, const Instance& instance, const std::string& policy) {
   const ReplayJob job{&instance, {policy, PolicyRegistry::instance().parse(policy)->parameters}};
@@ -33,7 +33,7 @@ double total_of(const TraceReader& trace, const Instance& instance, const std::s
 
 /// Split reads are whole bytes in a replay, of blocks of about 1000.
 double rounding(const Instance& instance) {
-  return instance.options().mirrored_reads == MirroredReads::kSplit ? 2e-3 : kRounding;
+  return instance.options().mirrored_reads == MirroredReads::kSplit ? 2e-3 : kPolishRounding;
 }
 
 RC_GTEST_PROP(Polish, IsLegalCostsWhatWasPredictedAndNoMoreThanBefore, ()) {
@@ -56,7 +56,7 @@ RC_GTEST_PROP(Polish, IsLegalCostsWhatWasPredictedAndNoMoreThanBefore, ()) {
   RC_ASSERT(after <= before * (1 + rounding(instance)));
   // Nothing is left to be gained by the same means, but for what a last small pass is worth.
   const PolishSummary again = polish_schedule(trace, instance, {}, path, folder.path("again.kvs"), {}).value();
-  RC_ASSERT(again.predicted <= summary.predicted * (1 + kRounding));
+  RC_ASSERT(again.predicted <= summary.predicted * (1 + kPolishRounding));
   // Without time it is what it was.
   PolishSummary none = polish_schedule(trace, instance, {Seconds(0)}, from, path, {}).value();
   RC_ASSERT(!none.complete);
@@ -75,7 +75,7 @@ RC_GTEST_PROP(Planned, IsNoSlowerThanItsStartsAndNoFasterThanTheBound, ()) {
   BoundOptions options;
   options.most_exact_cells = 0;
   const double bound = solve_bound(trace, instance, options, {}).value().verified.bound.value();
-  RC_ASSERT(planned >= bound * (1 - kRounding));
+  RC_ASSERT(planned >= bound * (1 - kPolishRounding));
   if (can_plan(instance) && instance.options().mode == Mode::kInclusive) {
     return;  // it starts from drafts of its own
   }

@@ -17,7 +17,7 @@ using testing::make_select_case;
 using testing::Scores;
 using testing::SelectCase;
 
-constexpr double kRounding = 2e-5;  // of sums in single precision
+constexpr double kFloatRounding = 2e-5;  // of sums in single precision
 
 SelectCase random_case(bool whole_numbers) {
   SelectorShape shape;
@@ -189,7 +189,7 @@ RC_GTEST_PROP(Select, ScoresAreThoseOfTheDefinition, ()) {
       const auto set = s.heads == 0 ? s.sets[step] : s.head_sets[at];
       const auto ranking = s.heads == 0 ? s.rankings[step] : s.head_rankings[at];
       const std::size_t count = std::min<std::size_t>(3, lists[list].size());
-      RC_ASSERT(testing::disagreement(set, ranking, lists[list], count, 1, 1, kRounding) == "");
+      RC_ASSERT(testing::disagreement(set, ranking, lists[list], count, 1, 1, kFloatRounding) == "");
       if (whole_numbers && method != "mass") {  // exact in single precision, ties included
         RC_ASSERT(std::ranges::equal(ranking, testing::naive_ranking(lists[list], count, 1, 1)));
       }
@@ -223,8 +223,8 @@ RC_GTEST_PROP(Select, TopPIsTheSmallestSetThatHoldsTheShare, ()) {
       return sum;
     };
     const std::size_t count = s.sets[step].size();
-    RC_ASSERT(held(count) >= p - kRounding);
-    RC_ASSERT(count == 1 || held(count - 1) < p + kRounding);
+    RC_ASSERT(held(count) >= p - kFloatRounding);
+    RC_ASSERT(count == 1 || held(count - 1) < p + kFloatRounding);
   }
 }
 
@@ -255,7 +255,7 @@ RC_GTEST_PROP(Select, SnapKvKeepsWhatTheWindowVotedFor, ()) {
       scores.push_back(1000.0 + token);
     }
     const std::string wrong = testing::disagreement(s.sets[step], s.rankings[step], scores, kBudget + step + 1, 0,
-                                                    kWindow + step + 1, kRounding / 1000);
+                                                    kWindow + step + 1, kFloatRounding / 1000);
     RC_ASSERT(wrong == "");
   }
 }

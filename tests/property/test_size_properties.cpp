@@ -77,7 +77,7 @@ TEST(Bracket, TakesFewStepsOnASmoothCurve) {
   }
 }
 
-struct Case {
+struct SizeCase {
   std::unique_ptr<testing::TempDir> folder;
   TraceReader trace;
   InstanceSpec spec;
@@ -92,7 +92,7 @@ struct Case {
   }
 };
 
-Case random_case(std::uint32_t experts = 0) {
+SizeCase random_size_case(std::uint32_t experts = 0) {
   testing::RandomTraceShape shape;
   shape.experts = experts;
   shape.seed = drawn(rc::gen::arbitrary<std::uint64_t>());
@@ -121,7 +121,7 @@ Case random_case(std::uint32_t experts = 0) {
   return {std::move(folder), std::move(trace), std::move(spec)};
 }
 
-SizeOptions options_for(const Case& c, const std::string& policy, Find find) {
+SizeOptions options_for(const SizeCase& c, const std::string& policy, Find find) {
   SizeOptions options;
   options.find = find;
   options.tolerance = 1e-6;
@@ -138,14 +138,15 @@ SizeOptions options_for(const Case& c, const std::string& policy, Find find) {
 }
 
 /// The same definition, by a grid: time at most the target's.
-bool reaches(const Case& c, const InstanceSpec& changed, Seconds total, const SizeTarget& target, Seconds all_near) {
+bool reaches(const SizeCase& c, const InstanceSpec& changed, Seconds total, const SizeTarget& target,
+             Seconds all_near) {
   const double tokens = static_cast<double>(c.trace.totals().steps) * changed.options.batch;
   return target.kind == SizeTarget::Kind::kTokensPerSecond ? total.value() <= tokens / target.value
                                                            : total.value() <= all_near.value() / target.value;
 }
 
 RC_GTEST_PROP(Size, BufferAgainstAllReplays, ()) {
-  const Case c = random_case();
+  const SizeCase c = random_size_case();
   const std::string policy = drawn(rc::gen::element<std::string>("lru", "belady", "fifo"));
   const SizeOptions options = options_for(c, policy, Find::kBuffer);
   const Instance instance = c.make(c.spec);
@@ -175,7 +176,7 @@ RC_GTEST_PROP(Size, BufferAgainstAllReplays, ()) {
 }
 
 RC_GTEST_PROP(Size, NearCapacityAgainstAllReplays, ()) {
-  const Case c = random_case();
+  const SizeCase c = random_size_case();
   const SizeOptions options = options_for(c, "belady-global", Find::kNearCapacity);
   const Instance instance = c.make(c.spec);
   const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
@@ -207,7 +208,7 @@ RC_GTEST_PROP(Size, NearCapacityAgainstAllReplays, ()) {
 /// What competes for near memory are KV and experts: with all of them near nothing is read over the link but what no
 /// placement spares, and what the bound excludes there no policy reaches anywhere.
 RC_GTEST_PROP(Size, ExpertsAgainstAllReplays, ()) {
-  const Case c = random_case(drawn(rc::gen::inRange(1u, 5u)));
+  const SizeCase c = random_size_case(drawn(rc::gen::inRange(1u, 5u)));
   const Find find = drawn(rc::gen::element(Find::kNearCapacity, Find::kBuffer));
   SizeOptions options = options_for(c, "lru", find);
   options.target.value *= drawn(rc::gen::element(0.5, 1.0, 1.3));
@@ -269,7 +270,7 @@ class StopAfter final : public Progress {
 };
 
 RC_GTEST_PROP(Size, WhereverItIsStoppedItsBracketsHold, ()) {
-  const Case c = random_case();
+  const SizeCase c = random_size_case();
   SizeOptions options = options_for(c, "lru", drawn(rc::gen::element(Find::kNearCapacity, Find::kLink)));
   const Instance instance = c.make(c.spec);
   const SizeResult whole = find_size(c.trace, instance, options, one_thread()).value();
@@ -321,7 +322,7 @@ TEST(Size, TimeThatIsUpAtOnceLeavesNoBracket) {
 }
 
 RC_GTEST_PROP(Size, LinkAgainstReplaysOnBothSides, ()) {
-  const Case c = random_case();
+  const SizeCase c = random_size_case();
   SizeOptions options = options_for(c, drawn(rc::gen::element<std::string>("lru", "lru-global")), Find::kLink);
   options.tolerance = 0.01;
   const Instance instance = c.make(c.spec);
@@ -351,7 +352,7 @@ RC_GTEST_PROP(Size, LinkAgainstReplaysOnBothSides, ()) {
 }
 
 RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
-  Case c = random_case();
+  SizeCase c = random_size_case();
   c.spec.options.near_blocks_per_layer.reset();
   const std::int64_t request = 1000ll * c.trace.totals().blocks_per_layer * c.trace.meta().layers;
   c.spec.options.near_capacity = Bytes(request);  // one request is near; more share it
@@ -395,7 +396,7 @@ RC_GTEST_PROP(Size, BatchAgainstAllReplays, ()) {
 }
 
 RC_GTEST_PROP(Size, ForACostNothingOnAFineGridIsFasterThanTheBound, ()) {
-  const Case c = random_case();
+  const SizeCase c = random_size_case();
   SizeOptions options = options_for(c, "belady-global", Find::kNearCapacity);
   options.target = {SizeTarget::Kind::kCost, drawn(rc::gen::element(0.5, 1.0, 3.0))};
   options.price_near_per_gib = 1e4;

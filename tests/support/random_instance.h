@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kvplace/instance/instance.h"
+#include "kvplace/trace/reader.h"
 #include "support/paper_machine.h"
 #include "support/random_trace.h"
 #include "support/temp_dir.h"

@@ -28,7 +28,7 @@ InstanceSpec spec_with(std::vector<double> shares, std::int64_t blocks) {
   return spec;
 }
 
-Result<Instance> make(const InstanceSpec& spec, std::uint32_t layers = 3) {
+Result<Instance> make_with(const InstanceSpec& spec, std::uint32_t layers = 3) {
   TraceMeta meta;
   meta.layers = layers;
   meta.layout = {0, 1, 1, 100};
@@ -50,17 +50,17 @@ std::vector<std::int64_t> blocks_of(const Instance& instance) {
 using Parts = std::vector<std::int64_t>;
 
 TEST(LayerBudgets, WithoutSharesLayersGetEqualBytes) {
-  const Instance instance = make(spec_with({}, 10)).value();
+  const Instance instance = make_with(spec_with({}, 10)).value();
   EXPECT_EQ(instance.layer_capacity(LayerIndex(0)), Bytes(3500));
   EXPECT_EQ(instance.layer_capacity(LayerIndex(2)), Bytes(3500));
 }
 
 TEST(LayerBudgets, SharesGiveWholeBlocksByLargestRemainders) {
-  EXPECT_EQ(blocks_of(make(spec_with({5, 3, 2}, 10)).value()), (Parts{5, 3, 2}));
-  EXPECT_EQ(blocks_of(make(spec_with({1, 1, 1}, 10)).value()), (Parts{4, 3, 3}));
-  EXPECT_EQ(blocks_of(make(spec_with({0, 1, 2}, 10)).value()), (Parts{0, 3, 7}));
-  EXPECT_EQ(blocks_of(make(spec_with({0.05, 0.475, 0.475}, 10)).value()), (Parts{0, 5, 5}));
-  EXPECT_EQ(blocks_of(make(spec_with({1e308, 1e308, 0}, 10)).value()), (Parts{5, 5, 0}));
+  EXPECT_EQ(blocks_of(make_with(spec_with({5, 3, 2}, 10)).value()), (Parts{5, 3, 2}));
+  EXPECT_EQ(blocks_of(make_with(spec_with({1, 1, 1}, 10)).value()), (Parts{4, 3, 3}));
+  EXPECT_EQ(blocks_of(make_with(spec_with({0, 1, 2}, 10)).value()), (Parts{0, 3, 7}));
+  EXPECT_EQ(blocks_of(make_with(spec_with({0.05, 0.475, 0.475}, 10)).value()), (Parts{0, 5, 5}));
+  EXPECT_EQ(blocks_of(make_with(spec_with({1e308, 1e308, 0}, 10)).value()), (Parts{5, 5, 0}));
 }
 
 TEST(LayerBudgets, PartsAddUpAndAreWithinOneOfTheirQuota) {
@@ -93,7 +93,7 @@ TEST(LayerBudgets, PartsAddUpAndAreWithinOneOfTheirQuota) {
 }
 
 TEST(LayerBudgets, TheStartFillsEachLayerToItsOwnCapacity) {
-  const Instance instance = make(spec_with({1, 0, 3}, 4)).value();
+  const Instance instance = make_with(spec_with({1, 0, 3}, 4)).value();
   std::vector<std::pair<std::uint32_t, std::uint32_t>> near;
   for (const BlockIndex block : instance.initial_near()) {
     near.emplace_back(instance.layer_of(block).value(), instance.id_of(block).value());
@@ -102,12 +102,13 @@ TEST(LayerBudgets, TheStartFillsEachLayerToItsOwnCapacity) {
 }
 
 TEST(LayerBudgets, WrongSharesAreRefusedInOneSentence) {
-  EXPECT_NE(make(spec_with({1, 2}, 10)).error().message.find("3 layers, but 2 layer budgets"), std::string::npos);
-  EXPECT_NE(make(spec_with({1, -2, 3}, 10)).error().message.find("one is -2"), std::string::npos);
-  EXPECT_NE(make(spec_with({1, std::numeric_limits<double>::infinity(), 3}, 10)).error().message.find("at least 0"),
-            std::string::npos);
-  EXPECT_NE(make(spec_with({1, std::nan(""), 3}, 10)).error().message.find("at least 0"), std::string::npos);
-  EXPECT_NE(make(spec_with({0, 0, 0}, 10)).error().message.find("more than 0"), std::string::npos);
+  EXPECT_NE(make_with(spec_with({1, 2}, 10)).error().message.find("3 layers, but 2 layer budgets"), std::string::npos);
+  EXPECT_NE(make_with(spec_with({1, -2, 3}, 10)).error().message.find("one is -2"), std::string::npos);
+  EXPECT_NE(
+      make_with(spec_with({1, std::numeric_limits<double>::infinity(), 3}, 10)).error().message.find("at least 0"),
+      std::string::npos);
+  EXPECT_NE(make_with(spec_with({1, std::nan(""), 3}, 10)).error().message.find("at least 0"), std::string::npos);
+  EXPECT_NE(make_with(spec_with({0, 0, 0}, 10)).error().message.find("more than 0"), std::string::npos);
 }
 
 TEST(LayerBudgets, TextAndConfigurationComeBack) {

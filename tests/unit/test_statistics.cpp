@@ -33,7 +33,7 @@ std::vector<BlockId> blocks(const Ids& ids) {
   return result;
 }
 
-class Statistics : public testing::Test {
+class Statistics : public ::testing::Test {
  protected:
   Statistics() : folder_(std::filesystem::temp_directory_path() / ("kvplace_statistics_" + std::to_string(getpid()))) {
     std::filesystem::create_directories(folder_);

@@ -15,7 +15,7 @@
 namespace kvplace {
 namespace {
 
-constexpr std::uint32_t kLongestWindow = 127;
+constexpr std::uint32_t kMostAhead = 127;
 
 /// The decode steps from now to the window's end that read a block: a ring of 128 bits, bit t % 128 for decode step t.
 class ReadsAhead {
@@ -27,7 +27,7 @@ class ReadsAhead {
   /// Sum over the reads of 1 / offset from `now`.
   [[nodiscard]] double score(std::uint32_t now) const {
     double sum = 0;
-    for (std::uint32_t offset = 1; offset <= kLongestWindow; ++offset) {
+    for (std::uint32_t offset = 1; offset <= kMostAhead; ++offset) {
       const std::uint32_t step = now + offset;
       if ((words_[step / 64 % 2] & bit(step)) != 0) {
         sum += 1.0 / offset;
@@ -163,7 +163,7 @@ void register_policy_sa_guided(PolicyRegistry& registry) {
       "promotes the best share R of far blocks read again within W decode steps, evicts blocks not read within W";
   info.source = "Fang et al., arXiv 2508.13231: SA-guided, with W and R given";
   info.information = Information::kLookahead;
-  info.parameters = {{"w", "W, how far it looks ahead", "decode steps", 5, 1, kLongestWindow, true},
+  info.parameters = {{"w", "W, how far it looks ahead", "decode steps", 5, 1, kMostAhead, true},
                      {"r", "R, share of the candidates that is promoted", "share", 0.5, 0.1, 1, false}};
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<LookaheadPolicy>(
