@@ -9,9 +9,7 @@ import tempfile
 import unittest
 import venv
 
-from python_test import SOURCE_DIR
-
-BUILD_DIR = pathlib.Path(os.environ.get("KVPLACE_BUILD_DIR") or SOURCE_DIR / "build/dev")
+from python_test import PACK, SOURCE_DIR
 
 
 class FromInstallToComparison(unittest.TestCase):
@@ -28,8 +26,7 @@ class FromInstallToComparison(unittest.TestCase):
         cls.bin = env / "bin"
         cls.clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "KVPLACE_BIN")}
         installed = cls.run_command(sys.executable, "-m", "pip", "--python", cls.bin / "python", "install", SOURCE_DIR,
-                                    "--no-deps", "--no-build-isolation", "--no-index", "-q",
-                                    "-C", f"build-dir={BUILD_DIR / 'wheel'}")
+                                    *PACK)
         assert installed.returncode == 0, installed.stderr
 
     @classmethod

@@ -10,9 +10,7 @@ import unittest
 import venv
 
 import kvplace
-from python_test import SOURCE_DIR
-
-BUILD_DIR = pathlib.Path(os.environ.get("KVPLACE_BUILD_DIR") or SOURCE_DIR / "build/dev")
+from python_test import BUILD_DIR, PACK, SOURCE_DIR
 
 
 def run(*command, **options):
@@ -45,15 +43,14 @@ class Source(unittest.TestCase):
 
 
 class Wheel(unittest.TestCase):
-    """pip builds a wheel, without a network; a fresh environment runs it. What is compiled stays for the next time."""
+    """pip makes a wheel of what is compiled, without a network; a fresh environment runs it."""
 
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory(prefix="kvplace-wheel-")
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
-        run(sys.executable, "-m", "pip", "wheel", SOURCE_DIR, "--no-deps", "--no-build-isolation", "--no-index", "-q",
-            "-w", cls.folder, f"--config-settings=build-dir={BUILD_DIR / 'wheel'}",
+        run(sys.executable, "-m", "pip", "wheel", SOURCE_DIR, *PACK, "-w", cls.folder,
             env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"})
         (cls.wheel,) = cls.folder.glob("kvplace-*.whl")
         # The environment sees numpy and pandas of this one.
