@@ -17,3 +17,19 @@ test_env="${KVPLACE_TEST_ENV:-$root/build/test-env}"
 test_python() {
   [ -x "$test_env/bin/python" ] && printf '%s\n' "$test_env/bin/python"
 }
+
+# stage PRESET: configures, builds and tests it; what ctest printed stays in build/test-logs/PRESET.txt.
+stage() {
+  local preset="$1" logs="$root/build/test-logs"
+  mkdir -p "$logs"
+  cd "$root"
+  say "$preset: configure"
+  cmake --preset "$preset" -DPython3_EXECUTABLE="$(test_python)"
+  say "$preset: build"
+  cmake --build --preset "$preset" --parallel "$jobs"
+  say "$preset: test"
+  ctest --preset "$preset" --parallel "$jobs" | tee "$logs/$preset.txt"
+}
+
+# "100% tests passed, 0 tests failed out of 195"; newer ctest leaves the part about failures out.
+closing_line() { grep -E '^[0-9]+% tests passed' "$root/build/test-logs/$1.txt"; }
