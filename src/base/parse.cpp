@@ -243,13 +243,24 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+/// ASCII letters, as names are made of.
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return lower;
+}
+
 }  // namespace
 
 std::string nearest_name(std::string_view name, std::span<const std::string> candidates) {
+  const std::string wanted = in_lower_case(name);
   // What was begun rightly is meant; of several, the shortest.
   const std::string* longer = nullptr;
   for (const std::string& candidate : candidates) {
-    if (!name.empty() && candidate.starts_with(name) && (longer == nullptr || candidate.size() < longer->size())) {
+    if (!wanted.empty() && in_lower_case(candidate).starts_with(wanted) &&
+        (longer == nullptr || candidate.size() < longer->size())) {
       longer = &candidate;
     }
   }
@@ -259,7 +270,7 @@ std::string nearest_name(std::string_view name, std::span<const std::string> can
   std::string best;
   std::size_t best_distance = std::numeric_limits<std::size_t>::max();
   for (const std::string& candidate : candidates) {
-    const std::size_t distance = edits_between(name, candidate);
+    const std::size_t distance = edits_between(wanted, in_lower_case(candidate));
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;

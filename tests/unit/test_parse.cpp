@@ -188,6 +188,9 @@ TEST(NearestName, HasTheLeastEditDistance) {
   EXPECT_EQ(nearest_name("lru", known), "lru");
   EXPECT_EQ(nearest_name("lur", std::vector<std::string>{"lirs", "lru"}), "lru");  // letters swapped
   EXPECT_EQ(nearest_name("", known), "lru");
+  EXPECT_EQ(nearest_name("LRU", std::vector<std::string>{"2q", "lru"}), "lru");  // capitals are no difference
+  EXPECT_EQ(nearest_name("Bela", known), "belady");
+  EXPECT_EQ(nearest_name("mixtral", std::vector<std::string>{"2q", "Mixtral-8x7B"}), "Mixtral-8x7B");
   EXPECT_EQ(nearest_name("x", std::vector<std::string>{}), "");
 }
 

@@ -46,7 +46,7 @@ namespace kvplace {
 /// The shortest decimal that reads back as the same double.
 [[nodiscard]] std::string format_number(double value);
 
-/// The shortest candidate that begins with `name`, else the one with the least edit distance; empty if there are none.
+/// The shortest candidate that begins with `name`, else that of the fewest edits, in any case; empty if there are none.
 [[nodiscard]] std::string nearest_name(std::string_view name, std::span<const std::string> candidates);
 
 /// `text` in quotes, with bytes outside printable ASCII escaped and long text cut, for messages.
