@@ -15,6 +15,14 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
+/// /dev/stdout and its like: links of the system, which must not be replaced by an output.
+bool stands_for_an_open_file(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto in_proc = [](const std::filesystem::path& p) { return p.native().starts_with("/proc/"); };
+  return in_proc(std::filesystem::read_symlink(path, error)) ||
+         in_proc(std::filesystem::weakly_canonical(std::filesystem::absolute(path, error).parent_path(), error));
+}
+
 }  // namespace
 
 Result<FileHandle> open_for_reading(const std::string& path) {
@@ -27,6 +35,27 @@ Result<FileHandle> open_for_reading(const std::string& path) {
     return bad_input(path + ": is a folder, not a file");
   }
   return file;
+}
+
+Result<FileHandle> open_seekable(const std::string& path) {
+  KVPLACE_ASSIGN(file, open_for_reading(path));
+  struct stat info{};
+  if (fstat(fileno(file.get()), &info) != 0 || S_ISREG(info.st_mode) || S_ISBLK(info.st_mode)) {
+    return file;
+  }
+  KVPLACE_ASSIGN(copy, open_temporary());
+  std::byte buffer[65536];
+  while (const std::size_t got = std::fread(buffer, 1, sizeof buffer, file.get())) {
+    KVPLACE_TRY(write_all(copy.get(), std::span(buffer).first(got), "the temporary copy of " + path));
+  }
+  if (std::ferror(file.get()) != 0) {
+    return failed(path + ": cannot be read: " + reason());
+  }
+  if (std::fflush(copy.get()) != 0) {
+    return failed("the temporary copy of " + path + ": cannot be written: " + reason());
+  }
+  std::rewind(copy.get());
+  return copy;
 }
 
 Result<std::string> read_small_file(const std::string& path) {
@@ -105,7 +134,8 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
     return bad_input("the output has no name");
   }
   std::error_code error;
-  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+  const bool irregular = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
+  if (irregular || stands_for_an_open_file(path)) {
     return bad_input(path + ": is no ordinary file, so it cannot be replaced by the output");
   }
   std::string temporary = path + ".XXXXXX";

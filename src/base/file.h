@@ -23,6 +23,10 @@ using FileHandle = std::unique_ptr<std::FILE, FileCloser>;
 /// Opens for reading; the error names the file and the system's reason.
 [[nodiscard]] Result<FileHandle> open_for_reading(const std::string& path);
 
+/// The same for a file that is read at any place. What can be read only once, a pipe or a terminal, is first copied to
+/// an unnamed temporary file.
+[[nodiscard]] Result<FileHandle> open_seekable(const std::string& path);
+
 /// Fills `out` from `offset`; an end of file before that is an error.
 [[nodiscard]] Status read_exactly_at(std::FILE* file, std::uint64_t offset, std::span<std::byte> out,
                                      const std::string& path);

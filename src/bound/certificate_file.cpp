@@ -341,7 +341,7 @@ Status write_certificate(const std::string& path, const Certificate& certificate
 }
 
 Result<Certificate> read_certificate(const std::string& path) {
-  KVPLACE_ASSIGN(file, open_for_reading(path));
+  KVPLACE_ASSIGN(file, open_seekable(path));
   return Reading(path, std::move(file)).run();
 }
 

@@ -224,7 +224,7 @@ const std::vector<BlockIndex>& ScheduleReader::initial_near() const { return sta
 Result<ScheduleReader> ScheduleReader::open(const std::string& path) {
   auto state = std::make_unique<State>();
   state->path = path;
-  KVPLACE_ASSIGN(file, open_for_reading(path));
+  KVPLACE_ASSIGN(file, open_seekable(path));
   state->file = std::move(file);
   KVPLACE_TRY(state->read_head());
   KVPLACE_TRY(state->read_piece());

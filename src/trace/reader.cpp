@@ -200,7 +200,7 @@ bool TraceReader::recovered() const { return state_->recovered; }
 Result<TraceReader> TraceReader::open(const std::string& path, const TraceReaderOptions& options) {
   auto state = std::make_unique<State>();
   state->path = path;
-  KVPLACE_ASSIGN(file, open_for_reading(path));
+  KVPLACE_ASSIGN(file, open_seekable(path));
   state->file = std::move(file);
   KVPLACE_ASSIGN(size, file_size(state->file.get(), path));
   state->size = size;
