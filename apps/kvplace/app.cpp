@@ -1,18 +1,21 @@
 #include "app.h"
 
-#include <fmt/core.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <new>
+#include <sstream>
 
+#include "help_format.h"
 #include "kvplace/base/manifest.h"
-#include "kvplace/base/parse.h"
 #include "progress_bar.h"
+#include "usage_error.h"
 
 namespace kvplace::cli {
 namespace {
@@ -30,46 +33,13 @@ void install_signal_handlers() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+/// To stderr, which nobody may be reading any more.
+void say(const std::string& text) { static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr)); }
+
 /// One line, whatever is in a file's name.
 void print_error(std::string message) {
   std::replace_if(message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
-  fmt::print(stderr, "kvplace: {}\n", message);
-}
-
-/// What is wrong with the words of a command line, with the nearest known ones.
-std::string explain(const CLI::ParseError& error, const CLI::App& parser, int argc, const char* const* argv) {
-  std::vector<std::string> verbs;
-  const CLI::App* chosen = nullptr;
-  for (const CLI::App* verb : parser.get_subcommands({})) {
-    verbs.push_back(verb->get_name());
-    chosen = argc > 1 && verb->get_name() == argv[1] ? verb : chosen;
-  }
-  if (chosen == nullptr && argc > 1 && argv[1][0] != '-') {
-    return "unknown verb " + in_quotes(argv[1]) + "; the nearest known verb is " +
-           in_quotes(nearest_name(argv[1], verbs));
-  }
-  if (chosen != nullptr && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    std::vector<std::string> flags;
-    for (const CLI::Option* option : chosen->get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        flags.push_back("--" + name);
-      }
-    }
-    for (int i = 2; i < argc; ++i) {
-      const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
-      if (word.starts_with("--") && std::find(flags.begin(), flags.end(), word) == flags.end()) {
-        return chosen->get_name() + ": unknown flag " + in_quotes(word) + "; the nearest known flag is " +
-               in_quotes(nearest_name(word, flags));
-      }
-    }
-  }
-  return error.what();
-}
-
-/// The last sentence of a usage error says how to get help.
-int usage_error(const std::string& message) {
-  print_error(message + " (--help shows the usage)");
-  return kBadInput;
+  say("kvplace: " + message + "\n");
 }
 
 }  // namespace
@@ -91,11 +61,16 @@ ExitCode exit_code(ErrorKind kind) {
 App::App()
     : parser_("Places the KV cache of LLM decode across memory tiers: what each policy costs, and what is possible.") {
   parser_.name("kvplace");
+  parser_.formatter(std::make_shared<HelpFormat>());
   parser_.require_subcommand(1);
-  parser_.set_version_flag("--version", [] {
-    const Manifest manifest = make_manifest();
-    return "kvplace " + manifest.version + (manifest.commit.empty() ? "" : " (" + manifest.commit + ")");
-  });
+  parser_.set_help_flag("-h,--help", "how to use it, and stop");
+  parser_.set_version_flag(
+      "--version",
+      [] {
+        const Manifest manifest = make_manifest();
+        return "kvplace " + manifest.version + (manifest.commit.empty() ? "" : " (" + manifest.commit + ")");
+      },
+      "version and commit");
 }
 
 CLI::App* App::add_verb(const std::string& name, const std::string& doc, std::function<VerbResult()> run) {
@@ -109,9 +84,16 @@ int App::main(int argc, const char* const* argv) {
   try {
     parser_.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
-    return parser_.exit(success);
+    std::ostringstream text;
+    parser_.exit(success, text);
+    const Status printed = print(text.str());
+    if (!printed) {
+      print_error(printed.error().message);
+    }
+    return printed ? kDone : kFailed;
   } catch (const CLI::ParseError& error) {
-    return usage_error(explain(error, parser_, argc, argv));
+    print_error(explain_usage(error, parser_, {argv + 1, argv + argc}));
+    return kBadInput;
   }
   try {
     const VerbResult result = chosen_();
@@ -126,8 +108,25 @@ int App::main(int argc, const char* const* argv) {
   }
 }
 
+CLI::Option* reads_file(CLI::Option* option) {
+  return option->type_name("FILE")->transform([](const std::string& path) { return path == "-" ? "/dev/stdin" : path; },
+                                              "");
+}
+
+CLI::Option* writes_file(CLI::Option* option) {
+  const auto check = [](const std::string& path) {
+    return path != "-" ? std::string()
+                       : std::string(
+                             "an output appears only when it is complete, so it cannot be standard output: name a "
+                             "file (./- if it is to be called so)");
+  };
+  return option->type_name("FILE")->check(check, "");
+}
+
 void add_threads_flag(CLI::App& verb, unsigned& threads) {
-  verb.add_option("--threads", threads, "worker threads (default: all cores)")->check(CLI::Range(0u, 4096u));
+  verb.add_option("--threads", threads, "worker threads, 0 to 4096 (default: all cores)")
+      ->type_name("N")
+      ->check(CLI::Range(0u, 4096u));
 }
 
 RunContext run_context(unsigned threads) {
@@ -140,7 +139,8 @@ RunContext run_context(unsigned threads) {
 }
 
 Status print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written && errno != EPIPE) {
     return failed("the output cannot be written");
   }
   return {};
@@ -154,7 +154,7 @@ Status check_output(const std::string& input, const std::string& output) {
   return {};
 }
 
-void remark(const std::string& text) { fmt::print(stderr, "kvplace: note: {}\n", text); }
+void remark(const std::string& text) { say("kvplace: note: " + text + "\n"); }
 
 int terminal_width() {
   winsize size{};

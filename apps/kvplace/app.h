@@ -9,6 +9,9 @@
 #include "kvplace/base/result.h"
 #include "kvplace/base/run_context.h"
 
+// What a flag's value is stands in its type_name(), alternatives divided by '|': help shows it, and completions are
+// made of it (value_words.h).
+
 namespace kvplace::cli {
 
 /// Exit codes of the contract.
@@ -27,6 +30,9 @@ class App {
   /// Adds `name`; `run` is called after parsing if the user chose it.
   CLI::App* add_verb(const std::string& name, const std::string& doc, std::function<VerbResult()> run);
 
+  /// What the command line may hold: help, completions and the manual page are made of it.
+  [[nodiscard]] const CLI::App& parser() const { return parser_; }
+
   /// Parses and runs; prints errors on stderr. Returns the exit code.
   int main(int argc, const char* const* argv);
 
@@ -35,13 +41,20 @@ class App {
   std::function<VerbResult()> chosen_;
 };
 
+/// Makes an option name a file to read; "-" is standard input.
+CLI::Option* reads_file(CLI::Option* option);
+
+/// Makes an option name a file to write; "-" is refused: there is nothing to put into place once it is complete.
+CLI::Option* writes_file(CLI::Option* option);
+
 /// The --threads flag of a verb.
 void add_threads_flag(CLI::App& verb, unsigned& threads);
 
 /// Progress on stderr (only if it is a terminal) and the stop request of SIGINT and SIGTERM.
 [[nodiscard]] RunContext run_context(unsigned threads);
 
-/// Writes to stdout; an error if it cannot (a closed pipe, a full disk).
+/// Writes to stdout; an error if it cannot, on a full disk say. A pipe that its reader has closed is none: whoever
+/// reads has enough.
 [[nodiscard]] Status print(const std::string& text);
 
 /// Errors if a verb would write its output over its own input.
@@ -70,5 +83,7 @@ void add_verify(App& app);
 void add_list(App& app);
 void add_show_config(App& app);
 void add_demo(App& app);
+void add_help(App& app);
+void add_completion(App& app);
 
 }  // namespace kvplace::cli

@@ -14,24 +14,25 @@ namespace {
 struct Flag {
   const char* name;
   const char* key;
+  const char* value;
   const char* doc;
 };
 
 constexpr Flag kFlags[] = {
-    {"--hardware", "hardware", "preset or FILE.toml (default: fang2025, the paper's machine)"},
-    {"--model", "model", "preset or FILE.toml (default: what the trace names)"},
-    {"--near-capacity", "options.near_capacity",
+    {"--hardware", "hardware", "HARDWARE|FILE", "preset or FILE.toml (default: fang2025, the paper's machine)"},
+    {"--model", "model", "MODEL|FILE", "preset or FILE.toml (default: what the trace names)"},
+    {"--near-capacity", "options.near_capacity", "SIZE",
      "near bytes left for KV and experts, like 16GiB (default: near memory less weights)"},
-    {"--near-blocks-per-layer", "options.near_blocks_per_layer", "near capacity as blocks per layer"},
-    {"--near-fraction", "options.near_fraction", "near capacity as a share of all blocks, 0 to 1"},
-    {"--mode", "options.mode", "inclusive (far has a copy of all) or exclusive"},
-    {"--barrier", "options.barrier", "layer or token"},
-    {"--overlap", "options.overlap", "full (max of both sides) or none (sum)"},
-    {"--batch", "options.batch", "the trace stands for one of N like requests"},
-    {"--block-bytes", "options.block_bytes", "bytes of a KV page (default: model or trace)"},
-    {"--weight-bytes-per-step", "options.weight_bytes_per_step", "weights read per layer and decode step"},
-    {"--start", "options.start", "recent, empty or free (oracle policies only)"},
-    {"--seed", "options.seed", "of policies that draw random numbers"},
+    {"--near-blocks-per-layer", "options.near_blocks_per_layer", "N", "near capacity as blocks per layer"},
+    {"--near-fraction", "options.near_fraction", "SHARE", "near capacity as a share of all blocks, 0 to 1"},
+    {"--mode", "options.mode", "inclusive|exclusive", "inclusive (far has a copy of all) or exclusive"},
+    {"--barrier", "options.barrier", "layer|token", "layer or token"},
+    {"--overlap", "options.overlap", "full|none", "full (max of both sides) or none (sum)"},
+    {"--batch", "options.batch", "N", "the trace stands for one of N like requests"},
+    {"--block-bytes", "options.block_bytes", "SIZE", "bytes of a KV page (default: model or trace)"},
+    {"--weight-bytes-per-step", "options.weight_bytes_per_step", "SIZE", "weights read per layer and decode step"},
+    {"--start", "options.start", "recent|empty|free", "recent, empty or free (oracle policies only)"},
+    {"--seed", "options.seed", "N", "of policies that draw random numbers"},
 };
 
 bool belongs_to_instance(const ConfigEntry& entry) {
@@ -42,23 +43,34 @@ bool belongs_to_instance(const ConfigEntry& entry) {
 }  // namespace
 
 void InstanceFlags::add_to(CLI::App& verb) {
-  verb.add_option("--config", config_file_, "TOML file as show-config prints it");
+  reads_file(verb.add_option("--config", config_file_, "TOML file as show-config prints it"));
   for (const Flag& flag : kFlags) {
     verb.add_option_function<std::string>(
             flag.name, [this, &flag](const std::string& text) { flags_.push_back({flag.key, text, flag.name}); },
             flag.doc)
+        ->type_name(flag.value)
         ->group("Instance");
   }
   verb.add_option("--layer-budgets", layer_budgets_,
                   "FILE.json or .toml of kvplace budgets: how buffers per layer divide the near capacity")
+      ->type_name("FILE")
       ->group("Instance");
-  verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.* as KEY=VALUE; repeatable")
+  verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.*; repeatable")
+      ->type_name("KEY=VALUE")
       ->group("Instance")
       ->allow_extra_args(false);
   add_threads_flag(verb, threads_);
 }
 
 Result<std::vector<ConfigEntry>> InstanceFlags::config() const {
+  if (!config_) {  // once: standard input cannot be read again
+    KVPLACE_ASSIGN(entries, read_config());
+    config_ = std::move(entries);
+  }
+  return *config_;
+}
+
+Result<std::vector<ConfigEntry>> InstanceFlags::read_config() const {
   if (config_file_.empty()) {
     return std::vector<ConfigEntry>();
   }
@@ -105,7 +117,10 @@ Result<Instance> InstanceFlags::instance(const TraceReader& trace) const {
 }
 
 void PolicyFlags::add_to(CLI::App& verb) {
-  verb.add_option("--policy", texts_, "NAME or NAME:key=value,..., or all; repeatable (kvplace list policies)")
+  verb.add_option(
+          "--policy", texts_,
+          "a name, NAME:key=value,... or all; for several: --policy lru --policy belady (kvplace list policies)")
+      ->type_name("POLICY|all")
       ->allow_extra_args(false);
 }
 
@@ -123,7 +138,7 @@ Result<std::vector<std::string>> PolicyFlags::texts(const InstanceFlags& instanc
 }
 
 void TraceFlags::add_to(CLI::App& verb, bool required) {
-  CLI::Option* option = verb.add_option("trace", path_, "trace (.kvt)");
+  CLI::Option* option = reads_file(verb.add_option("trace", path_, "trace (.kvt)"));
   if (required) {
     option->required();
   }
@@ -146,7 +161,7 @@ Result<std::string> TraceFlags::path(const InstanceFlags* instance) const {
 Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
   KVPLACE_ASSIGN(path, this->path(instance));
   if (path.empty()) {
-    return bad_input("no trace is named: give one, like kvplace compare T.kvt");
+    return bad_input("no trace is named: give a file (.kvt), or a --config file that names one");
   }
   KVPLACE_ASSIGN(trace, TraceReader::open(path, {recover_}));
   if (trace.recovered()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,10 @@ class InstanceFlags {
 
  private:
   [[nodiscard]] Result<std::vector<ConfigEntry>> config() const;
+  [[nodiscard]] Result<std::vector<ConfigEntry>> read_config() const;
 
   std::string config_file_;
+  mutable std::optional<std::vector<ConfigEntry>> config_;  ///< what is in it, once it was asked for
   std::vector<ConfigEntry> flags_;
   std::vector<std::string> assignments_;
   std::string layer_budgets_;

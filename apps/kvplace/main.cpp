@@ -15,5 +15,7 @@ int main(int argc, char** argv) {
   kvplace::cli::add_list(app);
   kvplace::cli::add_show_config(app);
   kvplace::cli::add_demo(app);
+  kvplace::cli::add_help(app);
+  kvplace::cli::add_completion(app);
   return app.main(argc, argv);
 }

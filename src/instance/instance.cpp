@@ -163,6 +163,20 @@ Status Instance::divide_capacity() {
   return {};
 }
 
+namespace {
+
+/// To a size of four digits at most.
+Bytes rounded_up(Bytes size) {
+  constexpr std::int64_t kMostUnits = 9999;
+  std::int64_t unit = 1;
+  while (size.value() / unit > kMostUnits) {
+    unit *= 1024;
+  }
+  return Bytes((size.value() + unit - 1) / unit * unit);
+}
+
+}  // namespace
+
 Instance Instance::with_start(Start start) const {
   Instance changed = *this;
   changed.spec_.options.start = start;
@@ -173,8 +187,9 @@ void Instance::note_what_does_not_fit() {
   const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
   const Bytes far = spec_.hardware.far.capacity;
   if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
-    notes_.push_back("the far tier holds " + format_bytes(far) + ", but a copy of all KV needs " +
-                     format_bytes(all_kv));
+    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's end that is about " +
+                     format_bytes(rounded_up(all_kv)) + ", but " + spec_.hardware.name + " has " + format_bytes(far) +
+                     "; the times are computed as if it were enough (--mode exclusive keeps no second copy)");
   }
   const Bytes near = capacity_ * std::int64_t{spec_.options.batch};
   if (near > spec_.hardware.near.capacity) {

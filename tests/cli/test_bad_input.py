@@ -214,7 +214,7 @@ class BadInput(cli.CliTest):
 
     def test_verbs(self) -> None:
         source = self.write("a.csv", cli.fang_csv(ROWS))
-        self.bad(says=("--help",))
+        self.bad(says=("kvplace help",))
         self.bad("comprae", self.trace, says=("comprae", "compare"))
         self.bad("compare", says=("trace",))
         self.bad("list", "polices", says=('"policies"',))

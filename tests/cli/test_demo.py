@@ -21,6 +21,7 @@ class Demo(cli.CliTest):
         self.assertLessEqual(set(listed) - {"sa", "planned"}, first_words, ran)
         for bound in ("(all near)", "(certified)", "(perfect split)"):
             self.assertIn(bound, ran.out)
+        self.assertIn("Read it so: x bound is the time over the certified bound", ran.out)
         self.assertLess(seconds, 60)
         self.assertEqual(self.names(), [])
 

@@ -61,18 +61,20 @@ void add_bound(App& app) {
   flags->trace.add_to(*verb, false);
   flags->instance.add_to(*verb);
   ProveOptions& options = flags->options;
-  verb->add_option("-o,--output", options.certificate_path, "the certificate (.cert)")->required();
-  verb->add_option("--schedule", options.schedule_path,
-                   "also plan a schedule (.kvs), replay it and say how near it comes");
-  verb->add_option("--values", options.values_path,
-                   "also write what residency is worth after each read, as float32 seconds (.npy)");
+  writes_file(verb->add_option("-o,--output", options.certificate_path, "the certificate (.cert)"))->required();
+  writes_file(verb->add_option("--schedule", options.schedule_path,
+                               "also plan a schedule (.kvs), replay it and say how near it comes"));
+  writes_file(verb->add_option("--values", options.values_path,
+                               "also write what residency is worth after each read, as float32 seconds (.npy)"));
   verb->add_flag("--exact", options.exact,
                  "also the linear relaxation and the best of all schedules; small instances only");
-  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 120s)");
-  verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like 1% (default: 0%)");
+  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 120s)")->type_name("TIME");
+  verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like 1% (default: 0%)")
+      ->type_name("PERCENT");
   verb->add_flag("--resume", options.resume, "start from what the certificate of that name proves already");
   verb->add_option("--instruction-set", options.search.instruction_set,
-                   "avx512, avx2 or portable (default: the fastest there is); the result is the same");
+                   "avx512, avx2 or portable (default: the fastest there is); the result is the same")
+      ->type_name("avx512|avx2|portable");
   verb->add_flag("--json", flags->json, "one JSON object instead of text");
 }
 

@@ -75,13 +75,13 @@ void add_budgets(App& app) {
   auto flags = std::make_shared<BudgetsFlags>();
   CLI::App* verb = app.add_verb("budgets", "The best fixed near capacity of each layer, from traces of a model",
                                 [flags] { return run(*flags); });
-  verb->add_option("traces", flags->traces, "traces (.kvt) of one model")->required();
-  verb->add_option("--held-out", flags->held_out, "traces that the budgets are only checked on");
+  reads_file(verb->add_option("traces", flags->traces, "traces (.kvt) of one model"))->required();
+  reads_file(verb->add_option("--held-out", flags->held_out, "traces that the budgets are only checked on"));
   flags->instance.add_to(*verb);
-  verb->add_option("--total", flags->total, "near bytes to divide, like --near-capacity");
-  verb->add_option("--policy", flags->policy, "a policy with a buffer per layer (default: lru)");
-  verb->add_option("--least-blocks", flags->least_blocks, "no layer gets less (default: 0)");
-  verb->add_option("-o,--output", flags->output, "the budgets (.json or .toml), for --layer-budgets");
+  verb->add_option("--total", flags->total, "near bytes to divide, like --near-capacity")->type_name("SIZE");
+  verb->add_option("--policy", flags->policy, "a policy with a buffer per layer (default: lru)")->type_name("POLICY");
+  verb->add_option("--least-blocks", flags->least_blocks, "no layer gets less (default: 0)")->type_name("N");
+  writes_file(verb->add_option("-o,--output", flags->output, "the budgets (.json or .toml), for --layer-budgets"));
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

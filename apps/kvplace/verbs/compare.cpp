@@ -50,7 +50,8 @@ void add_compare(App& app) {
   flags->trace.add_to(*verb, false);
   flags->policies.add_to(*verb);
   flags->instance.add_to(*verb);
-  verb->add_option("--schedule-out", flags->schedule_out, "store the one policy's decisions as a schedule (.kvs)");
+  writes_file(
+      verb->add_option("--schedule-out", flags->schedule_out, "store the one policy's decisions as a schedule (.kvs)"));
   verb->add_flag("--bound", flags->bound, "also prove a lower bound, and how far each policy is above it");
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }

@@ -3,6 +3,7 @@
 #include "app.h"
 #include "instance_flags.h"
 #include "kvplace/trace/formats.h"
+#include "value_words.h"
 
 namespace kvplace::cli {
 namespace {
@@ -13,6 +14,16 @@ struct ExportFlags {
   std::string format;
   ExportOptions options;
 };
+
+std::vector<std::string> exported_formats() {
+  std::vector<std::string> names;
+  for (const Format& format : FormatRegistry::instance().formats()) {
+    if (format.export_trace != nullptr) {
+      names.push_back(format.name);
+    }
+  }
+  return names;
+}
 
 VerbResult run(const ExportFlags& flags) {
   KVPLACE_ASSIGN(format, FormatRegistry::instance().find(flags.format));
@@ -31,8 +42,10 @@ void add_export(App& app) {
   auto flags = std::make_shared<ExportFlags>();
   CLI::App* verb = app.add_verb("export", "Write a trace in a foreign format", [flags] { return run(*flags); });
   flags->trace.add_to(*verb);
-  verb->add_option("-o,--out", flags->out, "file to write; .zst or .gz compresses")->required();
-  verb->add_option("--format", flags->format, "fang-csv, fang-moe-csv, topk-npy or oracle-general")->required();
+  writes_file(verb->add_option("-o,--out", flags->out, "file to write; .zst or .gz compresses"))->required();
+  verb->add_option("--format", flags->format, "what it is to be (kvplace list formats)")
+      ->type_name(alternatives(exported_formats()))
+      ->required();
   verb->add_flag("--ranking", flags->options.ranking, "topk-npy: the rankings instead of the reads");
 }
 

@@ -114,10 +114,12 @@ std::string fit_line(const std::string& what, double original, double twin, std:
 }
 
 std::string fit_table(const TwinReport& report) {
-  std::string out = fmt::format("fitted to {} decode steps; k = {:.1f} reads per step and layer\n",
-                                with_commas(report.steps), report.k);
-  out += fmt::format("  {:<24}{:>10}{:>10}{:>11}{:>14}{:>10}\n", "", "original", "twin", "off by", "layers' median",
-                     "most");
+  std::string out = fmt::format(
+      "The twin was fitted to {} decode steps; k is their mean number of reads per step and layer, {:.1f}.\n",
+      with_commas(report.steps), report.k);
+  out += fmt::format("  {:<24}{:>31}{:>24}\n", "", "share of reads, over all layers", "off by, layer by layer");
+  out += fmt::format("  {:<24}{:>10}{:>10}{:>11}{:>14}{:>10}\n", "", "original", "twin", "off by", "median layer",
+                     "worst");
   const auto add = [&](const std::string& what, auto figure) {
     std::vector<double> by_layer;
     for (std::size_t layer = 0; layer < report.original_by_layer.size(); ++layer) {
@@ -225,17 +227,24 @@ void add_generate(App& app) {
   auto flags = std::make_shared<GenerateFlags>();
   CLI::App* verb = app.add_verb("generate", "Make a synthetic trace (.kvt), from a preset or like a real one",
                                 [flags] { return run(*flags); });
-  verb->add_option("workload", flags->workload, "preset (kvplace list generators) or a file ending in .toml");
-  verb->add_option("--like", flags->like, "fit to this trace instead, and print the fit; without -o only that");
-  verb->add_option("-o,--out", flags->out, "trace to write");
-  verb->add_option("--save-config", flags->save_config,
-                   "with --like: write the fit as settings (.toml), which make the same trace as a workload");
+  verb->add_option("workload", flags->workload, "preset (kvplace list generators) or a file ending in .toml")
+      ->type_name("WORKLOAD|FILE");
+  reads_file(
+      verb->add_option("--like", flags->like, "fit to this trace instead, and print the fit; without -o only that"));
+  writes_file(verb->add_option("-o,--out", flags->out, "trace to write"));
+  writes_file(verb->add_option("--save-config", flags->save_config,
+                               "with --like: write the fit as settings (.toml), which make the same trace as a "
+                               "workload"));
   for (Shortcut& shortcut : flags->shortcuts) {
-    verb->add_option(shortcut.flag(), shortcut.text, shortcut.doc);
+    verb->add_option(shortcut.flag(), shortcut.text, shortcut.doc)->type_name("N");
   }
-  verb->add_option("--set", flags->assignments, "KEY=VALUE: any setting (--show-config prints all)");
+  verb->add_option("--set", flags->assignments, "any setting (--show-config prints all); repeatable")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   verb->add_flag("--show-config", flags->show_config, "print the settings as TOML and stop");
-  verb->add_option("--zstd-level", flags->writer.zstd_level, "1 to 19 (default: 3)")->check(CLI::Range(1, 19));
+  verb->add_option("--zstd-level", flags->writer.zstd_level, "1 to 19 (default: 3)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 19));
   verb->add_flag("--json", flags->json, "one JSON object instead of text");
   add_threads_flag(*verb, flags->threads);
 }

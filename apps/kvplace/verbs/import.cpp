@@ -8,6 +8,7 @@
 #include "kvplace/base/parse.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/formats.h"
+#include "value_words.h"
 
 namespace kvplace::cli {
 namespace {
@@ -21,6 +22,16 @@ struct ImportFlags {
   std::string block_bytes;
   ImportOptions options;
 };
+
+std::vector<std::string> imported_formats() {
+  std::vector<std::string> names;
+  for (const Format& format : FormatRegistry::instance().formats()) {
+    if (format.import_trace != nullptr) {
+      names.push_back(format.name);
+    }
+  }
+  return names;
+}
 
 Result<std::optional<std::uint32_t>> optional_count(const std::string& flag, const std::string& text) {
   if (text.empty()) {
@@ -74,17 +85,24 @@ void add_import(App& app) {
   auto flags = std::make_shared<ImportFlags>();
   CLI::App* verb = app.add_verb("import", "Make a trace (.kvt) of foreign files, plain, .zst or .gz",
                                 [flags] { return run(*flags); });
-  verb->add_option("sources", flags->sources, "files, in order")->required();
-  verb->add_option("-o,--out", flags->out, "trace to write")->required();
-  verb->add_option("--format", flags->format, "fang-csv, fang-moe-csv or topk-npy (kvplace list formats)")->required();
-  verb->add_option("--block-tokens", flags->options.block_tokens, "tokens of a KV page (default: 1)")
+  reads_file(verb->add_option("sources", flags->sources, "files, in order"))->required();
+  writes_file(verb->add_option("-o,--out", flags->out, "trace to write"))->required();
+  verb->add_option("--format", flags->format, "what the files are (kvplace list formats)")
+      ->type_name(alternatives(imported_formats()))
+      ->required();
+  verb->add_option("--block-tokens", flags->options.block_tokens, "tokens of a KV page, 1 to 2^28 (default: 1)")
+      ->type_name("N")
       ->check(CLI::Range(1u, 1u << 28));
-  verb->add_option("--prompt-tokens", flags->prompt_tokens, "tokens before the first decode step (default: inferred)");
-  verb->add_option("--read", flags->read_k, "topk-npy: ids are a ranking, of which the first K were read");
-  verb->add_option("--block-bytes", flags->block_bytes, "bytes of a KV page, kept in the metadata");
-  verb->add_option("--model", flags->options.model, "model preset, kept in the metadata");
+  verb->add_option("--prompt-tokens", flags->prompt_tokens, "tokens before the first decode step (default: inferred)")
+      ->type_name("N");
+  verb->add_option("--read", flags->read_k, "topk-npy: ids are a ranking, of which the first K were read")
+      ->type_name("K");
+  verb->add_option("--block-bytes", flags->block_bytes, "bytes of a KV page, kept in the metadata")->type_name("SIZE");
+  verb->add_option("--model", flags->options.model, "model preset, kept in the metadata")->type_name("MODEL");
   verb->add_option("--selection", flags->options.selection, "how blocks were selected, kept in the metadata");
-  verb->add_option("--zstd-level", flags->options.writer.zstd_level, "1 to 19 (default: 3)")->check(CLI::Range(1, 19));
+  verb->add_option("--zstd-level", flags->options.writer.zstd_level, "1 to 19 (default: 3)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 19));
 }
 
 }  // namespace kvplace::cli

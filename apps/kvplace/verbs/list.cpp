@@ -89,7 +89,9 @@ void add_list(App& app) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* verb =
       app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
-  verb->add_option("what", flags->what, "policies, hardware, models, formats or generators")->required();
+  verb->add_option("what", flags->what, "what to list")
+      ->type_name("policies|hardware|models|formats|generators")
+      ->required();
   verb->add_flag("--json", flags->json, "one JSON object, with the source of every figure");
 }
 

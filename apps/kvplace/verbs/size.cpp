@@ -61,15 +61,20 @@ void add_size(App& app) {
   CLI::App* verb = app.add_verb("size", "What must be bought or set to reach a speed", [flags] { return run(*flags); });
   flags->trace.add_to(*verb, false);
   SizeOptions& options = flags->options;
-  verb->add_option("--target", flags->target, "120tokens/s, 90% (of the all-near speed) or cost=500")->required();
-  verb->add_option("--find", flags->find, "near-capacity (default), buffer, link or batch");
+  verb->add_option("--target", flags->target, "120tokens/s, 90% (of the all-near speed) or cost=500")
+      ->type_name("TARGET")
+      ->required();
+  verb->add_option("--find", flags->find, "near-capacity (default), buffer, link or batch")
+      ->type_name("near-capacity|buffer|link|batch");
   flags->policies.add_to(*verb);
   flags->instance.add_to(*verb);
   verb->add_flag("--crossover", options.crossover, "also from which batch on tiering pays");
-  verb->add_option("--price-near", options.price_near_per_gib, "of a GiB of near memory; for a cost as target");
-  verb->add_option("--price-link", options.price_link_per_gb_s, "of a GB/s of link; for a cost as target");
-  verb->add_option("--tolerance", options.tolerance, "of the value found (default: 0.001)");
-  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 300s)");
+  verb->add_option("--price-near", options.price_near_per_gib, "of a GiB of near memory; for a cost as target")
+      ->type_name("PRICE");
+  verb->add_option("--price-link", options.price_link_per_gb_s, "of a GB/s of link; for a cost as target")
+      ->type_name("PRICE");
+  verb->add_option("--tolerance", options.tolerance, "of the value found (default: 0.001)")->type_name("SHARE");
+  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 300s)")->type_name("TIME");
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

@@ -40,8 +40,8 @@ VerbResult run(const VerifyFlags& flags) {
 void add_verify(App& app) {
   auto flags = std::make_shared<VerifyFlags>();
   CLI::App* verb = app.add_verb("verify", "Re-checks the proof of a lower bound", [flags] { return run(*flags); });
-  verb->add_option("trace", flags->trace, "trace (.kvt)")->required();
-  verb->add_option("certificate", flags->certificate, "certificate (.cert)")->required();
+  reads_file(verb->add_option("trace", flags->trace, "trace (.kvt)"))->required();
+  reads_file(verb->add_option("certificate", flags->certificate, "certificate (.cert)"))->required();
   add_threads_flag(*verb, flags->threads);
   verb->add_flag("--json", flags->json, "one JSON object instead of text");
 }

@@ -1,0 +1,45 @@
+#include <memory>
+
+#include "app.h"
+#include "man_page.h"
+#include "usage_error.h"
+
+namespace kvplace::cli {
+namespace {
+
+struct HelpFlags {
+  std::string verb;
+  bool man = false;
+};
+
+VerbResult run(const HelpFlags& flags, const CLI::App& parser) {
+  if (flags.man) {
+    KVPLACE_TRY(print(man_page(parser)));
+    return kDone;
+  }
+  if (flags.verb.empty()) {
+    // Not parser.help(): that is the help of the verb chosen, this one.
+    KVPLACE_TRY(print(parser.get_formatter()->make_help(&parser, parser.get_name(), CLI::AppFormatMode::Normal)));
+    return kDone;
+  }
+  const CLI::App* verb = find_verb(parser, flags.verb);
+  if (verb == nullptr) {
+    return bad_input(unknown_verb(flags.verb, parser));
+  }
+  // A verb's parser has no parse of its own behind it here, except that of help itself.
+  KVPLACE_TRY(print(verb->help(parser.get_name())));
+  return kDone;
+}
+
+}  // namespace
+
+void add_help(App& app) {
+  auto flags = std::make_shared<HelpFlags>();
+  CLI::App* verb = app.add_verb("help", "How to use the command, or one of its verbs",
+                                [flags, &app] { return run(*flags, app.parser()); });
+  verb->add_option("verb", flags->verb, "the verb to explain (default: the command, with all verbs)")
+      ->type_name("VERB");
+  verb->add_flag("--man", flags->man, "the manual page of the command and all verbs: kvplace help --man | man -l -");
+}
+
+}  // namespace kvplace::cli
