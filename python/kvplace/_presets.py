@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, Union
 
 from . import _core
+from ._types import checked
 
 #: A field's value as one may write it: a text with its unit ("55GB/s"), a plain number or bool, or a list of numbers.
 Value = Union[str, int, float, bool, Sequence[float]]
@@ -19,7 +20,7 @@ def text_of(value: Value | os.PathLike[str]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+        return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(float(value))
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, str):
@@ -32,6 +33,7 @@ class Preset(Mapping[str, str]):
 
     _kind: str
 
+    @checked
     def __init__(self, name_or_file: str | os.PathLike[str], changes: Mapping[str, Value] | None = None) -> None:
         self._base = text_of(name_or_file)
         self._changes = {key: text_of(value) for key, value in (changes or {}).items()}
@@ -46,6 +48,7 @@ class Preset(Mapping[str, str]):
         """Name of the preset, or the name the file states."""
         return self._fields["name"]
 
+    @checked
     def number(self, key: str) -> float:
         """The figure of a field in bytes, bytes/s, seconds, FLOP or FLOP/s. Raises KeyError if it is not set."""
         number = _core.number_of(self[key])
@@ -53,6 +56,7 @@ class Preset(Mapping[str, str]):
             raise KeyError(f"{key} is no number: {self[key]!r}")
         return number
 
+    @checked
     def replace(self: _Self, changes: Mapping[str, Value]) -> _Self:
         """The same with other values, as ``replace({"far.link_read": "55GB/s"})``. Raises BadInput, naming the nearest
         known key, if a key is unknown or a value has no unit."""

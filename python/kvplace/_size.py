@@ -13,6 +13,7 @@ from ._core import Interrupt
 from ._instance import Instance
 from ._run import ProgressLike, shown
 from ._trace import Trace, check_output
+from ._types import checked
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class SizeAnswer:
     crossover_brackets: list[SizeProbe]  #: the batches tried for it
 
     @classmethod
+    @checked
     def from_dict(cls, values: dict[str, Any]) -> SizeAnswer:
         """Of the command's JSON."""
 
@@ -118,6 +120,7 @@ class Size(_Told):
         """Speed of the instance with all KV near."""
         return float(self._values["all_near_tokens_per_s"])
 
+    @checked
     def __getitem__(self, policy: str) -> SizeAnswer:
         """The answer for a policy, by its name or its text."""
         for answer in self.answers:
@@ -148,6 +151,7 @@ class BudgetCheck:
     from_each: list[BudgetOutcome]  #: made from each trace alone
 
     @classmethod
+    @checked
     def from_dict(cls, values: dict[str, Any]) -> BudgetCheck:
         """Of the command's JSON."""
 
@@ -199,6 +203,7 @@ class LayerBudgets(_Told):
         return self._values["deviation_blocks"]  # type: ignore[no-any-return]
 
 
+@checked
 def size(
     trace: Trace,
     instance: Instance,
@@ -240,6 +245,7 @@ def size(
     return Size(json.loads(values), _core.describe(trace, instance) + "\n" + text)
 
 
+@checked
 def budgets(
     instances: Instance | Sequence[Instance],
     policy: str = "lru",

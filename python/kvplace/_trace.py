@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from . import _core
 from ._core import Interrupt, Record
 from ._errors import BadInput
 from ._run import ProgressLike, shown
+from ._types import checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +49,20 @@ class Trace(_core.Trace):
 
     _chunk: _core.Chunk | None = None
 
+    @checked
+    def __init__(self, path: str | os.PathLike[str], *, recover: bool = False) -> None:
+        super().__init__(path, recover=recover)
+
     def __len__(self) -> int:
         """Decode steps."""
         return self.steps
 
     def __getitem__(self, step: int) -> list[Record]:
         """The records of a decode step, one per layer. Negative steps count from the end."""
+        try:
+            step = operator.index(step)
+        except TypeError:
+            raise TypeError(f"Trace: a decode step is an int, not {step!r} ({type(step).__name__})") from None
         if not -self.steps <= step < self.steps:
             raise IndexError(f"decode step {step} of {self.steps}")
         chunk = self._chunk_with(step % self.steps)
@@ -73,6 +83,7 @@ class Trace(_core.Trace):
 
     # Arrays.
 
+    @checked
     def csr(
         self,
         what: str = "reads",
@@ -90,6 +101,7 @@ class Trace(_core.Trace):
         """
         return _core.csr(self, _list_name(what), *self._part(steps, layers))
 
+    @checked
     def to_numpy(
         self,
         what: str = "reads",
@@ -103,6 +115,7 @@ class Trace(_core.Trace):
         """
         return _core.dense(self, _list_name(what), *self._part(steps, layers))
 
+    @checked
     def to_pandas(
         self,
         *,
@@ -131,6 +144,7 @@ class Trace(_core.Trace):
 
     # Files and statistics.
 
+    @checked
     def slice(
         self,
         out: str | os.PathLike[str],
@@ -149,6 +163,7 @@ class Trace(_core.Trace):
             _core.slice_trace(self, out, *self._part(steps, layers), sink, interrupt)
         return Trace(out)
 
+    @checked
     def export(
         self,
         out: str | os.PathLike[str],
@@ -168,6 +183,7 @@ class Trace(_core.Trace):
         with shown(progress) as sink:
             _core.export_trace(self, out, format, ranking, sink, interrupt)
 
+    @checked
     def info(
         self, *, threads: int = 0, progress: ProgressLike = None, interrupt: Interrupt | None = None
     ) -> TraceInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +16,7 @@ from ._errors import BadInput
 from ._presets import text_of
 from ._run import ProgressLike, shown
 from ._trace import Trace, check_output
+from ._types import checked
 
 _NOTHING: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
 
@@ -68,6 +69,7 @@ class TraceWriter:
     Raises BadInput if the numbers are out of range or the file cannot be created.
     """
 
+    @checked
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -141,6 +143,8 @@ class TraceWriter:
 
     def add_step(self, reads: Sequence[ArrayLike], *, ranking: Sequence[ArrayLike] | None = None) -> None:
         """A whole decode step: one list per layer, each as in ``add`` but padded with -1 and in any order."""
+        if not isinstance(reads, Iterable) or not (ranking is None or isinstance(ranking, Iterable)):
+            raise BadInput(f"{self._path}: reads and ranking are a list of ids for each of {self._layers} layers")
         if self.layer != 0 or len(reads) != self._layers or (ranking is not None and len(ranking) != self._layers):
             raise BadInput(f"{self._path}: decode step {self.step} needs one list for each of {self._layers} layers")
         for layer, ids in enumerate(reads):
@@ -148,6 +152,7 @@ class TraceWriter:
             ranked = None if ranking is None else np.asarray(ranking[layer])
             self.add(np.sort(array[array != -1]), ranking=None if ranked is None else ranked[ranked != -1])
 
+    @checked
     def finish(self, measurements: Mapping[str, float] | None = None) -> Trace:
         """Puts the file into place and opens it. ``measurements`` replace those given at the beginning.
 
@@ -184,6 +189,7 @@ class TraceWriter:
             self._writer.discard()
 
 
+@checked
 def import_trace(
     sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
@@ -192,7 +198,7 @@ def import_trace(
     block_tokens: int = 1,
     prompt_tokens: int | None = None,
     read: int | None = None,
-    block_bytes: str | int | None = None,
+    block_bytes: str | int | float | None = None,
     model: str = "",
     selection: str = "",
     zstd_level: int = 3,
