@@ -177,7 +177,11 @@ void bind_lists(nb::module_& module) {
       .def("__len__", [](const Lists& lists) { return lists.lists->size(); })
       .def(
           "__getitem__",
-          [](nb::handle_t<Lists> self, std::ptrdiff_t i) {
+          [](nb::handle_t<Lists> self, nb::handle index) {
+            std::ptrdiff_t i = 0;
+            if (!nb::try_cast(index, i)) {
+              throw nb::type_error("SelectedLists: an index is an int");
+            }
             const IdLists& lists = *nb::cast<Lists&>(self).lists;
             const auto size = static_cast<std::ptrdiff_t>(lists.size());
             if (i < -size || i >= size) {
