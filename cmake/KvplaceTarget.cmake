@@ -2,9 +2,9 @@
 function(kvplace_target_defaults target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
                                            -Wnon-virtual-dtor -Woverloaded-virtual)
-  # g++ 12 takes "text" + std::string for a copy that may overlap or be endless (GCC bugs 105329 and 105651), and what a
-  # vector inserts for a write behind its end.
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # Where it sees much code at once, g++ 12 takes "text" + std::string for a copy that may overlap or be endless (GCC
+  # bugs 105329 and 105651), and what a vector inserts for a write behind its end.
+  if(KVPLACE_COMPILE_TOGETHER AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
   endif()
   if(KVPLACE_WARNINGS_AS_ERRORS)
