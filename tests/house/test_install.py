@@ -67,6 +67,9 @@ class Install(unittest.TestCase):
     def test_command_and_data(self):
         if cached("KVPLACE_BUILD_CLI") == "ON":
             self.assertTrue(os.access(self.prefix / "bin" / "kvplace", os.X_OK))
+            for words in ("man/man1/kvplace.1", "bash-completion/completions/kvplace", "zsh/site-functions/_kvplace",
+                          "fish/vendor_completions.d/kvplace.fish"):
+                self.assertIn("compare", (self.prefix / "share" / words).read_text(encoding="utf-8"), words)
         for path in (p for p in (SOURCE / "data").rglob("*") if p.is_file()):
             self.assertTrue((self.prefix / "share" / "kvplace" / "data" / path.relative_to(SOURCE / "data")).is_file())
 

@@ -84,6 +84,9 @@ class Wheel(unittest.TestCase):
         for needed in ("kvplace/py.typed", "kvplace/_core.pyi", "kvplace/bin/kvplace",
                        "kvplace/share/kvplace/data/smollm2-holmes-page16-k64.kvt"):
             self.assertIn(needed, names)
+        for words in ("man/man1/kvplace.1", "bash-completion/completions/kvplace", "zsh/site-functions/_kvplace",
+                      "fish/vendor_completions.d/kvplace.fish"):
+            self.assertTrue(any(name.endswith(f".data/data/share/{words}") for name in names), words)
         stray = [n for n in names if not n.startswith(("kvplace/", "kvplace-")) or n.endswith((".a", ".cmake", ".h"))]
         self.assertEqual(stray, [])
 
