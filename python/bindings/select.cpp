@@ -26,7 +26,7 @@ using Array = nb::ndarray<nb::ro, nb::device::cpu>;
 constexpr std::uint32_t kLongSteps = 64;
 
 /// An array of three dimensions, or of two, before which one of size 1 is set.
-TensorView view_of(const Array& array, const char* what, std::size_t dimensions) {
+TensorView tensor_of(const Array& array, const char* what, std::size_t dimensions) {
   if (array.ndim() != dimensions) {
     throw ErrorException({ErrorKind::kBadInput, std::string(what) + " must have " + std::to_string(dimensions) +
                                                     " dimensions, not " + std::to_string(array.ndim())});
@@ -55,8 +55,8 @@ TensorView view_of(const Array& array, const char* what, std::size_t dimensions)
   return view;
 }
 
-TensorView view_of(const std::optional<Array>& array, const char* what, std::size_t dimensions) {
-  return array ? view_of(*array, what, dimensions) : TensorView();
+TensorView tensor_of(const std::optional<Array>& array, const char* what, std::size_t dimensions) {
+  return array ? tensor_of(*array, what, dimensions) : TensorView();
 }
 
 struct PySelector {
@@ -98,11 +98,11 @@ PySelection select(PySelector& self, const std::optional<Array>& queries, const 
                    std::optional<std::uint32_t> first_position, std::optional<std::uint32_t> steps,
                    std::uint32_t ranking_depth) {
   SelectInput input;
-  input.queries = view_of(queries, "queries", 3);
-  input.scores = view_of(scores, "scores", 2);
-  input.head_weights = view_of(head_weights, "head_weights", 2);
+  input.queries = tensor_of(queries, "queries", 3);
+  input.scores = tensor_of(scores, "scores", 2);
+  input.head_weights = tensor_of(head_weights, "head_weights", 2);
   if (keys) {
-    const TensorView view = view_of(*keys, "keys", 3);
+    const TensorView view = tensor_of(*keys, "keys", 3);
     const nb::gil_scoped_release released;
     unwrap(self.selector.append_keys(view));
   }
@@ -246,7 +246,7 @@ void bind_selector(nb::module_& module) {
       .def(
           "append",
           [](PySelector& self, const Array& keys) {
-            const TensorView view = view_of(keys, "keys", 3);
+            const TensorView view = tensor_of(keys, "keys", 3);
             const nb::gil_scoped_release released;
             unwrap(self.selector.append_keys(view));
           },
@@ -254,7 +254,7 @@ void bind_selector(nb::module_& module) {
       .def(
           "observe",
           [](PySelector& self, const Array& queries, std::uint32_t first_position) {
-            const TensorView view = view_of(queries, "queries", 3);
+            const TensorView view = tensor_of(queries, "queries", 3);
             const nb::gil_scoped_release released;
             unwrap(self.selector.observe(view, first_position));
           },

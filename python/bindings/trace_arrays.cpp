@@ -61,14 +61,14 @@ std::span<const std::uint32_t> list_of(const StepView& record, const std::string
 }
 
 /// Lists of all records one after the other, and where each begins.
-struct Lists {
+struct RecordLists {
   std::vector<std::int64_t> begin{0};
   std::vector<std::uint32_t> values;
 };
 
-Lists lists_of(const TraceReader& trace, const std::string& what, const Part& part) {
-  return run({1, nb::none(), nullptr}, [&](const RunContext& context) -> Result<Lists> {
-    Lists lists;
+RecordLists lists_of(const TraceReader& trace, const std::string& what, const Part& part) {
+  return run({1, nb::none(), nullptr}, [&](const RunContext& context) -> Result<RecordLists> {
+    RecordLists lists;
     lists.begin.reserve(part.records() + 1);
     KVPLACE_TRY(for_each_record(trace, part, context, [&](const StepView& record) {
       const std::span<const std::uint32_t> list = list_of(record, what);
@@ -100,7 +100,7 @@ std::vector<std::int32_t> ranks_of_reads(const TraceReader& trace, const Part& p
 }
 
 /// [steps, layers, longest list], padded with -1.
-NumpyArray<std::int32_t> dense_of(const Lists& lists, const Part& part) {
+NumpyArray<std::int32_t> dense_of(const RecordLists& lists, const Part& part) {
   std::size_t width = 0;
   for (std::size_t i = 0; i + 1 < lists.begin.size(); ++i) {
     width = std::max(width, static_cast<std::size_t>(lists.begin[i + 1] - lists.begin[i]));
@@ -122,7 +122,7 @@ void bind_trace_arrays(nb::module_& module) {
       "csr",
       [](const TraceReader& trace, const std::string& what, std::uint32_t first_step, std::uint32_t end_step,
          std::uint32_t first_layer, std::uint32_t end_layer) {
-        Lists lists = lists_of(trace, what, {first_step, end_step, first_layer, end_layer});
+        RecordLists lists = lists_of(trace, what, {first_step, end_step, first_layer, end_layer});
         const std::size_t rows = lists.begin.size();
         const std::size_t values = lists.values.size();
         return std::make_tuple(to_numpy(std::move(lists.begin), {rows}), to_numpy(std::move(lists.values), {values}));

@@ -57,12 +57,11 @@ std::string place(const StepView& record) {
 
 /// The file's first bytes, up to the first chunk.
 std::vector<std::byte> head_of(const std::string& metadata) {
-  std::vector<std::byte> head(kvt::kPreambleBytes);
+  std::vector<std::byte> head(kvt::kPreambleBytes + metadata.size());
   std::memcpy(head.data(), kvt::kMagic.data(), kvt::kMagic.size());
   store_little_endian(head.data() + 8, kvt::kVersion);
   store_little_endian(head.data() + 12, static_cast<std::uint32_t>(metadata.size()));
-  const auto text = std::as_bytes(std::span(metadata.data(), metadata.size()));
-  head.insert(head.end(), text.begin(), text.end());
+  std::memcpy(head.data() + kvt::kPreambleBytes, metadata.data(), metadata.size());
   const std::uint64_t sum = kvt::checksum(head);
   head.resize(head.size() + sizeof sum);
   store_little_endian(head.data() + head.size() - sizeof sum, sum);
