@@ -129,6 +129,10 @@ class Instance(_core.Instance):
     #: The trace it was made for.
     trace: Trace
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, here or in another process, has the same resolved configuration, whatever becomes of files."""
+        return _resolved_again, (type(self), self.trace, self.to_toml())
+
     def to_dict(self) -> dict[str, Any]:
         """The resolved fields and numbers; ``instance`` of the command's JSON."""
         return json.loads(self.json())  # type: ignore[no-any-return]
@@ -149,6 +153,14 @@ class Instance(_core.Instance):
 def _policy_texts(policies: str | Sequence[str] | None) -> list[str]:
     """Policies with all their parameters."""
     return [_core.policy(text) for text in ([policies] if isinstance(policies, str) else policies or ())]
+
+
+def _resolved_again(kind: type[Instance], trace: Trace, toml: str) -> Instance:
+    """A pickled instance."""
+    instance = kind.__new__(kind)
+    _core.Instance.__init__(instance, trace, _core.parse_toml(toml, "pickled instance"))
+    instance.trace = trace
+    return instance
 
 
 def _config_text(toml: str, policies: Sequence[str], trace: str | None = None) -> str:

@@ -53,6 +53,11 @@ class Trace(_core.Trace):
     def __init__(self, path: str | os.PathLike[str], *, recover: bool = False) -> None:
         super().__init__(path, recover=recover)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, here or in another process, opens the same file; the file must be there and hold the same."""
+        path = os.fspath(self.path)
+        return _reopened, (path, os.path.abspath(path), self.recovered, _identity(self))
+
     def __len__(self) -> int:
         """Decode steps."""
         return self.steps
@@ -200,6 +205,21 @@ class Trace(_core.Trace):
     def __repr__(self) -> str:
         return (f"<Trace {self.path.name}: {self.steps:,} decode steps, {self.layers} layers, "
                 f"prompt {self.prompt_tokens:,}, blocks of {self.block_tokens} tokens, {self.num_reads:,} reads>")
+
+
+def _identity(trace: Trace) -> tuple[str, int, int]:
+    """What tells whether a file still holds the trace; one that was cut short has no digest."""
+    return trace.digest, trace.steps, trace.num_reads
+
+
+def _reopened(path: str, absolute: str, recover: bool, identity: tuple[str, int, int]) -> Trace:
+    """A pickled trace. ``path`` is as it was given, if that is the same file in this process's folder."""
+    trace = Trace(path if os.path.abspath(path) == absolute else absolute, recover=recover)
+    if _identity(trace) != identity:
+        raise BadInput(f"{trace.path}: holds another trace than when it was pickled (digest {trace.digest or 'none'}, then "
+                       f"{identity[0] or 'none'}; {trace.steps:,} decode steps, then {identity[1]:,}): pickle the trace "
+                       "again, or put the file back")
+    return trace
 
 
 class TraceInfo(Mapping[str, Any]):
