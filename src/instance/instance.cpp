@@ -33,12 +33,49 @@ std::string weights_do_not_fit(Bytes weights, const Hardware& hardware) {
          format_bytes(near) + ")" + shared + ", or say with --near-capacity what is left for KV";
 }
 
+Error unknown_block_size() {
+  return {ErrorKind::kBadInput, "the trace does not say how large a block is: give --model NAME or --block-bytes SIZE"};
+}
+
+/// Nothing but experts is read; no KV page exists.
+bool has_experts_alone(const BlockLayout& layout, std::uint32_t blocks_per_layer) {
+  return layout.experts > 0 && blocks_per_layer == layout.experts;
+}
+
+/// A model that single fields began, as --set model.experts.bytes_per_expert=SIZE does where the trace names no preset:
+/// what the fields leave open is the trace's.
+Status complete_model(Model& model, const InstanceOptions& options, const TraceMeta& meta, const TraceTotals& totals) {
+  if (model.layers == 0) {
+    model.layers = meta.layers;
+  }
+  Bytes& kv_bytes = model.kv_bytes_per_token_per_layer;
+  if (kv_bytes == Bytes(0)) {
+    kv_bytes = kv_bytes_of_shape(model.attention);
+  }
+  if (kv_bytes == Bytes(0)) {
+    const std::optional<Bytes> block = options.block_bytes ? options.block_bytes : meta.block_bytes;
+    if (block) {
+      const std::int64_t tokens = meta.layout.block_tokens;
+      kv_bytes = Bytes((block->value() + tokens - 1) / tokens);
+    } else if (has_experts_alone(meta.layout, totals.blocks_per_layer)) {
+      kv_bytes = model.experts.bytes_per_expert;  // so that capacities in blocks are counted in experts
+    } else {
+      return tl::unexpected(unknown_block_size());
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<Instance> Instance::make(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals) {
+Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta, const TraceTotals& totals) {
+  InstanceSpec spec = given;
   KVPLACE_TRY(validate(spec.hardware, "hardware " + spec.hardware.name));
+  if (spec.model && spec.model->name.empty()) {
+    KVPLACE_TRY(complete_model(*spec.model, spec.options, meta, totals));
+  }
   if (spec.model) {
-    KVPLACE_TRY(validate(*spec.model, "model " + spec.model->name));
+    KVPLACE_TRY(validate(*spec.model, spec.model->name.empty() ? "model" : "model " + spec.model->name));
   }
   if (spec.options.mirrored_reads == MirroredReads::kSplit && spec.options.mode == Mode::kExclusive) {
     return bad_input(
@@ -66,11 +103,8 @@ Status Instance::set_sizes(const TraceMeta& meta) {
     kv_block_ = model->kv_bytes_per_token_per_layer * std::int64_t{layout_.block_tokens};
   } else if (meta.block_bytes) {
     kv_block_ = *meta.block_bytes;
-  } else {
-    return bad_input("the trace does not say how large a block is: give --model NAME or --block-bytes SIZE");
-  }
-  if (kv_block_.value() <= 0) {
-    return bad_input("--block-bytes must be more than 0");
+  } else if (!has_experts_alone(layout_, blocks_per_layer_)) {
+    return tl::unexpected(unknown_block_size());
   }
   if (layout_.experts > 0) {
     if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
@@ -82,6 +116,9 @@ Status Instance::set_sizes(const TraceMeta& meta) {
       return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
     }
     expert_block_ = model->experts.bytes_per_expert;
+  }
+  if (kv_block_.value() <= 0) {
+    return bad_input("--block-bytes must be more than 0");
   }
   uniform_ = layout_.experts == 0 && !meta.has_read_bytes;
   new_kv_ = options.new_kv ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens) : Bytes(0);

@@ -248,6 +248,25 @@ class ConfigFiles(InstanceTest):
         instance = self.json("compare", self.trace, "--near-fraction", "0.5", "--model", "model.toml")["instance"]
         self.assertEqual(instance["block_bytes"], 2 * 8 * 128 * 2)
 
+    def test_advice_about_experts_can_be_followed(self) -> None:
+        """As a user does who knows no model: each error names a flag, and with these flags the command runs."""
+        rows = [f'0,{t},{l},"[{t % 4}, 4]","[1, {3 + t % 4}]"' for t in range(8) for l in range(2)]
+        self.write("moe.csv", "\n".join(["query_id,token_id,layer_id,experts,attention", *rows, ""]))
+        for stated in ((), ("--block-bytes", "4KiB")):
+            with self.subTest(stated=stated):
+                self.ok("import", "moe.csv", "-o", "moe.kvt", "--format", "fang-moe-csv", *stated)
+                command = ["compare", "moe.kvt", "--near-blocks-per-layer", "2", "--policy", "lru"]
+                if not stated:
+                    self.refused(self.run_cli(*command), cli.BAD_INPUT, "or --block-bytes SIZE")
+                    command += ["--block-bytes", "4KiB"]
+                self.refused(self.run_cli(*command), cli.BAD_INPUT, "or --set model.experts.bytes_per_expert=SIZE")
+                instance = self.json(*command, "--set", "model.experts.bytes_per_expert=1MB")["instance"]
+                self.assertEqual((instance["block_bytes"], instance["notes"]), (4096, []))
+                # The advice in the other order.
+                if not stated:
+                    command = command[:-2] + ["--set", "model.experts.bytes_per_expert=1MB"]
+                    self.refused(self.run_cli(*command), cli.BAD_INPUT, "or --block-bytes SIZE")
+
     def test_further_tiers_are_kept(self) -> None:
         tier = """[[tier]]
 name = "nvme"

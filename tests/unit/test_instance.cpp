@@ -107,6 +107,26 @@ TEST(Instance, ExpertsNeedTheirSizeAndABatchOfOne) {
   EXPECT_NE(error_of(spec, meta).find("--batch must be 1"), std::string::npos);
 }
 
+TEST(Instance, AModelBegunByFieldsTakesTheRestFromTheTrace) {
+  TraceMeta meta = token_trace();
+  meta.layout = {8, 1, 16, 100};
+  const ConfigEntry experts{"model.experts.bytes_per_expert", "1MB", kSetFlag};
+  InstanceSpec spec = resolve_spec(std::vector{experts}, meta).value();
+  spec.hardware = testing::paper_machine();
+  const Instance instance = make(spec, meta);
+  EXPECT_EQ(instance.spec().model->layers, 10u);
+  EXPECT_EQ(instance.kv_block_bytes(), Bytes(1000));
+  EXPECT_EQ(instance.block_bytes(BlockId(7)), Bytes(1'000'000));
+  EXPECT_TRUE(instance.notes().empty());
+  meta.block_bytes.reset();
+  EXPECT_NE(error_of(spec, meta).find("--block-bytes SIZE"), std::string::npos);
+  spec.options.block_bytes = Bytes(4096);
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(4096));
+  spec.options.block_bytes.reset();
+  meta.layout = {150, 1, 1, 0};  // experts alone
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(1'000'000));
+}
+
 TEST(Instance, StartsWithTheNewestPromptBlocks) {
   InstanceSpec spec = paper_spec();
   spec.options.near_blocks_per_layer = 3;
