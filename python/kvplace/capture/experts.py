@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .layers import Ids
 from .model import Decoder
 from .routers import Choice
+from .steps import Ids
 
 
 class ExpertStep(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .hook import AttentionCall
-from .layers import Ids, LayerSteps
+from .steps import Ids, LayerSteps
 
 
 def _token_indices(blocks: Ids, block_tokens: int, tokens: int) -> torch.Tensor:

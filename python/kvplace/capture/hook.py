@@ -3,6 +3,8 @@
 transformers hands its attention function the queries after RoPE and the keys that the cache returned, KV heads not yet
 repeated: all that selection needs. The function is registered under one name with the attention functions and with the
 mask functions; under the former alone the mask would silently be None.
+
+A layer with an indexer hands over the tokens that the indexer chose and leaves it to the function to read no others.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from .indexers import IndexScores, watched_indexers
+
 NAME = "kvplace"
 
 
@@ -30,18 +34,35 @@ class AttentionCall:
     value: torch.Tensor  #: as key; the head dim may differ
     mask: torch.Tensor | None
     options: dict[str, Any]  #: what the model passes besides: scaling, sliding_window, softcap, ...
+    index_scores: torch.Tensor | None = None  #: [batch, tokens, tokens so far] of the indexer that chose, if seen
 
     @property
     def scale(self) -> float:
         scaling = self.options.get("scaling")
         return float(scaling) if scaling is not None else float(self.query.shape[-1]) ** -0.5
 
+    @property
+    def chosen_by_model(self) -> torch.Tensor | None:
+        """[batch, tokens, k]: positions that the model's own indexer chose for each token, its own or an earlier
+        layer's. Where fewer than k tokens are seen, later positions fill the rest. None: the layer has no indexer."""
+        chosen = self.options.get("indices")
+        return chosen if isinstance(chosen, torch.Tensor) and chosen.dim() == 3 else None
+
 
 #: Sees a call. What it returns, [batch, tokens, query heads, head dim], is taken for the attention's output; None lets
-#: the call attend to everything.
+#: the call attend to everything that the model attends to.
 Receiver = Callable[[AttentionCall], "torch.Tensor | None"]
 
-_receivers: dict[int, Receiver] = {}
+_receivers: dict[int, tuple[Receiver, IndexScores]] = {}
+
+
+def _chosen_mask(mask: torch.Tensor | None, chosen: torch.Tensor, tokens: int) -> torch.Tensor:
+    """The attention mask, causal where ``mask`` is, that lets through the chosen positions only."""
+    allowed = torch.zeros((*chosen.shape[:2], tokens), dtype=torch.bool, device=chosen.device)
+    allowed = allowed.scatter(-1, chosen.long(), True).unsqueeze(1)
+    if mask is None:
+        return allowed
+    return mask & allowed if mask.dtype == torch.bool else mask.masked_fill(~allowed, torch.finfo(mask.dtype).min)
 
 
 def _attention(
@@ -52,13 +73,16 @@ def _attention(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    receiver = _receivers.get(id(module))
+    receiver, scores = _receivers.get(id(module), (None, None))
     if receiver is not None:
         layer: Any = module.layer_idx
-        output = receiver(AttentionCall(int(layer), query, key, value, attention_mask, options))
+        call = AttentionCall(int(layer), query, key, value, attention_mask, options, scores and scores.latest)
+        output = receiver(call)
         if output is not None:
             return output, None
-    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    chosen = options.get("indices")
+    mask = attention_mask if chosen is None else _chosen_mask(attention_mask, chosen, key.shape[2])
+    output, _ = sdpa_attention_forward(module, query, key, value, mask, **options)
     return output, None
 
 
@@ -75,13 +99,14 @@ def attached(model: Any, receiver: Receiver) -> Iterator[None]:
     modules = [module for module in model.modules() if isinstance(getattr(module, "layer_idx", None), int)]
     implementation = model.config._attn_implementation
     training = model.training
-    try:
-        model.eval()
-        model.set_attn_implementation(NAME)
-        _receivers.update((id(module), receiver) for module in modules)
-        yield
-    finally:
-        for module in modules:
-            _receivers.pop(id(module), None)
-        model.set_attn_implementation(implementation)
-        model.train(training)
+    with watched_indexers(modules) as scores:
+        try:
+            model.eval()
+            model.set_attn_implementation(NAME)
+            _receivers.update((id(module), (receiver, scores)) for module in modules)
+            yield
+        finally:
+            for module in modules:
+                _receivers.pop(id(module), None)
+            model.set_attn_implementation(implementation)
+            model.train(training)

@@ -8,17 +8,19 @@ from typing import Any
 
 import torch
 
+from .._capture_checks import check_counts, check_output_can_be_created, check_selection
 from .._errors import BadInput, Error
 from .._trace import Trace
 from .experts import ExpertChoices
 from .feedback import restricted_attention
 from .hook import AttentionCall, attached
-from .layers import LayerSteps, SelectingLayers, layers_for
-from .model import examine
+from .layers import SelectingLayers, layers_for
+from .model import check_weights, examine
 from .presets import preset_of
 from .quality import Perplexity, measurements
 from .routers import watched_routers
 from .sink import TraceSink, step_of
+from .steps import LayerSteps
 
 
 def capture(
@@ -30,6 +32,7 @@ def capture(
     feedback: bool = False,
     source: str = "",
     threads: int = 0,
+    without_experts: bool = False,
 ) -> Capture:
     """Captures what decode reads while the model generates.
 
@@ -41,11 +44,11 @@ def capture(
     step. With ``feedback`` attention in decode steps is restricted to the blocks selected, so the selection changes
     what is generated; without it the model attends to everything, and the selection is what would have been read.
 
-    ``select``, ``ranking_depth``, the measurements and errors are those of ``capture_text``. One context holds one
+    ``select``, ``ranking_depth``, ``without_experts``, the measurements and errors are those of ``capture_text``. One context holds one
     generation of one request: no batch, no beams, no assistant. Generation that raises leaves the steps captured so far
     readable with ``Trace(out, recover=True)``.
     """
-    return Capture(model, select, ranking_depth, out, feedback, source, threads)
+    return Capture(model, select, ranking_depth, out, feedback, source, threads, without_experts)
 
 
 class Capture:
@@ -62,12 +65,17 @@ class Capture:
         feedback: bool,
         source: str,
         threads: int,
+        without_experts: bool,
     ) -> None:
         self._model = model
         self._ranking_depth = ranking_depth
         self._out = out
         self._feedback = feedback
-        self._decoder = examine(model)
+        check_counts(1, 1, 0, ranking_depth)
+        check_selection(select)
+        check_output_can_be_created(out)
+        check_weights(model)
+        self._decoder = examine(model, without_experts=without_experts)
         self._source = source or f"{self._decoder.kind} generating" + (
             ", attention restricted to the selected blocks" if feedback else ""
         )
@@ -88,7 +96,7 @@ class Capture:
     def __enter__(self) -> Capture:
         self._contexts = [
             attached(self._model, self._receive),
-            watched_routers(self._model, self._decoder.experts, self._experts.receive),
+            watched_routers(self._model, self._decoder.expert_blocks, self._experts.receive),
         ]
         for context in self._contexts:
             context.__enter__()
@@ -142,7 +150,7 @@ class Capture:
     def _begin_decoding(self) -> None:
         self._prompt_tokens = len(self._tokens)
         if isinstance(self._layers, SelectingLayers):
-            self._layers.check_budget(self._prompt_tokens)
+            check_selection(self._layers.method, self._prompt_tokens)
         self._layers.end_prompt()
         self._sink = TraceSink(
             self._out,
@@ -158,7 +166,7 @@ class Capture:
     def _receive(self, call: AttentionCall) -> torch.Tensor | None:
         chosen = self._layers.take(call, self._prompt_tokens if self._sink is not None else None)
         self._chosen[call.layer] = chosen
-        if not self._feedback or chosen is None or self._decoder.layers[call.layer].window is not None:
+        if not self._feedback or chosen is None or not chosen.restricts:
             return None
         return restricted_attention(call, chosen, self._layers.block_tokens)
 

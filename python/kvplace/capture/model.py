@@ -11,7 +11,23 @@ from .._errors import BadInput
 from .hook import AttentionCall, attached
 from .routers import Choice, expert_count, watched_routers
 
-_FITTING = "models that can be captured are decoders like Llama, Qwen, Mistral, Mixtral, Gemma, Gemma 3 and SmolLM"
+_FITTING = (
+    "models that can be captured are decoders like Llama, Qwen, Mistral, Mixtral, Gemma, Gemma 3, SmolLM and DeepSeek"
+)
+
+_CAPTURED_KINDS = {"full_attention", "sliding_attention", "indexed_attention"}
+_STATE = "keep a state of fixed size in place of keys and values per token, so there are no blocks to choose from"
+_COMPRESSED = "keep one cache entry for several tokens, so what they read are not blocks of tokens"
+#: By the kinds of transformers' layer_types.
+_REASONS = {
+    "linear_attention": _STATE,
+    "conv": "look at the last few tokens only and keep no KV cache, so there are no blocks to choose from",
+    "hybrid": f"beside their attention {_STATE}",
+    "hybrid_sliding": f"beside their attention {_STATE}",
+    "chunked_attention": "attend to their own chunk of the text, where selection knows full attention and windows only",
+    "compressed_sparse_attention": _COMPRESSED,
+    "heavily_compressed_attention": _COMPRESSED,
+}
 
 
 @dataclass(frozen=True)
@@ -23,10 +39,14 @@ class DecoderLayer:
     head_dim: int
     scale: float  #: of q.k in the softmax
     window: int | None  #: tokens a sliding-window layer sees, the current one included; None: all
+    latent_dim: int = 0  #: of MLA's compressed KV; 0: keys and values of every KV head are cached
+    rope_dim: int = 0  #: of MLA's rotary key, cached beside it
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """With keys and values kept in 16 bits."""
+        """Of what the KV cache holds, in 16 bits."""
+        if self.latent_dim:
+            return 2 * (self.latent_dim + self.rope_dim)
         return 2 * 2 * self.kv_heads * self.head_dim
 
 
@@ -39,10 +59,18 @@ class Decoder:
     context: int | None  #: tokens it was made for, if it says
     experts: int  #: experts per layer; 0 for a dense model
     experts_per_token: int  #: experts that a layer with a router chooses for a token
-    router_layers: frozenset[int]  #: layers that choose experts
+    router_layers: frozenset[int]  #: layers whose choices of experts are captured
+    has_indexers: bool = False  #: layers that let an indexer of their own choose what they read
+    index_topk: int = 0  #: tokens that an indexer chooses per step, where every layer reads such a choice; else 0
+    index_scores: bool = False  #: whether the indexers' scores can be seen
+
+    @property
+    def expert_blocks(self) -> int:
+        """Expert blocks per layer of its traces."""
+        return self.experts if self.router_layers else 0
 
 
-def examine(model: Any) -> Decoder:
+def examine(model: Any, *, without_experts: bool = False) -> Decoder:
     """Finds out by a forward call of two tokens whether, and how, a model can be captured.
 
     Raises BadInput, saying what the model lacks.
@@ -51,45 +79,67 @@ def examine(model: Any) -> Decoder:
     config = getattr(model, "config", None)
     if config is None or not hasattr(model, "set_attn_implementation"):
         raise BadInput(f"{kind} is no model of transformers (it has no config and set_attn_implementation); {_FITTING}")
-    if getattr(config, "is_encoder_decoder", False):
-        raise BadInput(f"{kind} has an encoder; capture needs a decoder alone: {_FITTING}")
+    text = _check_config(kind, config)
     if not model._can_set_attn_implementation():
         raise BadInput(
             f"{kind} does not call its attention through transformers' AttentionInterface, so there is nothing that a "
             f"capture could hook into; {_FITTING}"
         )
-    text = config.get_text_config(decoder=True)
-    kinds = set(getattr(text, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    if kinds:
-        raise BadInput(
-            f"{kind} has layers of kind {', '.join(sorted(kinds))}, whose KV cache is not read token by token; "
-            f"{_FITTING}"
-        )
-    calls, routers = _probe(model, expert_count(text))
+    calls, routers = _probe(model, 0 if without_experts else expert_count(text))
     expected = int(text.num_hidden_layers)
     if sorted(calls) != list(range(expected)):
         raise BadInput(
             f"{kind}: only {len(calls)} of its {expected} layers call their attention through transformers' "
             f"AttentionInterface with a layer_idx; {_FITTING}"
         )
-    layers = tuple(calls[index] for index in range(expected))
+    layers = tuple(_layer(kind, text, calls[index]) for index in range(expected))
     experts = expert_count(text)
-    if experts and not routers:
+    if experts and not routers and not without_experts:
         raise BadInput(f"{kind} has {experts} experts, but no router that shows its choices (a module named ...Router "
-                       f"which answers with the experts' numbers); {_FITTING}")
+                       "which answers with the experts' numbers); --without-experts, or without_experts=True, captures "
+                       "its KV blocks alone")
     context = getattr(text, "max_position_embeddings", None)
+    chosen = [call.chosen_by_model is not None for call in calls.values()]
     return Decoder(
-        kind, layers, int(context) if context else None, experts, max(routers.values(), default=0), frozenset(routers)
+        kind,
+        layers,
+        int(context) if context else None,
+        experts,
+        max(routers.values(), default=0),
+        frozenset(routers),
+        any(chosen),
+        int(getattr(text, "index_topk", 0) or 0) if all(chosen) else 0,
+        all(chosen) and all(call.index_scores is not None for call in calls.values()),
     )
 
 
-def _probe(model: Any, experts: int) -> tuple[dict[int, DecoderLayer], dict[int, int]]:
-    kind = type(model).__name__
-    calls: dict[int, DecoderLayer] = {}
+def check_weights(model: Any) -> None:
+    """Raises BadInput for a model that has no weights to run with."""
+    device = getattr(model, "device", None)
+    if device is not None and device.type == "meta":
+        raise BadInput(f"{type(model).__name__} has no weights (it is on the device meta); load them first")
+
+
+def _check_config(kind: str, config: Any) -> Any:
+    """The configuration of the text decoder, if it is one of layers that can be captured."""
+    if getattr(config, "is_encoder_decoder", False):
+        raise BadInput(f"{kind} has an encoder; capture needs a decoder alone: {_FITTING}")
+    text = config.get_text_config(decoder=True)
+    other = sorted(set(getattr(text, "layer_types", None) or ()) - _CAPTURED_KINDS)
+    if other:
+        reasons = "; ".join(f"{name} layers {_REASONS.get(name, 'are of a kind that capture does not know')}"
+                            for name in other)
+        raise BadInput(f"{kind}: its {reasons}; {_FITTING}")
+    return text
+
+
+def _probe(model: Any, experts: int) -> tuple[dict[int, AttentionCall], dict[int, int]]:
+    calls: dict[int, AttentionCall] = {}
     routers: dict[int, int] = {}
 
     def receive(call: AttentionCall) -> None:
-        calls[call.layer] = _layer(kind, call)
+        _check_call(type(model).__name__, call)
+        calls[call.layer] = call
 
     def chose(layer: int, choice: Choice) -> None:
         routers[layer] = choice.chosen.shape[1]
@@ -100,18 +150,31 @@ def _probe(model: Any, experts: int) -> tuple[dict[int, DecoderLayer], dict[int,
     return calls, routers
 
 
-def _layer(kind: str, call: AttentionCall) -> DecoderLayer:
+def _check_call(kind: str, call: AttentionCall) -> None:
     for name, what in (("softcap", "caps its attention scores"), ("s_aux", "adds learned attention sinks"),
                        ("position_bias", "adds a position bias to its attention scores")):
         if call.options.get(name) is not None:
             raise BadInput(f"{kind}: layer {call.layer} {what} ({name}), which selection does not know how to score; "
                            f"{_FITTING}")
-    query_heads, head_dim = call.query.shape[1], call.query.shape[3]
-    kv_heads = call.key.shape[1]
-    if call.key.shape[3] != head_dim or query_heads % kv_heads:
+    if call.key.shape[3] != call.query.shape[3] or call.query.shape[1] % call.key.shape[1]:
         raise BadInput(
             f"{kind}: layer {call.layer} has queries {tuple(call.query.shape)} and keys {tuple(call.key.shape)}; a whole "
             "number of query heads per KV head and one head dim are needed"
         )
+
+
+def _layer(kind: str, text: Any, call: AttentionCall) -> DecoderLayer:
+    kinds = getattr(text, "layer_types", None) or ()
+    if call.layer < len(kinds) and kinds[call.layer] == "indexed_attention" and call.chosen_by_model is None:
+        raise BadInput(f"{kind}: layer {call.layer} lets an indexer choose the tokens it reads, but does not hand the "
+                       f"choice to its attention function, so that it cannot be seen; {_FITTING}")
     window = call.options.get("sliding_window")
-    return DecoderLayer(query_heads, kv_heads, head_dim, call.scale, int(window) if window else None)
+    return DecoderLayer(
+        call.query.shape[1],
+        call.key.shape[1],
+        call.query.shape[3],
+        call.scale,
+        int(window) if window else None,
+        int(getattr(text, "kv_lora_rank", 0) or 0),
+        int(getattr(text, "qk_rope_head_dim", 0) or 0),
+    )

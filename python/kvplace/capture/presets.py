@@ -14,10 +14,13 @@ def preset_of(decoder: Decoder) -> str:
     shape = {
         "layers": len(decoder.layers),
         "attention.query_heads": layer.query_heads,
-        "attention.kv_heads": layer.kv_heads,
-        "attention.head_dim": layer.head_dim,
         "experts.count": decoder.experts,
+        "attention.sparse_top_k": decoder.index_topk,
     }
+    if layer.latent_dim:
+        shape |= {"attention.latent_dim": layer.latent_dim, "attention.rope_dim": layer.rope_dim}
+    else:
+        shape |= {"attention.kv_heads": layer.kv_heads, "attention.head_dim": layer.head_dim}
     fitting = [
         str(preset["name"])
         for preset in list_models()

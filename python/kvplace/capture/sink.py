@@ -12,15 +12,13 @@ from .._errors import Error
 from .._trace import Trace
 from .._trace_writer import TraceWriter
 from .experts import ExpertStep
-from .layers import Ids, LayerSteps
 from .model import Decoder
+from .steps import NO_IDS, Ids, LayerSteps
 
 #: Characters of metadata for what quality.measurements returns.
 _MEASUREMENT_ROOM = 256
 #: Of a chunk before compression: what a full disk may cost at the end of what was captured.
 CHUNK_BYTES = 1 << 18
-
-_NO_IDS: Ids = np.zeros(0, np.uint32)
 
 
 class TraceSink:
@@ -52,7 +50,7 @@ class TraceSink:
             layers=len(decoder.layers),
             prompt_tokens=prompt_tokens if block_tokens else 0,
             block_tokens=max(1, block_tokens),
-            experts=decoder.experts,
+            experts=decoder.expert_blocks,
             ranking=ranking_depth > 0,
             block_bytes=sizes.pop() if len(sizes) == 1 else None,
             model=model,
@@ -65,8 +63,8 @@ class TraceSink:
 
     def add_step(self, layers: Sequence[tuple[Ids, Ids | None, ExpertStep | None]]) -> None:
         """One decode step: per layer the pages read, their ranking, and the experts."""
-        experts = self._decoder.experts
-        appended = _NO_IDS
+        experts = self._decoder.expert_blocks
+        appended = NO_IDS
         if self._block_tokens:
             appended = np.array([experts + (self._prompt_tokens + self.steps) // self._block_tokens], np.uint32)
         for pages, ranking, chosen in layers:

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from transformers import DynamicCache
 
+from .._capture_checks import check_counts, check_output_can_be_created, check_selection
 from .._errors import BadInput, Error
 from .._run import Progress, ProgressLike, shown
 from .._trace import Trace
 from .experts import ExpertChoices
 from .hook import AttentionCall, attached
-from .layers import Layers, LayerSteps, layers_for
-from .model import Decoder, examine
+from .layers import Layers, layers_for
+from .model import Decoder, check_weights, examine
 from .presets import preset_of
 from .quality import Perplexity, measurements, negative_log_likelihoods
 from .routers import watched_routers
 from .sink import TraceSink, step_of
+from .steps import LayerSteps
 
 #: Tokens of a piece: large enough for matrix products, small enough that a piece's selections fit into memory.
 PIECE_TOKENS = 256
@@ -53,14 +55,16 @@ def capture_text(
     skip_tokens: int = 0,
     source: str = "",
     threads: int = 0,
+    without_experts: bool = False,
     progress: ProgressLike = None,
 ) -> Trace:
     """Captures what decode reads while the model reads a text.
 
     The first ``prompt_tokens`` tokens after ``skip_tokens`` are the prompt; each of the ``decode_tokens`` behind it is
     a decode step. ``select`` names a method and its parameters (docs/select.md); with ``ranking_depth`` the trace also
-    holds the selector's best candidates, that many in each step. ``source`` says in words what the text is; a trace
-    holds block ids only, never the text.
+    holds the selector's best candidates, that many in each step. ``without_experts`` leaves the experts of a mixture of
+    experts out, so that the trace has KV blocks alone. ``source`` says in words what the text is; a trace holds block
+    ids only, never the text.
 
     The trace's measurements say how well the model read it: perplexity of the decode steps, prompt_perplexity, and
     repetition_rate, the share of decode steps whose last 8 tokens had occurred before.
@@ -72,7 +76,7 @@ def capture_text(
     wanted = Wanted(select, out, decode_tokens, ranking_depth)
     return capture_selections(
         model, tokenizer, text, [wanted], prompt_tokens=prompt_tokens, skip_tokens=skip_tokens, source=source,
-        threads=threads, progress=progress,
+        threads=threads, without_experts=without_experts, progress=progress,
     )[0]
 
 
@@ -86,30 +90,19 @@ def capture_selections(
     skip_tokens: int = 0,
     source: str = "",
     threads: int = 0,
+    without_experts: bool = False,
     progress: ProgressLike = None,
 ) -> list[Trace]:
     """As ``capture_text``, for several selections in one pass over the text."""
-    for one in wanted:
-        if prompt_tokens < 1 or one.decode_tokens < 1 or skip_tokens < 0 or one.ranking_depth < 0:
-            raise BadInput(
-                f"prompt_tokens ({prompt_tokens}) and decode_tokens ({one.decode_tokens}) must be at least 1, "
-                f"skip_tokens ({skip_tokens}) and ranking_depth ({one.ranking_depth}) at least 0"
-            )
-    decode_tokens = max(one.decode_tokens for one in wanted)
-    decoder = examine(model)
-    if decoder.context is not None and prompt_tokens + decode_tokens > decoder.context:
-        raise BadInput(
-            f"{prompt_tokens} prompt and {decode_tokens} decode tokens are more than the {decoder.context} tokens of "
-            f"the context that {decoder.kind} was made for"
-        )
-    selectors = [
-        layers_for(decoder, one.select, prompt_tokens=prompt_tokens, ranking_depth=one.ranking_depth, threads=threads)
-        for one in wanted
-    ]
-    tokens = _tokens(tokenizer, text, skip_tokens, prompt_tokens + decode_tokens)
+    check_weights(model)
+    plan = plan_pass(
+        lambda: model, tokenizer, text, wanted, prompt_tokens=prompt_tokens, skip_tokens=skip_tokens, threads=threads,
+        without_experts=without_experts,
+    )
+    decoder, tokens = plan.decoder, plan.tokens
     targets: list[_Target] = []
     try:
-        for one, layers in zip(wanted, selectors, strict=True):
+        for one, layers in zip(wanted, plan.layers, strict=True):
             sink = TraceSink(
                 one.out,
                 decoder,
@@ -130,6 +123,46 @@ def capture_selections(
         for target in targets:
             target.sink.abandon()
         raise
+
+
+class Plan(NamedTuple):
+    """A pass that can begin."""
+
+    decoder: Decoder
+    layers: list[Layers]  #: one for each of the traces
+    tokens: torch.Tensor  #: that the model will read
+
+
+def plan_pass(
+    model: Callable[[], Any],
+    tokenizer: Any,
+    text: str,
+    wanted: Sequence[Wanted],
+    *,
+    prompt_tokens: int,
+    skip_tokens: int,
+    threads: int,
+    without_experts: bool,
+) -> Plan:
+    """All that can go wrong before the pass, the cheap checks first. ``model`` gives the model once it is needed, with
+    weights or without."""
+    for one in wanted:
+        check_counts(prompt_tokens, one.decode_tokens, skip_tokens, one.ranking_depth)
+        check_selection(one.select, prompt_tokens)
+        check_output_can_be_created(one.out)
+    decode_tokens = max(one.decode_tokens for one in wanted)
+    tokens = _tokens(tokenizer, text, skip_tokens, prompt_tokens + decode_tokens)
+    decoder = examine(model(), without_experts=without_experts)
+    if decoder.context is not None and prompt_tokens + decode_tokens > decoder.context:
+        raise BadInput(
+            f"{prompt_tokens} prompt and {decode_tokens} decode tokens are more than the {decoder.context} tokens of "
+            f"the context that {decoder.kind} was made for"
+        )
+    layers = [
+        layers_for(decoder, one.select, prompt_tokens=prompt_tokens, ranking_depth=one.ranking_depth, threads=threads)
+        for one in wanted
+    ]
+    return Plan(decoder, layers, tokens)
 
 
 def _tokens(tokenizer: Any, text: str, skip: int, count: int) -> torch.Tensor:
@@ -200,13 +233,16 @@ class _Pass:
         likelihoods = []
         # transformers calls it `cache` from 5.24 on.
         known = inspect.signature(self._model.forward).parameters
-        cache = {"cache" if "cache" in known else "past_key_values": DynamicCache()}
+        # Indexers keep keys of their own in the cache, which has to know of them. Without a configuration it keeps the
+        # keys that windows have passed as well.
+        config = self._model.config if self._decoder.has_indexers else None
+        cache = {"cache" if "cache" in known else "past_key_values": DynamicCache(config=config)}
         if self._bar is not None:
             self._bar.start("capture", len(tokens), "tokens")
         with (
             torch.no_grad(),
             attached(self._model, self._receive),
-            watched_routers(self._model, self._decoder.experts, self._experts.receive),
+            watched_routers(self._model, self._decoder.expert_blocks, self._experts.receive),
         ):
             for begin in range(0, len(tokens), PIECE_TOKENS):
                 self._begin, end = begin, min(begin + PIECE_TOKENS, len(tokens))
