@@ -44,7 +44,7 @@ bool has_experts_alone(const BlockLayout& layout, std::uint32_t blocks_per_layer
 
 /// A model that single fields began, as --set model.experts.bytes_per_expert=SIZE does where the trace names no preset:
 /// what the fields leave open is the trace's.
-Status complete_model(Model& model, const InstanceOptions& options, const TraceMeta& meta, const TraceTotals& totals) {
+Status complete_model(Model& model, InstanceOptions& options, const TraceMeta& meta, const TraceTotals& totals) {
   if (model.layers == 0) {
     model.layers = meta.layers;
   }
@@ -57,6 +57,7 @@ Status complete_model(Model& model, const InstanceOptions& options, const TraceM
     if (block) {
       const std::int64_t tokens = meta.layout.block_tokens;
       kv_bytes = Bytes((block->value() + tokens - 1) / tokens);
+      options.block_bytes = block;  // exactly, where that is rounded
     } else if (has_experts_alone(meta.layout, totals.blocks_per_layer)) {
       kv_bytes = model.experts.bytes_per_expert;  // so that capacities in blocks are counted in experts
     } else {
