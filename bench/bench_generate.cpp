@@ -37,7 +37,7 @@ void generate(benchmark::State& state, const std::string& preset, std::uint32_t 
     state.SkipWithError("the trace does not hold the reads it should");
   }
   for (auto _ : state) {
-    checked(generate_trace(config, path, {}, one_thread()));
+    checked(generate_trace(config, folder.path("timed.kvt"), {}, one_thread()));
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(reads));
 }

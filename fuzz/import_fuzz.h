@@ -76,9 +76,11 @@ inline void import_and_return(const char* format_name, const std::uint8_t* data,
   } else {
     again.prompt_tokens = summary->meta.layout.prompt_tokens;
   }
-  const auto second = format.import_trace(std::span(&exported, 1), trace_path, again, {});
+  const std::string again_path = output_path("again");  // the first one is still open
+  const auto second = format.import_trace(std::span(&exported, 1), again_path, again, {});
   REQUIRE(second && second->totals.digest == summary->totals.digest);
   std::filesystem::remove(trace_path);
+  std::filesystem::remove(again_path);
   std::filesystem::remove(exported);
 }
 

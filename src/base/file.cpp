@@ -8,20 +8,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 namespace kvplace {
 namespace {
 
 std::string reason() { return std::strerror(errno); }
-
-/// /dev/stdout and its like: links of the system, which must not be replaced by an output.
-bool stands_for_an_open_file(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto in_proc = [](const std::filesystem::path& p) { return p.native().starts_with("/proc/"); };
-  return in_proc(std::filesystem::read_symlink(path, error)) ||
-         in_proc(std::filesystem::weakly_canonical(std::filesystem::absolute(path, error).parent_path(), error));
-}
 
 }  // namespace
 
@@ -34,6 +27,8 @@ Result<FileHandle> open_for_reading(const std::string& path) {
   if (fstat(fileno(file.get()), &info) == 0 && S_ISDIR(info.st_mode)) {
     return bad_input(path + ": is a folder, not a file");
   }
+  KVPLACE_ASSIGN(held, note_input(fileno(file.get()), path));
+  file.get_deleter().held = std::move(held);
   return file;
 }
 
@@ -130,15 +125,8 @@ Status write_all(std::FILE* file, std::span<const std::byte> data, const std::st
 }
 
 Result<OutputFile> OutputFile::create(const std::string& path) {
-  if (path.empty()) {
-    return bad_input("the output has no name");
-  }
-  std::error_code error;
-  const bool irregular = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
-  if (irregular || stands_for_an_open_file(path)) {
-    return bad_input(path + ": is no ordinary file, so it cannot be replaced by the output");
-  }
-  std::string temporary = path + ".XXXXXX";
+  KVPLACE_ASSIGN(claim, claim_of(path));
+  std::string temporary = claim->target.path + ".XXXXXX";
   const int descriptor = mkstemp(temporary.data());
   if (descriptor < 0) {
     return bad_input(path + ": cannot be created: " + reason());
@@ -147,11 +135,12 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
   const mode_t mask = umask(0);
   umask(mask);
   fchmod(descriptor, 0666 & ~mask);
-  return OutputFile(path, std::move(temporary), FileHandle(fdopen(descriptor, "w+b")));
+  return OutputFile(path, std::move(claim), std::move(temporary), FileHandle(fdopen(descriptor, "w+b")));
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
+      claim_(std::move(other.claim_)),
       temporary_(std::exchange(other.temporary_, {})),
       file_(std::move(other.file_)),
       written_(other.written_) {}
@@ -191,24 +180,41 @@ std::uint64_t OutputFile::end_partial() {
   return error ? 0 : std::min<std::uint64_t>(there, written_);
 }
 
-Status OutputFile::commit_partial(std::uint64_t size, const std::string& path) {
+Result<std::string> OutputFile::commit_partial(std::uint64_t size) {
   std::error_code error;
   std::filesystem::resize_file(temporary_, size, error);
-  if (error || std::rename(temporary_.c_str(), path.c_str()) != 0) {
-    return failed(path + ": cannot be written: " + (error ? error.message() : reason()));
+  if (error) {
+    return failed(path_ + ": cannot be written: " + error.message());
+  }
+  std::string ending;
+  for (int i = 1; identity_of(claim_->target.path + ending); ++i) {
+    ending = ".partial" + (i == 1 ? std::string() : std::to_string(i));
+  }
+  if (std::rename(temporary_.c_str(), (claim_->target.path + ending).c_str()) != 0) {
+    return failed(path_ + ": cannot be written: " + reason());
   }
   temporary_.clear();
-  return {};
+  return path_ + ending;
 }
 
 Status OutputFile::commit() {
   std::FILE* file = file_.release();
   const bool flushed = std::fflush(file) == 0;
   const bool closed = std::fclose(file) == 0;
-  if (!flushed || !closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (!flushed || !closed) {
+    return failed(path_ + ": cannot be written: " + reason());
+  }
+  OutputTarget& target = claim_->target;
+  const std::optional<FileIdentity> there = identity_of(target.path);
+  if (there && there != target.exists) {
+    return failed(path_ + ": another program has written it in the meantime, so it is left as it is; this output is " +
+                  std::exchange(temporary_, {}));
+  }
+  if (std::rename(temporary_.c_str(), target.path.c_str()) != 0) {
     return failed(path_ + ": cannot be written: " + reason());
   }
   temporary_.clear();
+  note_output(*claim_);
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "base/output_claim.h"
 #include "kvplace/base/result.h"
 
 namespace kvplace {
@@ -16,11 +17,13 @@ namespace kvplace {
 [[nodiscard]] Result<std::string> read_small_file(const std::string& path);
 
 struct FileCloser {
+  HeldFile held = {};  ///< of an input
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 using FileHandle = std::unique_ptr<std::FILE, FileCloser>;
 
-/// Opens for reading; the error names the file and the system's reason.
+/// Opens for reading; the error names the file and the system's reason. As long as it is open, and to the end of the
+/// scope, no output replaces the file; bad input if it is claimed as one already.
 [[nodiscard]] Result<FileHandle> open_for_reading(const std::string& path);
 
 /// The same for a file that is read at any place. What can be read only once, a pipe or a terminal, is first copied to
@@ -40,8 +43,13 @@ using FileHandle = std::unique_ptr<std::FILE, FileCloser>;
 
 /// An output written under a temporary name beside its own and renamed into place by commit(). Without it nothing is
 /// left behind and an older file of that name stays as it was.
+///
+/// It never takes the place of an input, of another output of the same call, or of what another run is writing:
+/// create() refuses that (kvplace/base/file_guard.h), and nobody else of kvplace can write the file from then on. If
+/// another program nevertheless put a file there, commit() leaves that alone, and the output under its temporary name.
 class OutputFile {
  public:
+  /// Errors as FileScope::claim.
   [[nodiscard]] static Result<OutputFile> create(const std::string& path);
   OutputFile(OutputFile&&) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
@@ -54,16 +62,19 @@ class OutputFile {
   [[nodiscard]] Status commit();
   /// For after a write has failed: ends writing and returns how much of what was written before is in the file.
   [[nodiscard]] std::uint64_t end_partial();
-  /// After end_partial(): renames the file's first `size` bytes into place, under a name that did not exist before.
-  [[nodiscard]] Status commit_partial(std::uint64_t size, const std::string& path);
+  /// After end_partial(): renames the file's first `size` bytes into place, with ".partial" or ".partial2" and so on
+  /// behind the name if there is such a file. Returns the name.
+  [[nodiscard]] Result<std::string> commit_partial(std::uint64_t size);
   [[nodiscard]] std::uint64_t written() const { return written_; }
+  /// As the user calls it.
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  OutputFile(std::string path, std::string temporary, FileHandle file)
-      : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {}
+  OutputFile(std::string path, std::shared_ptr<OutputClaim> claim, std::string temporary, FileHandle file)
+      : path_(std::move(path)), claim_(std::move(claim)), temporary_(std::move(temporary)), file_(std::move(file)) {}
 
   std::string path_;
+  std::shared_ptr<OutputClaim> claim_;
   std::string temporary_;
   FileHandle file_;
   std::uint64_t written_ = 0;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "base/file.h"
 #include "kvplace/base/parse.h"
@@ -293,9 +292,8 @@ Result<PartialTrace> TraceWriter::keep_partial() {
   if (kept.steps == 0) {
     return kept;
   }
-  std::error_code error;
-  kept.path = s.file.path() + (std::filesystem::exists(s.file.path(), error) ? ".partial" : "");
-  KVPLACE_TRY(s.file.commit_partial(std::min(size, s.whole_bytes), kept.path));
+  KVPLACE_ASSIGN(path, s.file.commit_partial(std::min(size, s.whole_bytes)));
+  kept.path = std::move(path);
   return kept;
 }
 

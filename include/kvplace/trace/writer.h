@@ -45,8 +45,9 @@ class TraceWriter {
   [[nodiscard]] Result<TraceTotals> finish();
 
   /// Instead of finish(), for after an error or an interrupt: leaves the chunks that could be written as a truncated
-  /// trace, whose whole chunks a reader recovers; under the trace's name, or with ".partial" behind it if a file of
-  /// that name is there already. Nothing is left if there is no whole chunk. The writer must not be used afterwards.
+  /// trace, whose whole chunks a reader recovers; under the trace's name, or with ".partial" (".partial2", ...) behind
+  /// it if a file of that name is there already. Nothing is left if there is no whole chunk. The writer must not be
+  /// used afterwards.
   [[nodiscard]] Result<PartialTrace> keep_partial();
 
   [[nodiscard]] const TraceMeta& meta() const;
