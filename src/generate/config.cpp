@@ -110,6 +110,17 @@ Result<GeneratorConfig> load_generator(std::string_view name_or_file) {
   return parse_generator(document.text, document.name);
 }
 
+Status validate_size(const GeneratorConfig& config, bool has_pages, const std::string& where) {
+  const std::uint64_t tokens = std::uint64_t{config.prompt_tokens} + config.steps;
+  const std::uint64_t pages = has_pages ? (tokens + config.block_tokens - 1) / config.block_tokens : 0;
+  if (pages + config.experts.count > std::uint64_t{1} << 28 ||
+      (pages + config.experts.count) * config.layers >= std::uint64_t{1} << 32) {
+    return bad_input(where + ": has " + std::to_string(pages) + " pages in each of " + std::to_string(config.layers) +
+                     " layers; at most 2^28 per layer and 2^32 - 1 in all are supported");
+  }
+  return {};
+}
+
 Status validate(const GeneratorConfig& config, const std::string& where) {
   const auto wrong = [&where](const std::string& what) { return bad_input(where + ": " + what); };
   if (config.layers == 0) {
@@ -137,13 +148,7 @@ Status validate(const GeneratorConfig& config, const std::string& where) {
       (config.experts.active > config.experts.count || (config.experts.count > 0) != (config.experts.active > 0))) {
     return wrong("experts.active must be 1 to experts.count");
   }
-  const std::uint64_t tokens = std::uint64_t{config.prompt_tokens} + config.steps;
-  const std::uint64_t pages = has_pages ? (tokens + config.block_tokens - 1) / config.block_tokens : 0;
-  if (pages + config.experts.count > std::uint64_t{1} << 28 ||
-      (pages + config.experts.count) * config.layers >= std::uint64_t{1} << 32) {
-    return wrong("has " + std::to_string(pages) + " pages in each of " + std::to_string(config.layers) +
-                 " layers; at most 2^28 per layer and 2^32 - 1 in all are supported");
-  }
+  KVPLACE_TRY(validate_size(config, has_pages, where));
   if (!has_pages || is_fit) {
     return {};
   }

@@ -31,10 +31,7 @@ BlockRange range_of_pages(const BlockLayout& layout) {
 
 Result<Original> load(const TraceReader& trace, std::uint64_t most_reads, const RunContext& context) {
   const TraceMeta& meta = trace.meta();
-  if (meta.layout.requests != 1) {
-    return bad_input(trace.path() + ": has pages of " + std::to_string(meta.layout.requests) +
-                     " requests; a twin can be made of a trace of one request");
-  }
+  KVPLACE_TRY(check_twin(trace, {}));
   Original original;
   original.pages.resize(meta.layers);
   original.experts.resize(meta.layers);
@@ -68,7 +65,7 @@ Result<Original> load(const TraceReader& trace, std::uint64_t most_reads, const 
     }
   }
   if (original.pages.front().num_steps() < 2) {
-    return bad_input(trace.path() + ": has fewer than two decode steps; a twin needs some to be fitted to");
+    return bad_input(trace.path() + ": its first decode step has more reads than a twin is fitted to");
   }
   return original;
 }
@@ -256,6 +253,27 @@ Twin::Twin(Twin&&) noexcept = default;
 Twin& Twin::operator=(Twin&&) noexcept = default;
 Twin::~Twin() = default;
 
+Status check_twin(const TraceReader& trace, const TwinShape& shape) {
+  const BlockLayout& layout = trace.meta().layout;
+  if (layout.requests != 1) {
+    return bad_input(trace.path() + ": has pages of " + std::to_string(layout.requests) +
+                     " requests; a twin can be made of a trace of one request");
+  }
+  if (trace.totals().steps < 2) {
+    return bad_input(trace.path() + ": has fewer than two decode steps; a twin needs some to be fitted to");
+  }
+  GeneratorConfig config;
+  config.layers = shape.layers.value_or(trace.meta().layers);
+  config.steps = shape.steps.value_or(trace.totals().steps);
+  config.prompt_tokens = shape.prompt_tokens.value_or(layout.prompt_tokens);
+  config.block_tokens = layout.block_tokens;
+  config.experts.count = layout.experts;
+  if (config.steps == 0 || config.layers == 0) {
+    return bad_input(trace.path() + ": a twin needs at least one decode step and one layer");
+  }
+  return validate_size(config, trace.totals().blocks_per_layer > layout.experts, trace.path() + ": its twin");
+}
+
 const TwinReport& Twin::report() const { return state_->report; }
 
 Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std::uint64_t most_reads) {
@@ -310,11 +328,7 @@ GeneratorConfig Twin::config(const TwinShape& shape) const {
 
 Result<TraceTotals> Twin::write(const TwinShape& shape, const std::string& out, const TraceWriterOptions& options,
                                 const RunContext& context) const {
-  const GeneratorConfig config = this->config(shape);
-  if (config.steps == 0 || config.layers == 0) {
-    return bad_input(out + ": a twin needs at least one decode step and one layer");
-  }
-  return generate_trace(config, out, options, context);
+  return generate_trace(config(shape), out, options, context);
 }
 
 }  // namespace kvplace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kvplace/bound/certificate.h"
+#include "kvplace/simulate/schedules.h"
 #include "simulate/bounds_visitor.h"
 
 namespace kvplace {
@@ -109,6 +111,36 @@ Result<Comparison> compare(const TraceReader& trace, const Instance& instance, s
   }
   std::erase_if(results, [](const ReplayResult& r) { return r.steps == 0; });
   comparison.results = std::move(results);
+  return comparison;
+}
+
+Result<Comparison> make_comparison(const TraceReader& trace, const Instance& instance, const CompareOptions& options,
+                                   const RunContext& context) {
+  const bool stores = !options.schedule_path.empty();
+  if (stores && options.policies.size() != 1) {
+    return bad_input("--schedule-out stores one policy's schedule: name it with one --policy");
+  }
+  for (const PolicySpec& policy : options.policies) {
+    KVPLACE_TRY(check_fits(policy, trace, instance));
+  }
+  if (options.bound) {
+    KVPLACE_TRY(bound_numbers(instance, trace));
+  }
+  Status stored;
+  if (stores) {
+    const Result<ReplayResult> recorded =
+        record_schedule(trace, instance, options.policies.front(), options.schedule_path, context);
+    if (!recorded && recorded.error().kind != ErrorKind::kFailed) {
+      return tl::unexpected(recorded.error());
+    }
+    stored = recorded ? Status() : tl::unexpected(recorded.error());
+  }
+  KVPLACE_ASSIGN(comparison, compare(trace, instance, options.policies, context));
+  comparison.outputs = std::move(stored);
+  if (options.bound && comparison.complete) {
+    KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
+    comparison.proven = std::move(proven);
+  }
   return comparison;
 }
 

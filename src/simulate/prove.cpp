@@ -1,9 +1,9 @@
 #include "kvplace/simulate/prove.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 
+#include "kvplace/base/file_guard.h"
 #include "kvplace/base/progress.h"
 #include "kvplace/simulate/compare.h"
 #include "kvplace/simulate/schedules.h"
@@ -12,17 +12,24 @@
 namespace kvplace {
 namespace {
 
+ExactOptions exact_options() {
+  ExactOptions options;
+  options.milp = true;
+  return options;
+}
+
 /// What would else be found out after the search.
-Status check(const ProveOptions& options) {
-  const std::array outputs{&options.certificate_path, &options.schedule_path, &options.values_path};
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (!outputs[i]->empty() && *outputs[i] == *outputs[j]) {
-        return bad_input(*outputs[i] + ": is the name of two outputs; give each a name of its own");
-      }
+Status check(const TraceReader& trace, const Instance& instance, const ProveOptions& options, FileScope& files) {
+  if (!options.certificate_path.empty()) {
+    KVPLACE_TRY(files.claim(options.certificate_path, options.resume ? OutputMode::kUpdates : OutputMode::kReplaces));
+  }
+  for (const std::string& path : {options.schedule_path, options.values_path}) {
+    if (!path.empty()) {
+      KVPLACE_TRY(files.claim(path));
     }
   }
-  return {};
+  KVPLACE_TRY(bound_numbers(instance, trace));
+  return options.exact ? check_exact(trace, instance, exact_options()) : Status();
 }
 
 Result<Certificate> known_certificate(const std::string& path, const Instance& instance, const TraceReader& trace) {
@@ -35,8 +42,11 @@ Result<Certificate> known_certificate(const std::string& path, const Instance& i
   return known;
 }
 
-Status unless_interrupted(const Error& error) {
-  return error.kind == ErrorKind::kInterrupted ? Status() : tl::unexpected(error);
+/// What an output's not being made means for the rest: after an interrupt it is left out, else it is told at the end.
+void take_error(const Error& error, Proof& proof) {
+  if (error.kind != ErrorKind::kInterrupted && proof.outputs) {
+    proof.outputs = tl::unexpected(error);
+  }
 }
 
 }  // namespace
@@ -56,7 +66,8 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   const auto begin = std::chrono::steady_clock::now();
   Proof proof;
   proof.manifest = make_manifest(trace);
-  KVPLACE_TRY(check(options));
+  FileScope files;
+  KVPLACE_TRY(check(trace, instance, options, files));
   BoundOptions search = options.search;
   std::optional<Certificate> known;
   if (options.resume) {
@@ -70,9 +81,10 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     }
   };
   if (!options.certificate_path.empty()) {
-    search.on_better = [&](Certificate certificate) {
+    search.on_better = [&](Certificate certificate) -> Status {
       sign(certificate);
-      return write_certificate(options.certificate_path, certificate);
+      (void)write_certificate(options.certificate_path, certificate);  // whether the last one can be written is told
+      return {};
     };
   }
   KVPLACE_ASSIGN(bound, solve_bound(trace, instance, search, context));
@@ -85,11 +97,12 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     return Seconds(std::max(0.0, options.search.time_limit.value() - passed));
   };
   if (!options.certificate_path.empty()) {
-    KVPLACE_TRY(write_certificate(options.certificate_path, proof.bound.certificate));
+    if (const Status written = write_certificate(options.certificate_path, proof.bound.certificate); !written) {
+      take_error(written.error(), proof);
+    }
   }
   if (options.exact) {
-    ExactOptions exact;
-    exact.milp = true;
+    ExactOptions exact = exact_options();
     exact.time_limit = left();
     KVPLACE_ASSIGN(solution, solve_exact(trace, instance, exact, context));
     proof.exact = std::move(solution);
@@ -99,7 +112,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
     const Status written =
         write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context);
     if (!written) {
-      KVPLACE_TRY(unless_interrupted(written.error()));
+      take_error(written.error(), proof);
     }
   }
   if (!options.schedule_path.empty()) {
@@ -111,8 +124,10 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
       proof.schedule = std::move(*replayed);
       proof.planning = proof.schedule->planning;
     } else {
-      KVPLACE_TRY(unless_interrupted(replayed.error()));
-      proof.planning = PlanStatus::kInterrupted;
+      take_error(replayed.error(), proof);
+      if (replayed.error().kind == ErrorKind::kInterrupted) {
+        proof.planning = PlanStatus::kInterrupted;
+      }
     }
   }
   proof.seconds = Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kvplace/base/file_guard.h"
 #include "simulate/bounds_visitor.h"
 #include "simulate/schedule_recorder.h"
 #include "simulate/stored_decisions.h"
@@ -26,6 +27,9 @@ Result<ReplayResult> record_schedule(const TraceReader& trace, const Instance& i
   if (info->information == Information::kIdeal) {
     return bad_input("policy " + policy.name + " is a figure of merit, not a placement: it has no schedule");
   }
+  KVPLACE_TRY(check_fits(policy, trace, instance));
+  FileScope files;
+  KVPLACE_TRY(files.claim(path));
   PolicySpec resolved = policy;
   if (info->search != nullptr) {
     const ReplayJob job{&instance, policy};

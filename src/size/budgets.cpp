@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kvplace/base/parse.h"
+#include "kvplace/simulate/replay.h"
 #include "kvplace/size/allocate.h"
 #include "kvplace/size/miss_curve.h"
 #include "size/variation.h"
@@ -56,6 +57,8 @@ class BudgetSearch {
     for (const std::span<const BudgetTrace> group : {traces_, held_out_}) {
       for (const BudgetTrace& trace : group) {
         const Instance& instance = *trace.instance;
+        KVPLACE_TRY(check_miss_curves(*trace.trace, options_.policy));
+        KVPLACE_TRY(check_fits(options_.policy, *trace.trace, instance));
         if (instance.layers() != first.layers() || instance.kv_block_bytes() != first.kv_block_bytes()) {
           return bad_input(trace.trace->path() + ": has " + std::to_string(instance.layers()) +
                            " layers and blocks of " + format_bytes(instance.kv_block_bytes()) + ", but " +

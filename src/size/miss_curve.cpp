@@ -13,24 +13,6 @@ namespace {
 
 constexpr int kPointsPerDoubling = 4;
 
-Status check(const TraceReader& trace, const PolicySpec& policy) {
-  KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
-  if (!info->buffer_per_layer) {
-    std::string names;
-    for (const PolicyInfo& other : PolicyRegistry::instance().policies()) {
-      if (other.buffer_per_layer) {
-        names += (names.empty() ? "" : ", ") + other.name;
-      }
-    }
-    return bad_input("policy " + policy.name +
-                     " has no buffer per layer that a budget could size; those that have: " + names);
-  }
-  if (trace.meta().layout.experts > 0) {
-    return bad_input(trace.path() + ": has expert blocks; budgets per layer are in blocks of one size");
-  }
-  return {};
-}
-
 Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const Instance& instance,
                                                std::span<const std::uint32_t> reference_blocks,
                                                const RunContext& context) {
@@ -122,6 +104,24 @@ Result<std::vector<LayerMissCurve>> replayed_curves(const TraceReader& trace, co
 
 }  // namespace
 
+Status check_miss_curves(const TraceReader& trace, const PolicySpec& policy) {
+  KVPLACE_ASSIGN(info, PolicyRegistry::instance().find(policy.name));
+  if (!info->buffer_per_layer) {
+    std::string names;
+    for (const PolicyInfo& other : PolicyRegistry::instance().policies()) {
+      if (other.buffer_per_layer) {
+        names += (names.empty() ? "" : ", ") + other.name;
+      }
+    }
+    return bad_input("policy " + policy.name +
+                     " has no buffer per layer that a budget could size; those that have: " + names);
+  }
+  if (trace.meta().layout.experts > 0) {
+    return bad_input(trace.path() + ": has expert blocks; budgets per layer are in blocks of one size");
+  }
+  return {};
+}
+
 double misses_at(const LayerMissCurve& curve, std::uint32_t blocks) {
   const auto next = std::upper_bound(curve.begin(), curve.end(), blocks,
                                      [](std::uint32_t b, const CurvePoint& p) { return b < p.blocks; });
@@ -159,7 +159,7 @@ Result<std::vector<LayerMissCurve>> measure_miss_curves(const TraceReader& trace
                                                         const PolicySpec& policy,
                                                         std::span<const std::uint32_t> reference_blocks,
                                                         const RunContext& context) {
-  KVPLACE_TRY(check(trace, policy));
+  KVPLACE_TRY(check_miss_curves(trace, policy));
   return policy.name == "lru" ? lru_curves(trace, instance, reference_blocks, context)
                               : replayed_curves(trace, instance, policy, context);
 }

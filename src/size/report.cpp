@@ -202,11 +202,16 @@ std::string to_json(const LayerBudgets& budgets, const BudgetTrace& trace) {
   return text_of(json);
 }
 
-Status write_layer_budgets(const std::string& path, const LayerBudgets& budgets, const BudgetTrace& trace) {
-  const bool json = path.ends_with(".json");
-  if (!json && !path.ends_with(".toml")) {
+Status check_layer_budgets_name(const std::string& path) {
+  if (!path.ends_with(".json") && !path.ends_with(".toml")) {
     return bad_input(path + ": budgets are written as .json or .toml");
   }
+  return {};
+}
+
+Status write_layer_budgets(const std::string& path, const LayerBudgets& budgets, const BudgetTrace& trace) {
+  KVPLACE_TRY(check_layer_budgets_name(path));
+  const bool json = path.ends_with(".json");
   KVPLACE_ASSIGN(file, OutputFile::create(path));
   KVPLACE_TRY(file.write(json ? to_json(budgets, trace) + "\n" : toml_of(budgets)));
   return file.commit();

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "kvplace/base/file_guard.h"
 #include "trace/kvt_format.h"
 #include "trace/loop_watch.h"
 #include "trace/row_order.h"
@@ -280,6 +281,7 @@ Status check_request(const ImportRules& rules, std::span<const std::string> sour
     if (!error && type != std::filesystem::file_type::regular && type != std::filesystem::file_type::directory) {
       return bad_input(path + ": is a pipe or a device; import reads its files twice, so save it to a file first");
     }
+    KVPLACE_TRY(rules.open(path));
   }
   return {};
 }
@@ -288,6 +290,8 @@ Status check_request(const ImportRules& rules, std::span<const std::string> sour
 
 Result<ImportSummary> import_records(const ImportRules& rules, std::span<const std::string> sources,
                                      const std::string& out, const ImportOptions& options, const RunContext& context) {
+  FileScope files;
+  KVPLACE_TRY(files.claim(out));
   KVPLACE_TRY(check_request(rules, sources, options));
   KVPLACE_ASSIGN(found, scan(rules, sources, options, context));
   KVPLACE_ASSIGN(meta, make_meta(rules, sources, found, options));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kvplace/base/file_guard.h"
 #include "trace/loop_watch.h"
 
 namespace kvplace {
@@ -50,6 +51,8 @@ Result<TraceTotals> slice_trace(const TraceReader& trace, const std::string& out
   TraceMeta meta = trace.meta();
   KVPLACE_ASSIGN(steps, checked(options.steps, "decode steps", trace.totals().steps, trace.path()));
   KVPLACE_ASSIGN(layers, checked(options.layers, "layers", meta.layers, trace.path()));
+  FileScope files;
+  KVPLACE_TRY(files.claim(out));
   LoopWatch watch(context, "slicing", std::uint64_t{steps.end} * meta.layers, "rows");
 
   // The prompt that stands for what came before is that of the layer that grew most.

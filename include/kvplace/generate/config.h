@@ -92,6 +92,9 @@ struct GeneratorConfig {
 /// Errors if a needed field is missing, out of range, or contradicts another; `where` begins the message.
 [[nodiscard]] Status validate(const GeneratorConfig& config, const std::string& where);
 
+/// Of that, whether a trace can have so many blocks: known without what is read. `has_pages`: not only experts.
+[[nodiscard]] Status validate_size(const GeneratorConfig& config, bool has_pages, const std::string& where);
+
 /// As a TOML document that reads back as the same settings.
 [[nodiscard]] std::string to_toml(const GeneratorConfig& config);
 

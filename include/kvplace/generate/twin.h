@@ -60,6 +60,10 @@ struct TwinShape {
   std::uint32_t seed = 0;
 };
 
+/// What Twin::fit and Twin::write would refuse, as far as it can be known before the fit: no twin of such a trace, or
+/// none of this shape.
+[[nodiscard]] Status check_twin(const TraceReader& trace, const TwinShape& shape);
+
 /// A model fitted to a trace. Const methods are thread safe.
 class Twin {
  public:

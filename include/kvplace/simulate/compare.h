@@ -30,6 +30,7 @@ struct Comparison {
   std::optional<ProvenBound> proven;  ///< if it was asked for
   std::vector<ReplayResult> results;  ///< in the order asked for, less those that an interrupt kept from running
   bool complete = true;               ///< false: interrupted, see ReplayResult::steps and ::complete
+  Status outputs;                     ///< why the schedule could not be written, as on a full disk; the rest stands
 
   /// The proven bound, or the perfect split without one.
   [[nodiscard]] Seconds lower_bound() const;
@@ -44,6 +45,17 @@ struct Comparison {
 /// oracles).
 [[nodiscard]] Result<Comparison> compare(const TraceReader& trace, const Instance& instance,
                                          std::span<const PolicySpec> policies, const RunContext& context);
+
+struct CompareOptions {
+  std::vector<PolicySpec> policies;
+  bool bound = false;         ///< also prove a bound (not after an interrupt)
+  std::string schedule_path;  ///< where the decisions of the one policy go; empty: nowhere
+};
+
+/// The same, with what may be wanted beside it. What can be wrong is told before the first pass: bad input for policies
+/// that cannot run here, an instance without a bound, a schedule of several policies or that cannot be made there.
+[[nodiscard]] Result<Comparison> make_comparison(const TraceReader& trace, const Instance& instance,
+                                                 const CompareOptions& options, const RunContext& context);
 
 /// The manifest of a result made from `trace`.
 [[nodiscard]] Manifest make_manifest(const TraceReader& trace);

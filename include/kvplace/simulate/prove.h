@@ -26,8 +26,11 @@ struct Proof {
   ProvenBound bound;
   std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
   std::optional<ExactSolution> exact;
-  /// How planning ended, whatever the search for the bound did; none if no schedule was asked for.
+  /// How planning ended, whatever the search for the bound did; none if no schedule was asked for, or if it could
+  /// not be written.
   std::optional<PlanStatus> planning;
+  /// What kept the first of the files from being written that could not be: a full disk. The bound stands.
+  Status outputs;
   Seconds seconds;           ///< of everything
   bool interrupted = false;  ///< an interrupt came: what was not made by then is left out, the schedule not improved
 
@@ -37,8 +40,9 @@ struct Proof {
   [[nodiscard]] bool limit_reached() const;
 };
 
-/// Errors: bad input if two outputs have one name, or if the certificate to resume from speaks about another instance
-/// or trace.
+/// Errors, all before the search: bad input if an output cannot be made or is an input or another output, if the
+/// instance is too large for the exact solution, or if the certificate to resume from speaks about another instance or
+/// trace; failed if another run writes an output.
 [[nodiscard]] Result<Proof> prove(const TraceReader& trace, const Instance& instance, const ProveOptions& options,
                                   const RunContext& context);
 

@@ -27,6 +27,9 @@ using LayerMissCurve = std::vector<CurvePoint>;
 /// Point by point over the capacities of all of them. REQUIRES: at least one curve.
 [[nodiscard]] LayerMissCurve sum_of(std::span<const LayerMissCurve* const> curves);
 
+/// Bad input for a policy without a buffer per layer, and for traces with expert blocks: they have no such curves.
+[[nodiscard]] Status check_miss_curves(const TraceReader& trace, const PolicySpec& policy);
+
 /// One curve per layer, for a policy with a buffer per layer, from the instance's start; its capacity does not matter.
 ///
 /// `lru`: every capacity, from stack distances in one pass over the trace. The policy refreshes hits before misses
@@ -36,8 +39,8 @@ using LayerMissCurve = std::vector<CurvePoint>;
 /// Other policies: replays in one common pass, four capacities per doubling; exact at these points, and straight
 /// between them. The reference does not matter.
 ///
-/// REQUIRES: a reference for each layer. Errors: bad input for a policy without a buffer per layer, and for traces with
-/// expert blocks; interrupted. Memory: O(blocks) for `lru`, O(blocks) per capacity else.
+/// REQUIRES: a reference for each layer. Errors: those of check_miss_curves; interrupted. Memory: O(blocks) for `lru`,
+/// O(blocks) per capacity else.
 [[nodiscard]] Result<std::vector<LayerMissCurve>> measure_miss_curves(const TraceReader& trace,
                                                                       const Instance& instance,
                                                                       const PolicySpec& policy,

@@ -24,6 +24,9 @@ struct EngineAdvice {
 [[nodiscard]] std::string to_json(const SizeResult& result, const TraceReader& trace, const Instance& instance);
 [[nodiscard]] std::string to_json(const LayerBudgets& budgets, const BudgetTrace& trace);
 
+/// Bad input unless budgets can be written under that name: .json or .toml.
+[[nodiscard]] Status check_layer_budgets_name(const std::string& path);
+
 /// Writes what --layer-budgets reads back: .json the whole result, .toml the budgets with what they were made for. The
 /// file appears only when it is complete. Errors: bad input for another ending.
 [[nodiscard]] Status write_layer_budgets(const std::string& path, const LayerBudgets& budgets,

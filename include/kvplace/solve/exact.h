@@ -47,6 +47,10 @@ struct ExactSolution {
   std::size_t rows = 0;
 };
 
+/// What solve_exact() refuses: bad input if the model would have more than `most_variables` variables. At most two
+/// passes over a trace of fewer steps than that.
+[[nodiscard]] Status check_exact(const TraceReader& trace, const Instance& instance, const ExactOptions& options);
+
 /// Errors: bad input if the model would have more than `most_variables` variables. Memory and time to build the model:
 /// O(blocks x steps). Uses one thread.
 [[nodiscard]] Result<ExactSolution> solve_exact(const TraceReader& trace, const Instance& instance,

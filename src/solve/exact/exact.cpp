@@ -232,6 +232,11 @@ class ExactProgram {
 
 }  // namespace
 
+Status check_exact(const TraceReader& trace, const Instance& instance, const ExactOptions& options) {
+  KVPLACE_TRY(ExactModel::build(trace, instance, options.most_variables));
+  return {};
+}
+
 Result<ExactSolution> solve_exact(const TraceReader& trace, const Instance& instance, const ExactOptions& options,
                                   const RunContext& context) {
   KVPLACE_ASSIGN(model, ExactModel::build(trace, instance, options.most_variables));

@@ -2,6 +2,7 @@
 /// simulator can re-check miss counts.
 #include <array>
 
+#include "kvplace/base/file_guard.h"
 #include "kvplace/trace/formats.h"
 #include "trace/byte_order.h"
 #include "trace/byte_sink.h"
@@ -63,6 +64,8 @@ Status export_trace(const TraceReader& trace, const std::string& out, const Expo
     return bad_input(trace.path() + ": oracle-general holds no rankings; export them as topk-npy");
   }
   KVPLACE_ASSIGN(size, object_size(trace));
+  FileScope files;
+  KVPLACE_TRY(files.claim(out));
   KVPLACE_ASSIGN(spool, find_next_records(trace, context));
   KVPLACE_ASSIGN(sink, ByteSink::create(out));
   LoopWatch watch(context, "exporting", trace.totals().reads, "reads");

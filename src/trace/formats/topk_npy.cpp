@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 
+#include "kvplace/base/file_guard.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/trace/formats.h"
 #include "trace/byte_order.h"
@@ -169,6 +170,8 @@ Status export_trace(const TraceReader& trace, const std::string& out, const Expo
   if (options.ranking && !trace.meta().has_ranking) {
     return bad_input(trace.path() + ": holds no rankings; export its reads instead");
   }
+  FileScope files;
+  KVPLACE_TRY(files.claim(out));
   const auto ids_of = [&options](const StepView& view) { return options.ranking ? view.ranking : view.reads; };
 
   std::size_t width = 1;
