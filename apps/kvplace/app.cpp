@@ -5,22 +5,56 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <sstream>
+#include <stop_token>
+#include <thread>
 
 #include "help_format.h"
+#include "kvplace/base/file_guard.h"
 #include "kvplace/base/manifest.h"
 #include "progress_bar.h"
+#include "progress_lines.h"
 #include "usage_error.h"
 
 namespace kvplace::cli {
 namespace {
 
 Interrupt stop_request;
+bool quiet = false;
+
+/// To stderr, which nobody may be reading any more.
+void say(const std::string& text) { static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr)); }
+
+/// Lines on stderr, also while the work at hand reports nothing.
+class LoggedProgress {
+ public:
+  LoggedProgress() : lines_(ProgressLines::Clock::now, say) {}
+
+  [[nodiscard]] ProgressLines& lines() { return lines_; }
+
+ private:
+  void watch(const std::stop_token& stop) {
+    constexpr std::chrono::seconds kLookEvery{1};
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any never;
+    while (!stop.stop_requested()) {
+      never.wait_for(lock, stop, kLookEvery, [] { return false; });
+      lines_.look();
+    }
+  }
+
+  ProgressLines lines_;
+  std::jthread watcher_{[this](const std::stop_token& stop) { watch(stop); }};
+};
 
 extern "C" void on_stop_signal(int) { stop_request.request(); }
 
@@ -32,9 +66,6 @@ void install_signal_handlers() {
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 }
-
-/// To stderr, which nobody may be reading any more.
-void say(const std::string& text) { static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr)); }
 
 /// One line, whatever is in a file's name.
 void print_error(std::string message) {
@@ -79,6 +110,12 @@ CLI::App* App::add_verb(const std::string& name, const std::string& doc, std::fu
   return verb;
 }
 
+CLI::Option* App::add_output(CLI::App& verb, const std::string& names, std::string& path, const std::string& doc) {
+  CLI::Option* option = writes_file(verb.add_option(names, path, doc));
+  outputs_.push_back({option, &path});
+  return option;
+}
+
 int App::main(int argc, const char* const* argv) {
   install_signal_handlers();
   try {
@@ -96,7 +133,7 @@ int App::main(int argc, const char* const* argv) {
     return kBadInput;
   }
   try {
-    const VerbResult result = chosen_();
+    const VerbResult result = run_chosen();
     if (!result) {
       print_error(result.error().message);
       return exit_code(result.error().kind);
@@ -120,7 +157,17 @@ CLI::Option* writes_file(CLI::Option* option) {
                              "an output appears only when it is complete, so it cannot be standard output: name a "
                              "file (./- if it is to be called so)");
   };
-  return option->type_name("FILE")->check(check, "");
+  return option->type_name("OUTPUT")->check(check, "");
+}
+
+VerbResult App::run_chosen() const {
+  FileScope files;
+  for (const Output& output : outputs_) {
+    if (output.option->count() > 0) {
+      KVPLACE_TRY(files.claim(*output.path));
+    }
+  }
+  return chosen_();
 }
 
 void add_threads_flag(CLI::App& verb, unsigned& threads) {
@@ -129,12 +176,19 @@ void add_threads_flag(CLI::App& verb, unsigned& threads) {
       ->check(CLI::Range(0u, 4096u));
 }
 
+void add_quiet_flag(CLI::App& verb) { verb.add_flag("--quiet", quiet, "no progress on stderr"); }
+
 RunContext run_context(unsigned threads) {
-  static ProgressBar bar;
   RunContext context;
   context.threads = threads;
   context.interrupt = &stop_request;
-  context.progress = isatty(STDERR_FILENO) != 0 ? &bar : nullptr;
+  if (!quiet && isatty(STDERR_FILENO) != 0) {
+    static ProgressBar bar;
+    context.progress = &bar;
+  } else if (!quiet) {
+    static LoggedProgress logged;
+    context.progress = &logged.lines();
+  }
   return context;
 }
 
@@ -146,12 +200,10 @@ Status print(const std::string& text) {
   return {};
 }
 
-Status check_output(const std::string& input, const std::string& output) {
-  std::error_code error;
-  if (std::filesystem::equivalent(input, output, error) && !error) {
-    return bad_input(output + ": is the input as well; give the output another name");
-  }
-  return {};
+VerbResult print_result(const std::string& text, const Status& outputs, ExitCode code) {
+  KVPLACE_TRY(print(text));
+  KVPLACE_TRY(outputs);
+  return code;
 }
 
 void remark(const std::string& text) { say("kvplace: note: " + text + "\n"); }

@@ -33,12 +33,23 @@ class App {
   /// What the command line may hold: help, completions and the manual page are made of it.
   [[nodiscard]] const CLI::App& parser() const { return parser_; }
 
+  /// Adds a flag that names a file to write. If it is given, the file is claimed (FileScope) before the verb runs.
+  CLI::Option* add_output(CLI::App& verb, const std::string& names, std::string& path, const std::string& doc);
+
   /// Parses and runs; prints errors on stderr. Returns the exit code.
   int main(int argc, const char* const* argv);
 
  private:
+  struct Output {
+    const CLI::Option* option;
+    const std::string* path;
+  };
+
+  [[nodiscard]] VerbResult run_chosen() const;
+
   CLI::App parser_;
   std::function<VerbResult()> chosen_;
+  std::vector<Output> outputs_;  // of all verbs
 };
 
 /// Makes an option name a file to read; "-" is standard input.
@@ -50,15 +61,19 @@ CLI::Option* writes_file(CLI::Option* option);
 /// The --threads flag of a verb.
 void add_threads_flag(CLI::App& verb, unsigned& threads);
 
-/// Progress on stderr (only if it is a terminal) and the stop request of SIGINT and SIGTERM.
+/// The --quiet flag, of every verb that may take long.
+void add_quiet_flag(CLI::App& verb);
+
+/// Progress on stderr unless --quiet is given, a bar on a terminal and else a line now and then, and the stop request
+/// of SIGINT and SIGTERM.
 [[nodiscard]] RunContext run_context(unsigned threads);
 
 /// Writes to stdout; an error if it cannot, on a full disk say. A pipe that its reader has closed is none: whoever
 /// reads has enough.
 [[nodiscard]] Status print(const std::string& text);
 
-/// Errors if a verb would write its output over its own input.
-[[nodiscard]] Status check_output(const std::string& input, const std::string& output);
+/// What a verb found out, also if one of its outputs could not be written: prints it, then fails if `outputs` did.
+[[nodiscard]] VerbResult print_result(const std::string& text, const Status& outputs, ExitCode code);
 
 /// A remark on stderr that does not belong to the result.
 void remark(const std::string& text);

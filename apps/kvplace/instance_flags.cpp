@@ -1,10 +1,9 @@
 #include "instance_flags.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "app.h"
+#include "kvplace/base/toml_file.h"
 #include "kvplace/instance/layer_budgets.h"
 #include "kvplace/instance/resolve.h"
 
@@ -74,12 +73,7 @@ Result<std::vector<ConfigEntry>> InstanceFlags::read_config() const {
   if (config_file_.empty()) {
     return std::vector<ConfigEntry>();
   }
-  std::ifstream file(config_file_, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return bad_input(config_file_ + ": cannot be read");
-  }
-  return parse_toml(text.str(), config_file_);
+  return read_toml(config_file_);
 }
 
 Result<std::vector<ConfigEntry>> InstanceFlags::other_config() const {

@@ -25,12 +25,12 @@ void ProgressBar::update(std::uint64_t done) {
   const double seconds = std::chrono::duration<double>(now - begin_).count();
   const double rate = static_cast<double>(done) / seconds;
   if (total_ == 0) {
-    fmt::print(stderr, "\r\033[K{}: {} {}, {:.3g}/s{}", what_, done, unit_, rate, figures());
+    fmt::print(stderr, "\r\033[K{}: {} {}, {:.3g}/s{}", what_, done, unit_, rate, figures_.text());
   } else {
     const auto filled = static_cast<std::size_t>(std::min(kWidth, done * kWidth / total_));
     const double left = rate > 0 ? static_cast<double>(total_ - std::min(done, total_)) / rate : 0;
     fmt::print(stderr, "\r\033[K{} [{:<24}] {:3}% {:.3g} {}/s, {:.0f} s left{}", what_, std::string(filled, '#'),
-               done * 100 / total_, rate, unit_, left, figures());
+               done * 100 / total_, rate, unit_, left, figures_.text());
   }
   std::fflush(stderr);
 }
@@ -40,21 +40,6 @@ void ProgressBar::finish() {
   std::fflush(stderr);
 }
 
-void ProgressBar::figure(std::string_view name, double value) {
-  (name == "bound" ? bound_ : (name == "schedule" ? schedule_ : pass_)) = value;
-}
-
-std::string ProgressBar::figures() const {
-  std::string text;
-  if (bound_ > 0) {
-    text += fmt::format(" | bound {:.6g} s", bound_);
-  }
-  if (schedule_ > 0) {
-    text += fmt::format(" | schedule {:.6g} s", schedule_);
-    text += bound_ > 0 ? fmt::format(", gap {:.2f} %", 100 * (schedule_ / bound_ - 1)) : std::string();
-    text += pass_ > 0 ? fmt::format(", pass {:.0f}", pass_) : std::string();
-  }
-  return text;
-}
+void ProgressBar::figure(std::string_view name, double value) { figures_.set(name, value); }
 
 }  // namespace kvplace::cli

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kvplace/base/progress.h"
+#include "progress_figures.h"
 
 namespace kvplace::cli {
 
@@ -18,14 +19,10 @@ class ProgressBar final : public Progress {
  private:
   using Clock = std::chrono::steady_clock;
 
-  [[nodiscard]] std::string figures() const;
-
   std::string what_;
   std::string unit_;
   std::uint64_t total_ = 0;
-  double bound_ = 0;     // seconds
-  double schedule_ = 0;  // seconds
-  double pass_ = 0;
+  ProgressFigures figures_;
   Clock::time_point begin_;
   Clock::time_point last_drawn_;
 };

@@ -46,7 +46,7 @@ std::vector<std::string> words_of(const std::string& alternative, const CLI::App
 ValueWords value_words(const CLI::Option& option, const CLI::App& parser) {
   ValueWords found;
   for (const std::string& alternative : CLI::detail::split(value_name(option), '|')) {
-    found.files = found.files || alternative == "FILE";
+    found.files = found.files || alternative == "FILE" || alternative == "OUTPUT";
     for (std::string& word : words_of(alternative, parser)) {
       found.words.push_back(std::move(word));
     }

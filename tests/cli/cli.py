@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,8 @@ class Ran:
         self.command = " ".join(["kvplace", *map(str, arguments)])
         self.code = code
         self.out = out.decode(errors="replace")
-        self.err = err.decode(errors="replace")
+        # On a slow machine there are lines of progress.
+        self.err = re.sub(r"^kvplace: \d+ s(?: at work|:).*\n", "", err.decode(errors="replace"), flags=re.MULTILINE)
 
     def __str__(self) -> str:
         return f"{self.command}\nexit {self.code}\n{self.err}{self.out[-2000:]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -205,7 +204,7 @@ class Limits(BoundTest):
 
     def test_interrupt_while_planning(self) -> None:
         """The bound has converged; a schedule that is there is whole, but might have been better."""
-        process = cli.start("bound", cli.BUNDLED, *PAGES, "-o", "i.cert", "--schedule", "i.kvs", "--json",
+        process = cli.start("bound", cli.BUNDLED, *PAGES, "-o", "i.cert", "--schedule", "i.kvs", "--json", "--quiet",
                             cwd=self.folder)
         while not any(name.startswith("i.kvs") for name in self.names()):
             self.assertIsNone(process.poll())
@@ -286,7 +285,7 @@ class BadInput(BoundTest):
     def test_too_large_for_exact(self) -> None:
         ran = self.run_cli("bound", cli.BUNDLED, "--near-blocks-per-layer", 96, "-o", "x.cert", "--exact")
         self.refused(ran, cli.BAD_INPUT, "100000 variables")
-        self.assertTrue(math.isfinite(self.json("verify", cli.BUNDLED, "x.cert")["bound_s"]))
+        self.assertEqual(self.names(), ["t.kvt"])  # before the search
 
 
 if __name__ == "__main__":

@@ -32,12 +32,7 @@ Result<double> parse_gap(const std::string& text) {
 }
 
 VerbResult run(BoundFlags& flags) {
-  KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
-  KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
   ProveOptions& options = flags.options;
-  for (const std::string& output : {options.certificate_path, options.schedule_path, options.values_path}) {
-    KVPLACE_TRY(check_output(trace.path(), output));
-  }
   if (!flags.time_limit.empty()) {
     KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
     options.search.time_limit = time_limit;
@@ -46,10 +41,12 @@ VerbResult run(BoundFlags& flags) {
     KVPLACE_ASSIGN(gap, parse_gap(flags.gap));
     options.enough_gap = gap;
   }
+  KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
+  KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
   KVPLACE_ASSIGN(proof, prove(trace, instance, options, run_context(flags.instance.threads())));
-  KVPLACE_TRY(
-      print(flags.json ? to_json(proof, instance) + "\n" : describe(trace, instance) + "\n" + table(proof, instance)));
-  return proof.limit_reached() ? kLimitReached : kDone;
+  return print_result(
+      flags.json ? to_json(proof, instance) + "\n" : describe(trace, instance) + "\n" + table(proof, instance),
+      proof.outputs, proof.limit_reached() ? kLimitReached : kDone);
 }
 
 }  // namespace
@@ -58,14 +55,15 @@ void add_bound(App& app) {
   auto flags = std::make_shared<BoundFlags>();
   CLI::App* verb = app.add_verb("bound", "Prove how fast any placement could be, and find a schedule near that",
                                 [flags] { return run(*flags); });
+  add_quiet_flag(*verb);
   flags->trace.add_to(*verb, false);
   flags->instance.add_to(*verb);
   ProveOptions& options = flags->options;
-  writes_file(verb->add_option("-o,--output", options.certificate_path, "the certificate (.cert)"))->required();
-  writes_file(verb->add_option("--schedule", options.schedule_path,
-                               "also plan a schedule (.kvs), replay it and say how near it comes"));
-  writes_file(verb->add_option("--values", options.values_path,
-                               "also write what residency is worth after each read, as float32 seconds (.npy)"));
+  app.add_output(*verb, "-o,--output", options.certificate_path, "the certificate (.cert)")->required();
+  app.add_output(*verb, "--schedule", options.schedule_path,
+                 "also plan a schedule (.kvs), replay it and say how near it comes");
+  app.add_output(*verb, "--values", options.values_path,
+                 "also write what residency is worth after each read, as float32 seconds (.npy)");
   verb->add_flag("--exact", options.exact,
                  "also the linear relaxation and the best of all schedules; small instances only");
   verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 120s)")->type_name("TIME");

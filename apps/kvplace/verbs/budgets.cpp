@@ -39,7 +39,6 @@ struct Opened {
 Result<Opened> open_all(const std::vector<std::string>& paths, const BudgetsFlags& flags) {
   Opened opened;
   for (const std::string& path : paths) {
-    KVPLACE_TRY(check_output(path, flags.output));
     KVPLACE_ASSIGN(trace, TraceReader::open(path));
     KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
     opened.traces.push_back(std::move(trace));
@@ -53,6 +52,9 @@ VerbResult run(BudgetsFlags& flags) {
   KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(flags.policy));
   options.policy = std::move(policy);
   options.least_blocks = flags.least_blocks;
+  if (!flags.output.empty()) {
+    KVPLACE_TRY(check_layer_budgets_name(flags.output));
+  }
   if (!flags.total.empty()) {
     flags.instance.set("options.near_capacity", flags.total, "--total");
   }
@@ -60,13 +62,11 @@ VerbResult run(BudgetsFlags& flags) {
   KVPLACE_ASSIGN(held_out, open_all(flags.held_out, flags));
   const std::vector<BudgetTrace> traces = opened.all();
   KVPLACE_ASSIGN(budgets, find_budgets(traces, held_out.all(), options, run_context(flags.instance.threads())));
-  if (!flags.output.empty()) {
-    KVPLACE_TRY(write_layer_budgets(flags.output, budgets, traces.front()));
-  }
-  KVPLACE_TRY(print(flags.json ? to_json(budgets, traces.front()) + "\n"
-                               : describe(*traces.front().trace, *traces.front().instance) + "\n" +
-                                     table(budgets, traces.front())));
-  return kDone;
+  const Status written = flags.output.empty() ? Status() : write_layer_budgets(flags.output, budgets, traces.front());
+  return print_result(
+      flags.json ? to_json(budgets, traces.front()) + "\n"
+                 : describe(*traces.front().trace, *traces.front().instance) + "\n" + table(budgets, traces.front()),
+      written, kDone);
 }
 
 }  // namespace
@@ -75,13 +75,14 @@ void add_budgets(App& app) {
   auto flags = std::make_shared<BudgetsFlags>();
   CLI::App* verb = app.add_verb("budgets", "The best fixed near capacity of each layer, from traces of a model",
                                 [flags] { return run(*flags); });
+  add_quiet_flag(*verb);
   reads_file(verb->add_option("traces", flags->traces, "traces (.kvt) of one model"))->required();
   reads_file(verb->add_option("--held-out", flags->held_out, "traces that the budgets are only checked on"));
   flags->instance.add_to(*verb);
   verb->add_option("--total", flags->total, "near bytes to divide, like --near-capacity")->type_name("SIZE");
   verb->add_option("--policy", flags->policy, "a policy with a buffer per layer (default: lru)")->type_name("POLICY");
   verb->add_option("--least-blocks", flags->least_blocks, "no layer gets less (default: 0)")->type_name("N");
-  writes_file(verb->add_option("-o,--output", flags->output, "the budgets (.json or .toml), for --layer-budgets"));
+  app.add_output(*verb, "-o,--output", flags->output, "the budgets (.json or .toml), for --layer-budgets");
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

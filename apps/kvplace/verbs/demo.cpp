@@ -25,12 +25,8 @@ VerbResult run(unsigned threads) {
   KVPLACE_ASSIGN(trace, TraceReader::open(path));
   KVPLACE_ASSIGN(spec, resolve_spec(kDemoInstance, trace.meta()));
   KVPLACE_ASSIGN(instance, Instance::make(spec, trace.meta(), trace.totals()));
-  const RunContext context = run_context(threads);
-  KVPLACE_ASSIGN(comparison, compare(trace, instance, default_policies(instance), context));
-  if (comparison.complete) {
-    KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
-    comparison.proven = std::move(proven);
-  }
+  const CompareOptions options{default_policies(instance), true, {}};
+  KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, options, run_context(threads)));
   std::string text =
       "SmolLM2-135M reading a Sherlock Holmes story (a captured trace, see data/README.md): in each of 30 layers "
       "every\n"
@@ -60,6 +56,7 @@ void add_demo(App& app) {
   auto threads = std::make_shared<unsigned>(0);
   CLI::App* verb = app.add_verb("demo", "The main job on the bundled real trace", [threads] { return run(*threads); });
   add_threads_flag(*verb, *threads);
+  add_quiet_flag(*verb);
 }
 
 }  // namespace kvplace::cli

@@ -31,7 +31,6 @@ VerbResult run(const ExportFlags& flags) {
     return bad_input("--format " + format->name + " can be imported, not exported");
   }
   KVPLACE_ASSIGN(trace, flags.trace.open());
-  KVPLACE_TRY(check_output(trace.path(), flags.out));
   KVPLACE_TRY(format->export_trace(trace, flags.out, flags.options, run_context(1)));
   return kDone;
 }
@@ -42,7 +41,8 @@ void add_export(App& app) {
   auto flags = std::make_shared<ExportFlags>();
   CLI::App* verb = app.add_verb("export", "Write a trace in a foreign format", [flags] { return run(*flags); });
   flags->trace.add_to(*verb);
-  writes_file(verb->add_option("-o,--out", flags->out, "file to write; .zst or .gz compresses"))->required();
+  add_quiet_flag(*verb);
+  app.add_output(*verb, "-o,--out", flags->out, "file to write; .zst or .gz compresses")->required();
   verb->add_option("--format", flags->format, "what it is to be (kvplace list formats)")
       ->type_name(alternatives(exported_formats()))
       ->required();

@@ -181,31 +181,29 @@ VerbResult run_twin(const GenerateFlags& flags) {
   shape.steps = steps;
   shape.ranking_depth = ranking_depth;
   shape.seed = seed.value_or(0);
-  if (!flags.out.empty()) {
-    KVPLACE_TRY(check_output(flags.like, flags.out));
-  }
-  if (!flags.save_config.empty()) {
-    KVPLACE_TRY(check_output(flags.like, flags.save_config));
-    if (flags.save_config == flags.out) {
-      return bad_input("generate: -o and --save-config name the same file " + in_quotes(flags.out));
-    }
-  }
   KVPLACE_ASSIGN(trace, TraceReader::open(flags.like));
+  if (!flags.out.empty() || !flags.save_config.empty()) {
+    KVPLACE_TRY(check_twin(trace, shape));
+  }
   KVPLACE_ASSIGN(twin, Twin::fit(trace, run_context(flags.threads)));
   Json json = Json::parse(to_json(twin.report()));
   std::string text = fit_table(twin.report());
-  if (!flags.out.empty()) {
-    KVPLACE_ASSIGN(totals, twin.write(shape, flags.out, flags.writer, run_context(flags.threads)));
-    json["digest"] = totals.digest;
-    text += summary(flags.out, totals, layers.value_or(trace.meta().layers));
-  }
+  // The fit is told whatever becomes of the files.
+  Status written;
   if (!flags.save_config.empty()) {
     const GeneratorConfig config = twin.config(shape);
-    KVPLACE_TRY(validate(config, flags.save_config));
-    KVPLACE_TRY(save_generator(config, flags.save_config));
+    written = validate(config, flags.save_config).and_then([&] { return save_generator(config, flags.save_config); });
   }
-  KVPLACE_TRY(print(flags.json ? json.dump(2) + "\n" : text));
-  return kDone;
+  if (written && !flags.out.empty()) {
+    const auto totals = twin.write(shape, flags.out, flags.writer, run_context(flags.threads));
+    if (totals) {
+      json["digest"] = totals->digest;
+      text += summary(flags.out, *totals, layers.value_or(trace.meta().layers));
+    } else {
+      written = tl::unexpected(totals.error());
+    }
+  }
+  return print_result(flags.json ? json.dump(2) + "\n" : text, written, kDone);
 }
 
 VerbResult run(const GenerateFlags& flags) {
@@ -231,10 +229,9 @@ void add_generate(App& app) {
       ->type_name("WORKLOAD|FILE");
   reads_file(
       verb->add_option("--like", flags->like, "fit to this trace instead, and print the fit; without -o only that"));
-  writes_file(verb->add_option("-o,--out", flags->out, "trace to write"));
-  writes_file(verb->add_option("--save-config", flags->save_config,
-                               "with --like: write the fit as settings (.toml), which make the same trace as a "
-                               "workload"));
+  app.add_output(*verb, "-o,--out", flags->out, "trace to write");
+  app.add_output(*verb, "--save-config", flags->save_config,
+                 "with --like: write the fit as settings (.toml), which make the same trace as a workload");
   for (Shortcut& shortcut : flags->shortcuts) {
     verb->add_option(shortcut.flag(), shortcut.text, shortcut.doc)->type_name("N");
   }
@@ -247,6 +244,7 @@ void add_generate(App& app) {
       ->check(CLI::Range(1, 19));
   verb->add_flag("--json", flags->json, "one JSON object instead of text");
   add_threads_flag(*verb, flags->threads);
+  add_quiet_flag(*verb);
 }
 
 }  // namespace kvplace::cli

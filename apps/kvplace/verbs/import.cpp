@@ -58,9 +58,6 @@ VerbResult run(const ImportFlags& flags) {
     }
     options.block_bytes = *block_bytes;
   }
-  for (const std::string& source : flags.sources) {
-    KVPLACE_TRY(check_output(source, flags.out));
-  }
   KVPLACE_ASSIGN(format, FormatRegistry::instance().find(flags.format));
   if (format->import_trace == nullptr) {
     return bad_input("--format " + format->name + " can be exported, not imported");
@@ -85,8 +82,9 @@ void add_import(App& app) {
   auto flags = std::make_shared<ImportFlags>();
   CLI::App* verb = app.add_verb("import", "Make a trace (.kvt) of foreign files, plain, .zst or .gz",
                                 [flags] { return run(*flags); });
+  add_quiet_flag(*verb);
   reads_file(verb->add_option("sources", flags->sources, "files, in order"))->required();
-  writes_file(verb->add_option("-o,--out", flags->out, "trace to write"))->required();
+  app.add_output(*verb, "-o,--out", flags->out, "trace to write")->required();
   verb->add_option("--format", flags->format, "what the files are (kvplace list formats)")
       ->type_name(alternatives(imported_formats()))
       ->required();

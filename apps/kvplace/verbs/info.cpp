@@ -33,6 +33,7 @@ void add_info(App& app) {
   flags->trace.add_to(*verb);
   verb->add_flag("--check", flags->check, "also compare the contents with their digest");
   add_threads_flag(*verb, flags->threads);
+  add_quiet_flag(*verb);
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

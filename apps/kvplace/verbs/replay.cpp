@@ -33,6 +33,7 @@ void add_replay(App& app) {
   flags->trace.add_to(*verb);
   reads_file(verb->add_option("schedule", flags->schedule, "schedule (.kvs)"))->required();
   flags->instance.add_to(*verb);
+  add_quiet_flag(*verb);
   verb->add_flag("--json", flags->json, "one JSON object instead of the table");
 }
 

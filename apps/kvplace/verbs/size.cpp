@@ -68,6 +68,7 @@ void add_size(App& app) {
       ->type_name("near-capacity|buffer|link|batch");
   flags->policies.add_to(*verb);
   flags->instance.add_to(*verb);
+  add_quiet_flag(*verb);
   verb->add_flag("--crossover", options.crossover, "also from which batch on tiering pays");
   verb->add_option("--price-near", options.price_near_per_gib, "of a GiB of near memory; for a cost as target")
       ->type_name("PRICE");

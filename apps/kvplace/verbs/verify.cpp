@@ -43,6 +43,7 @@ void add_verify(App& app) {
   reads_file(verb->add_option("trace", flags->trace, "trace (.kvt)"))->required();
   reads_file(verb->add_option("certificate", flags->certificate, "certificate (.cert)"))->required();
   add_threads_flag(*verb, flags->threads);
+  add_quiet_flag(*verb);
   verb->add_flag("--json", flags->json, "one JSON object instead of text");
 }
 
