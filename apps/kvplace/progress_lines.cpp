@@ -13,7 +13,9 @@ namespace {
 constexpr std::chrono::seconds kFirstAfter{10};
 constexpr std::chrono::seconds kThenEvery{30};
 
-double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double in_seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -60,10 +62,10 @@ void ProgressLines::look_locked() {
 }
 
 std::string ProgressLines::line(Clock::time_point now) const {
-  std::string text = fmt::format("kvplace: {:.0f} s", seconds(now - begin_));
+  std::string text = fmt::format("kvplace: {:.0f} s", in_seconds(now - begin_));
   if (in_stage_) {
     text += ": " + what_;
-    const double rate = static_cast<double>(done_) / std::max(1e-9, seconds(now - begin_of_stage_));
+    const double rate = static_cast<double>(done_) / std::max(1e-9, in_seconds(now - begin_of_stage_));
     if (total_ == 0) {
       text += fmt::format(", {} {}", with_commas(done_), unit_);
     } else {

@@ -40,8 +40,11 @@ void bind_bound(nb::module_& module) {
         options.schedule_path = schedule;
         options.values_path = values;
         options.exact = exact;
-        return run({threads, progress, interrupt},
-                   [&](const RunContext& context) { return kvplace::prove(trace, instance, options, context); });
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Proof> {
+          KVPLACE_ASSIGN(proof, kvplace::prove(trace, instance, options, context));
+          KVPLACE_TRY(proof.outputs);
+          return proof;
+        });
       },
       "trace"_a, "instance"_a, "certificate"_a, "schedule"_a, "values"_a, "exact"_a, "time_limit"_a, "gap"_a,
       "resume"_a, "instruction_set"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
