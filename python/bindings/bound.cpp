@@ -20,6 +20,7 @@ namespace kvplace::python {
 
 void bind_bound(nb::module_& module) {
   nb::class_<Proof>(module, "Proof")
+      .def_prop_ro("outputs", [](const Proof& proof) { return Outputs{proof.outputs}; })
       .def(
           "json", [](const Proof& proof, const Instance& instance) { return to_json(proof, instance); }, "instance"_a)
       .def(
@@ -40,11 +41,8 @@ void bind_bound(nb::module_& module) {
         options.schedule_path = schedule;
         options.values_path = values;
         options.exact = exact;
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Proof> {
-          KVPLACE_ASSIGN(proof, kvplace::prove(trace, instance, options, context));
-          KVPLACE_TRY(proof.outputs);
-          return proof;
-        });
+        return run({threads, progress, interrupt},
+                   [&](const RunContext& context) { return kvplace::prove(trace, instance, options, context); });
       },
       "trace"_a, "instance"_a, "certificate"_a, "schedule"_a, "values"_a, "exact"_a, "time_limit"_a, "gap"_a,
       "resume"_a, "instruction_set"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),

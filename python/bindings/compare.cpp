@@ -36,6 +36,7 @@ void check_same(const TraceReader& trace, const Instance& instance) {
 void bind_compare(nb::module_& module) {
   nb::class_<Comparison>(module, "Comparison")
       .def_ro("complete", &Comparison::complete)
+      .def_prop_ro("outputs", [](const Comparison& c) { return Outputs{c.outputs}; })
       .def(
           "json", [](const Comparison& c, const Instance& instance) { return to_json(c, instance); }, "instance"_a)
       .def(
@@ -69,19 +70,14 @@ void bind_compare(nb::module_& module) {
   module.def(
       "compare",
       [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, bool bound,
-         unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+         const std::string& schedule, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
         check_same(trace, instance);
-        const std::vector<PolicySpec> specs = unwrap(named_policies(policies, trace.meta(), instance));
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Comparison> {
-          KVPLACE_ASSIGN(comparison, kvplace::compare(trace, instance, specs, context));
-          if (bound && comparison.complete) {
-            KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
-            comparison.proven = std::move(proven);
-          }
-          return comparison;
-        });
+        const CompareOptions options{unwrap(named_policies(policies, trace.meta(), instance)), bound, schedule};
+        return run({threads, progress, interrupt},
+                   [&](const RunContext& context) { return make_comparison(trace, instance, options, context); });
       },
-      "trace"_a, "instance"_a, "policies"_a, "bound"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
+      "trace"_a, "instance"_a, "policies"_a, "bound"_a, "schedule"_a, "threads"_a, "progress"_a.none(),
+      "interrupt"_a.none());
   module.def(
       "record_schedule",
       [](const TraceReader& trace, const Instance& instance, const std::string& policy,

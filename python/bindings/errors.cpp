@@ -37,6 +37,10 @@ void translate(const std::exception_ptr& exception, void*) {
 
 }  // namespace
 
-void bind_errors(nb::module_&) { nb::register_exception_translator(translate); }
+void bind_errors(nb::module_& module) {
+  nb::register_exception_translator(translate);
+  nb::class_<Outputs>(module, "Outputs")
+      .def("check", [](const Outputs& outputs) { unwrap(outputs.status); }, "Raises what kept one from being written.");
+}
 
 }  // namespace kvplace::python

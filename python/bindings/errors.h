@@ -20,6 +20,11 @@ class ErrorException : public std::exception {
   Error error_;
 };
 
+/// Whether a result's files could be written; the result stands if they could not.
+struct Outputs {
+  Status status;
+};
+
 /// The value; throws ErrorException if there is none.
 template <class T>
 T unwrap(Result<T> result) {

@@ -6,16 +6,19 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "bindings/errors.h"
 #include "bindings/run.h"
+#include "kvplace/base/file_guard.h"
 #include "kvplace/generate/twin.h"
 
 namespace nb = nanobind;
@@ -23,22 +26,30 @@ using nb::literals::operator""_a;
 
 namespace kvplace::python {
 
+namespace {
+
+/// JSON of a result, and its outputs.
+using Told = std::tuple<std::string, Outputs>;
+
+}  // namespace
+
 void bind_generate(nb::module_& module) {
   module.def(
       "generate",
       [](const std::string& workload, const std::vector<std::pair<std::string, std::string>>& settings,
          const std::filesystem::path& out, int zstd_level, unsigned threads, const nb::object& progress,
          const Interrupt* interrupt) {
-        GeneratorConfig config = unwrap(load_generator(workload));
-        for (const auto& [key, text] : settings) {
-          unwrap(apply_generator_entry({key, text, "generate"}, config));
-        }
-        unwrap(validate(config, workload));
         TraceWriterOptions writer;
         writer.zstd_level = zstd_level;
-        static_cast<void>(run({threads, progress, interrupt}, [&](const RunContext& context) {
-          return generate_trace(config, out.string(), writer, context);
-        }));
+        run({threads, progress, interrupt}, [&](const RunContext& context) -> Status {
+          KVPLACE_ASSIGN(config, load_generator(workload));
+          for (const auto& [key, text] : settings) {
+            KVPLACE_TRY(apply_generator_entry({key, text, "generate"}, config));
+          }
+          KVPLACE_TRY(validate(config, workload));
+          KVPLACE_TRY(generate_trace(config, out.string(), writer, context));
+          return {};
+        });
       },
       "workload"_a, "settings"_a, "out"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none());
   module.def(
@@ -51,23 +62,31 @@ void bind_generate(nb::module_& module) {
         const TwinShape shape{prompt_tokens, layers, steps, ranking_depth, seed};
         TraceWriterOptions writer;
         writer.zstd_level = zstd_level;
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<std::string> {
-          KVPLACE_ASSIGN(twin, Twin::fit(trace, context));
-          if (out) {
-            KVPLACE_ASSIGN(totals, twin.write(shape, out->string(), writer, context));
-            static_cast<void>(totals);
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Told> {
+          FileScope files;
+          for (const auto& output : {out, save_config}) {
+            if (output) {
+              KVPLACE_TRY(files.claim(output->string()));
+              KVPLACE_TRY(check_twin(trace, shape));
+            }
           }
+          KVPLACE_ASSIGN(twin, Twin::fit(trace, context));
+          Status written;
           if (save_config) {
             const GeneratorConfig config = twin.config(shape);
-            KVPLACE_TRY(validate(config, save_config->string()));
-            KVPLACE_TRY(save_generator(config, save_config->string()));
+            const std::string path = save_config->string();
+            written = validate(config, path).and_then([&] { return save_generator(config, path); });
           }
-          return to_json(twin.report());
+          if (written && out) {
+            const Result<TraceTotals> totals = twin.write(shape, out->string(), writer, context);
+            written = totals ? Status() : tl::unexpected(totals.error());
+          }
+          return Told(to_json(twin.report()), Outputs{written});
         });
       },
       "trace"_a, "out"_a.none(), "save_config"_a.none(), "prompt_tokens"_a.none(), "layers"_a.none(), "steps"_a.none(),
       "ranking_depth"_a.none(), "seed"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
-      "JSON of the fit.");
+      "JSON of the fit, and whether the outputs could be written.");
 }
 
 }  // namespace kvplace::python

@@ -9,6 +9,8 @@
 #include <tuple>
 
 #include "bindings/errors.h"
+#include "kvplace/base/file_guard.h"
+#include "kvplace/base/toml_file.h"
 #include "kvplace/instance/layer_budgets.h"
 #include "kvplace/instance/resolve.h"
 #include "kvplace/simulate/report.h"
@@ -24,11 +26,26 @@ namespace {
 /// (key, text, where it stands)
 using Entry = std::tuple<std::string, std::string, std::string>;
 
+struct InputFiles {
+  InputFiles() = default;
+  InputFiles(InputFiles&&) = default;  // and no copies
+
+  std::vector<InputUse> files;
+};
+
 std::vector<ConfigEntry> entries_of(const std::vector<Entry>& entries) {
   std::vector<ConfigEntry> list;
   list.reserve(entries.size());
   for (const auto& [key, text, where] : entries) {
     list.push_back({key, text, where});
+  }
+  return list;
+}
+
+std::vector<Entry> texts_of(const std::vector<ConfigEntry>& entries) {
+  std::vector<Entry> list;
+  for (const ConfigEntry& entry : entries) {
+    list.emplace_back(entry.key, entry.text, entry.where);
   }
   return list;
 }
@@ -80,14 +97,21 @@ void bind_instance(nb::module_& module) {
           "The resolved specification as TOML; Instance(trace, config=FILE) gives the same instance again.");
   module.def(
       "parse_toml",
-      [](const std::string& document, const std::string& name) {
-        std::vector<Entry> list;
-        for (const ConfigEntry& entry : unwrap(parse_toml(document, name))) {
-          list.emplace_back(entry.key, entry.text, entry.where);
-        }
-        return list;
-      },
+      [](const std::string& document, const std::string& name) { return texts_of(unwrap(parse_toml(document, name))); },
       "document"_a, "name"_a, "The entries (key, text, place) of a TOML document.");
+  module.def(
+      "read_toml", [](const std::string& path) { return texts_of(unwrap(read_toml(path))); }, "path"_a,
+      "The same of a TOML file.");
+  nb::class_<InputFiles>(module, "InputFiles", "Files that no output of the process replaces while this lives.")
+      .def(
+          "__init__",
+          [](InputFiles* self, const std::vector<std::string>& paths) {
+            new (self) InputFiles;
+            for (const std::string& path : paths) {
+              self->files.emplace_back(path);
+            }
+          },
+          "paths"_a, "What is no file is left out.");
   module.def(
       "resolved_toml",
       [](const std::vector<Entry>& entries) {

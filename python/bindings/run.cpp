@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "kvplace/base/file_guard.h"
+
 namespace nb = nanobind;
 
 namespace kvplace::python {
@@ -102,6 +104,7 @@ void run_work(const RunArguments& arguments, const std::function<void(const RunC
     const nb::gil_scoped_release released;
     const std::jthread worker([&] {
       try {
+        const FileScope files;  // what the call reads and writes
         work(context);
       } catch (...) {
         thrown_by_work = std::current_exception();

@@ -13,6 +13,7 @@
 #include "bindings/check_same.h"
 #include "bindings/errors.h"
 #include "bindings/run.h"
+#include "kvplace/base/file_guard.h"
 #include "kvplace/size/report.h"
 #include "size_text.h"
 
@@ -24,6 +25,8 @@ namespace {
 
 /// JSON and text of a result.
 using Told = std::tuple<std::string, std::string>;
+/// The same with its outputs.
+using ToldAndWritten = std::tuple<std::string, std::string, Outputs>;
 
 std::vector<BudgetTrace> budget_traces(const std::vector<const TraceReader*>& traces,
                                        const std::vector<const Instance*>& instances) {
@@ -75,17 +78,20 @@ void bind_size(nb::module_& module) {
         const std::vector<BudgetTrace> given = budget_traces(traces, instances);
         const std::vector<BudgetTrace> checked = budget_traces(held_out, held_out_instances);
         const BudgetOptions options{unwrap(PolicyRegistry::instance().parse(policy)), least_blocks};
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Told> {
-          KVPLACE_ASSIGN(budgets, find_budgets(given, checked, options, context));
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<ToldAndWritten> {
+          FileScope files;
           if (!out.empty()) {
-            KVPLACE_TRY(write_layer_budgets(out, budgets, given.front()));
+            KVPLACE_TRY(files.claim(out));
+            KVPLACE_TRY(check_layer_budgets_name(out));
           }
-          return Told(to_json(budgets, given.front()), cli::table(budgets, given.front()));
+          KVPLACE_ASSIGN(budgets, find_budgets(given, checked, options, context));
+          const Status written = out.empty() ? Status() : write_layer_budgets(out, budgets, given.front());
+          return ToldAndWritten(to_json(budgets, given.front()), cli::table(budgets, given.front()), Outputs{written});
         });
       },
       "traces"_a, "instances"_a, "held_out"_a, "held_out_instances"_a, "policy"_a, "least_blocks"_a, "out"_a,
       "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
-      "JSON and text. An empty name stands for an output that is not wanted.");
+      "JSON, text and outputs. An empty name stands for an output that is not wanted.");
 }
 
 }  // namespace kvplace::python

@@ -9,10 +9,10 @@ from typing import Any
 
 from . import _core
 from ._core import Interrupt
-from ._errors import BadInput
+from ._errors import BadInput, unless_unwritten
 from ._instance import Instance
 from ._run import ProgressLike, shown
-from ._trace import Trace, check_output
+from ._trace import Trace
 from ._types import checked
 
 
@@ -146,8 +146,10 @@ def bound(
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
     :param interrupt: stops the search from another thread; the best bound found until then is returned.
 
-    Raises BadInput if an output cannot be made, or the certificate to resume from is another instance's; Rejected if
-    that certificate is damaged; KeyboardInterrupt after Ctrl-C.
+    Raises, before the search, BadInput if an output cannot be made or is an input, if the instance is too large for
+    ``exact``, or if the certificate to resume from is another instance's; Rejected if that certificate is damaged; Failed
+    if another run writes an output. Raises Failed with the bound as its ``result`` if the disk is full in the end;
+    KeyboardInterrupt after Ctrl-C.
     """
     if not time_limit >= 0:
         raise BadInput(f"time_limit: {time_limit!r} is no number of seconds of at least 0")
@@ -156,12 +158,11 @@ def bound(
     if resume and certificate is None:
         raise BadInput("resume starts from a certificate: name it with certificate=")
     certificate, schedule, values = ("" if name is None else os.fspath(name) for name in (certificate, schedule, values))
-    for name in (certificate, schedule, values):
-        check_output(trace.path, name)
     with shown(progress) as sink:
         raw = _core.prove(trace, instance, certificate, schedule, values, exact, time_limit, gap, resume,
                           instruction_set, threads, sink, interrupt)
-    return ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
+    proven = ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
+    return unless_unwritten(proven, raw.outputs)
 
 
 @checked

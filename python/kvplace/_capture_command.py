@@ -80,9 +80,17 @@ def _names_a_hub(model: str) -> bool:
     return model != "smollm2" and not Path(model).exists()
 
 
+def _inputs(arguments: argparse.Namespace) -> list[str]:
+    """The files that the trace must not replace: the text and the model's."""
+    model = Path(arguments.model)
+    of_model = [path for path in model.iterdir() if path.suffix != ".kvt"] if model.is_dir() else []
+    return [str(path) for path in (arguments.text, *of_model)]
+
+
 def _capture(arguments: argparse.Namespace) -> None:
     if str(arguments.output) == "-":
         raise BadInput("-o -: a trace appears only when it is complete, so it cannot be standard output: name a file")
+    inputs = _core.InputFiles(_inputs(arguments))  # noqa: F841  inputs as long as this lives
     text = _text_of(arguments.text)
     # The cheap checks first: before torch is imported, and all of them before the weights are loaded.
     check_selection(arguments.select, arguments.prompt_tokens)

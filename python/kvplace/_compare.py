@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._core import Interrupt
-from ._errors import BadInput
+from ._errors import BadInput, unless_unwritten
 from ._instance import Instance
 from ._run import ProgressLike, shown
 from ._trace import Trace
@@ -180,17 +180,18 @@ def compare(
     :param interrupt: stops the call from another thread; the results then cover the steps replayed so far, and
         ``complete`` is False.
 
-    Raises BadInput if a policy is unknown or not possible on the instance; KeyboardInterrupt after Ctrl-C.
+    Raises BadInput if a policy is unknown or not possible on the instance, or if the schedule cannot be made there;
+    Failed with the comparison as its ``result`` if the disk is full; KeyboardInterrupt after Ctrl-C.
     """
     texts = [policies] if isinstance(policies, str) else list(policies or ())
+    if schedule_out is not None and len(texts) != 1:
+        raise BadInput("schedule_out stores one policy's schedule: name one policy")
     with shown(progress) as sink:
-        if schedule_out is not None:
-            if len(texts) != 1:
-                raise BadInput("schedule_out stores one policy's schedule: name one policy")
-            _core.record_schedule(trace, instance, texts[0], schedule_out, threads, sink, interrupt)
-        raw = _core.compare(trace, instance, texts, bound, threads, sink, interrupt)
-    return Comparison(json.loads(raw.json(instance)), _core.describe(trace, instance),
-                      raw.table(instance, _TABLE_WIDTH))
+        raw = _core.compare(trace, instance, texts, bound, "" if schedule_out is None else os.fspath(schedule_out),
+                            threads, sink, interrupt)
+    comparison = Comparison(json.loads(raw.json(instance)), _core.describe(trace, instance),
+                            raw.table(instance, _TABLE_WIDTH))
+    return unless_unwritten(comparison, raw.outputs)
 
 
 @checked

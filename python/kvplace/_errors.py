@@ -1,8 +1,30 @@
 """What goes wrong, as exceptions. The sentence is the one the command prints."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from ._core import Outputs
+
+_Result = TypeVar("_Result")
+
 
 class Error(Exception):
     """Base of all errors of kvplace."""
+
+    #: What the call would have returned, if only one of its files could not be written (a full disk); else None.
+    result: Any = None
+
+
+def unless_unwritten(result: _Result, outputs: Outputs) -> _Result:
+    """The result; raises if one of its files could not be written, with the result at hand."""
+    try:
+        outputs.check()
+    except Error as error:
+        error.result = result
+        raise
+    return result
 
 
 class BadInput(Error, ValueError):

@@ -9,9 +9,10 @@ from typing import Any
 
 from . import _core
 from ._core import Interrupt
+from ._errors import unless_unwritten
 from ._presets import Value, text_of
 from ._run import ProgressLike, shown
-from ._trace import Trace, check_output
+from ._trace import Trace
 from ._types import checked
 
 
@@ -63,11 +64,7 @@ def generate_like(
     of it makes the same trace. Returns the fit: original and twin side by side, with the keys of
     docs/json.md.
     """
-    if out is not None:
-        check_output(trace.path, out)
-    if save_config is not None:
-        check_output(trace.path, save_config)
     with shown(progress) as sink:
-        fit = _core.generate_like(trace, out, save_config, prompt_tokens, layers, steps, ranking_depth, seed, zstd_level,
-                                  threads, sink, interrupt)
-    return dict(json.loads(fit))
+        fit, outputs = _core.generate_like(trace, out, save_config, prompt_tokens, layers, steps, ranking_depth, seed,
+                                           zstd_level, threads, sink, interrupt)
+    return unless_unwritten(dict(json.loads(fit)), outputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Union
 
 from . import _core
@@ -21,14 +20,6 @@ _Entry = tuple[str, str, str]
 _KEYWORDS = ("near_capacity", "near_blocks_per_layer", "near_fraction", "mode", "barrier", "overlap", "batch",
              "block_bytes", "weight_bytes_per_step", "start", "seed", "layer_shares")
 _SECTIONS = ("hardware", "model", "options")
-
-
-def _config_entries(path: str | os.PathLike[str]) -> list[_Entry]:
-    try:
-        document = Path(path).read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise BadInput(f"{os.fspath(path)}: cannot be read") from error
-    return _core.parse_toml(document, os.fspath(path))
 
 
 def _preset_entries(section: str, preset: PresetLike) -> list[_Entry]:
@@ -48,7 +39,7 @@ def entries_of(
     """The entries of a configuration file, then those of the keywords, then single fields: the command's order."""
     entries = []
     if config is not None:
-        for key, text, where in _config_entries(config):
+        for key, text, where in _core.read_toml(os.fspath(config)):
             if key.split(".")[0] in _SECTIONS:
                 entries.append((key, text, where))
             elif key != "trace" and not key.startswith("policies."):
@@ -123,6 +114,9 @@ class Instance(_core.Instance):
             layer_shares = _core.read_layer_budgets(os.fspath(layer_budgets))
         given = locals()
         options = {key: given[key] for key in _KEYWORDS}
+        presets = [preset._base if isinstance(preset, Preset) else preset for preset in (hardware, model)]
+        files = [os.fspath(name) for name in (config, layer_budgets, *presets) if name is not None]
+        self._files = _core.InputFiles(files)
         super().__init__(trace, entries_of(config, hardware, model, options, fields))
         self.trace = trace
 

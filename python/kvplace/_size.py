@@ -10,9 +10,10 @@ from typing import Any
 
 from . import _core
 from ._core import Interrupt
+from ._errors import unless_unwritten
 from ._instance import Instance
 from ._run import ProgressLike, shown
-from ._trace import Trace, check_output
+from ._trace import Trace
 from ._types import checked
 
 
@@ -274,9 +275,7 @@ def budgets(
     given = [instances] if isinstance(instances, Instance) else list(instances)
     checked = [held_out] if isinstance(held_out, Instance) else list(held_out)
     name = "" if out is None else os.fspath(out)
-    for instance in given + checked:
-        check_output(instance.trace.path, name)
     with shown(progress) as sink:
-        values, text = _core.budgets([i.trace for i in given], given, [i.trace for i in checked], checked, policy,
+        values, text, outputs = _core.budgets([i.trace for i in given], given, [i.trace for i in checked], checked, policy,
                                      least_blocks, name, threads, sink, interrupt)
-    return LayerBudgets(json.loads(values), repr(given[0]) + "\n\n" + text)
+    return unless_unwritten(LayerBudgets(json.loads(values), repr(given[0]) + "\n\n" + text), outputs)

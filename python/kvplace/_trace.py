@@ -163,7 +163,6 @@ class Trace(_core.Trace):
 
         Blocks keep their ids; the tokens appended before the first step become part of the prompt.
         """
-        check_output(self.path, out)
         with shown(progress) as sink:
             _core.slice_trace(self, out, *self._part(steps, layers), sink, interrupt)
         return Trace(out)
@@ -184,7 +183,6 @@ class Trace(_core.Trace):
         :param format: name of a format (``list_formats()``).
         :param ranking: ``topk-npy``: the rankings instead of the reads.
         """
-        check_output(self.path, out)
         with shown(progress) as sink:
             _core.export_trace(self, out, format, ranking, sink, interrupt)
 
@@ -251,9 +249,3 @@ def _list_name(what: str) -> str:
     if what not in known:
         raise BadInput(f"a record has no {what!r}; it has {', '.join(known)}")
     return what
-
-
-def check_output(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
-    """Refuses to write an output over its own input."""
-    if os.path.exists(out) and os.path.exists(source) and os.path.samefile(source, out):
-        raise BadInput(f"{os.fspath(out)}: is the input as well; give the output another name")

@@ -15,7 +15,7 @@ from ._core import Interrupt
 from ._errors import BadInput
 from ._presets import text_of
 from ._run import ProgressLike, shown
-from ._trace import Trace, check_output
+from ._trace import Trace
 from ._types import checked
 
 _NOTHING: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
@@ -187,10 +187,11 @@ class TraceWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._writer.finish()
-        else:
-            self.discard()
+        try:
+            if kind is None:
+                self._writer.finish()
+        finally:
+            self.discard()  # what could not be finished is nobody's output any more
 
 
 @checked
@@ -225,8 +226,6 @@ def import_trace(
     Raises BadInput, naming file and place, if a file is not of the format.
     """
     paths = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    for path in paths:
-        check_output(path, out)
     with shown(progress) as sink:
         _core.import_trace([os.fspath(path) for path in paths], out, format, block_tokens, prompt_tokens, read,
                            None if block_bytes is None else text_of(block_bytes), model, selection, zstd_level, sink,

@@ -33,6 +33,19 @@ class CaptureCommand(CliTest):
             self.assertRegex(done.stderr.splitlines()[-1], f"^kvplace-capture: .*{says}")
         self.assertEqual(self.names(), [])
 
+    def test_the_text_and_the_model_stay(self) -> None:
+        self.write("n.txt", "a text")
+        os.mkdir(self.path("model"))
+        self.write("model/config.json", "{}")
+        os.symlink("n.txt", self.path("symbolic"))
+        os.link(self.path("n.txt"), self.path("hard"))
+        for output in ("n.txt", "./n.txt", "symbolic", "hard", "model/config.json"):
+            done = self.capture(*CAPTURE[2:], "--select", "mass:k=2", "--model", "model", "--text", "n.txt", "-o", output)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            self.assertRegex(done.stderr, r"^kvplace-capture: .*is the input as well.*\n\Z")
+        self.assertEqual((self.read("n.txt"), self.read("model/config.json")), (b"a text", b"{}"))
+        self.assertEqual(self.names(), ["hard", "model", "n.txt", "symbolic"])
+
     def test_pipes_that_nobody_reads(self) -> None:
         read_end, write_end = os.pipe()
         os.close(read_end)

@@ -131,7 +131,7 @@ class Instances(SmallTrace):
             ({"hardware.far.link_read": 55}, "hardware.far.link_read: .*(unit|GB/s)"),
             ({"hardware": "h100"}, "h100"),
             ({"near_capacity": "1GiB", "near_fraction": 0.5}, "near"),
-            ({"config": self.path("missing.toml")}, "missing.toml: cannot be read"),
+            ({"config": self.path("missing.toml")}, "missing.toml: cannot be opened"),
         ):
             with self.subTest(keywords=keywords), self.assertRaisesRegex(kvplace.BadInput, sentence):
                 kvplace.Instance(self.trace, **{"block_bytes": 4096, **keywords})
