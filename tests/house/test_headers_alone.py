@@ -94,7 +94,7 @@ class Headers(unittest.TestCase):
                 source.write_text("".join(f'#include "{header}"\n' for header in chain), encoding="utf-8")
                 shared = next((folder / Path(header).name for header in PRECOMPILED
                                if (SOURCE / header).resolve() in included[chain[0]]), None)
-                return compiled(os.devnull, "-fsyntax-only", *(("-include", shared) if shared else ()), source)
+                return compiled(os.devnull, "-fsyntax-only", "-w", *(("-include", shared) if shared else ()), source)
 
             with ThreadPoolExecutor(int(os.environ.get("CTEST_PARALLEL_LEVEL") or 2)) as pool:
                 self.assertEqual("".join(pool.map(precompile, PRECOMPILED)), "")

@@ -18,4 +18,4 @@ FLAGS = ("--hardware", "h100-sxm-pcie5", "--near-blocks-per-layer", 96, "--weigh
 # pip's options for a package made of what the build under test has compiled.
 BUILD_DIR = pathlib.Path(os.environ.get("KVPLACE_BUILD_DIR") or SOURCE_DIR / "build/dev")
 PACK = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "-C", f"build-dir={BUILD_DIR / 'wheel'}",
-        "-C", f"cmake.define.KVPLACE_PACK_BUILD={BUILD_DIR}")
+        "-C", "build.targets=all", "-C", f"cmake.define.KVPLACE_PACK_BUILD={BUILD_DIR}")
