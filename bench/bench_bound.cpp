@@ -30,7 +30,7 @@ double best_uniform(GapDual& dual, std::size_t split, std::size_t far) {
       prices.mixture[group * num_forms + far] += w;
     }
     const auto value = [&](double logarithm) {
-      prices.rows.assign(dual.groups().num_steps, dual.forms()[far].miss * std::exp2(logarithm));
+      prices.rows.assign(dual.groups().num_steps(), dual.forms()[far].miss * std::exp2(logarithm));
       return dual(prices);
     };
     // Golden section: the value is concave in the price.
@@ -106,7 +106,7 @@ int run(int argc, char** argv) {
   for (std::size_t group = 0; group < dual.groups().num_groups(); ++group) {
     plain.mixture[group * dual.forms().size() + split] = 1;
   }
-  plain.rows.assign(dual.groups().num_steps, 0);
+  plain.rows.assign(dual.groups().num_steps(), 0);
   row("split form everywhere, rows free", [&] { return dual(plain); });
   row("the same in every step, best of 5 x 22", [&] { return best_uniform(dual, split, far.front()); });
   const bool free_start = instance.options().start == Start::kFree;

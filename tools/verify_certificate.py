@@ -3,8 +3,8 @@
 
     python3 tools/verify_certificate.py TRACE.kvt CERTIFICATE.cert
 
-Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace. Prints the bound in seconds as
-an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
+Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace, and states on purpose again which
+channels a transfer loads. Prints the bound in seconds as an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
 input. Needs numpy and the command zstd. The trace's digest is taken from its footer.
 """
 
@@ -259,6 +259,8 @@ def value(n, prices, rows, trace):
         fixed = sum(moved[by_rule].tolist()) * unit + written, 0, written, written
         loads = [load + w + n["batch"] * b for load, w, b in zip(loads, n["weight_bytes"], fixed)]
         f, v, ids, r = far[layer], near[layer], reads[~by_rule], moved[~by_rule]
+        if not exists[layer, ids].all():
+            raise ValueError(f"decode step {step}, layer {layer}: a block is read before it exists")
         units_read, whole = units_read + sum(r.tolist()), whole and bool((r == size[ids]).all())
         if layer == layers - 1 or not token:
             ticks += of_group(a, rests[step if token else k], tuple(loads), units_read, whole)

@@ -1,4 +1,4 @@
-/// Prices of cells: the least one of a range is found, the first or the last of equals.
+/// Prices of places: the least one of a range is found, the first or the last of equals.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ class LeastTree {
       least_[node] = least;
     }
   }
-  [[nodiscard]] double at(std::uint32_t cell) const { return least_[leaves_ + cell]; }
+  [[nodiscard]] double at(std::uint32_t place) const { return least_[leaves_ + place]; }
 
   /// The least of [first, last], and where it is: infinity if first > last.
   template <bool last_of_equals>

@@ -98,12 +98,12 @@ Status check_units(const Certificate& certificate, const TraceMeta& meta) {
 /// and one direction of far.
 Status check_path_costs(const Certificate& certificate) {
   const BoundNumbers& numbers = certificate.numbers;
-  const std::int64_t steps_per_group = numbers.barrier == Barrier::kToken ? numbers.layers : 1;
+  const std::int64_t steps = layers_per_group(numbers);
   const Int128 largest = std::max(numbers.kv_block_bytes, numbers.expert_block_bytes) / certificate.unit_bytes;
   Int128 ticks = certificate.start_price;
   for (const auto& price : certificate.channel_prices) {
     const Int128 far = std::max(price[1], price[2]);
-    ticks += 3 * steps_per_group * std::max<Int128>(price[0], far + price[3]);
+    ticks += 3 * steps * std::max<Int128>(price[0], far + price[3]);
   }
   for (const std::uint64_t price : certificate.row_prices) {
     ticks += price;
@@ -145,9 +145,9 @@ Result<PriceTotals> check_prices(const Certificate& certificate, const TraceRead
   }
   KVPLACE_TRY(check_path_costs(certificate));
 
-  const Int128 layers_per_group = numbers.barrier == Barrier::kToken ? numbers.layers : 1;
+  const Int128 layers = layers_per_group(numbers);
   const auto ticks_of = [&](std::int64_t units) {
-    return layers_per_group * (Int128{units} * certificate.ticks_per_second >> kTimeUnitBits);
+    return layers * (Int128{units} * certificate.ticks_per_second >> kTimeUnitBits);
   };
   const Int128 overhead = ticks_of(numbers.overhead_units);
   const Int128 floor = ticks_of(numbers.floor_units);

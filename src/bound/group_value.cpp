@@ -33,9 +33,9 @@ GroupValue::GroupValue(const Certificate& certificate) : c_(certificate) {
   const Int128 largest = std::max(n.kv_block_bytes, n.expert_block_bytes) / c_.unit_bytes;
   most_price_ = kMostBlockTicks / largest;
   step_units_ = std::gcd(n.kv_block_bytes, n.expert_block_bytes) / c_.unit_bytes;
-  const Int128 layers_per_group = n.barrier == Barrier::kToken ? n.layers : 1;
-  most_steps_ = layers_per_group * n.blocks_per_layer * n.layers * (largest / step_units_);
-  floor_ = layers_per_group * (Int128{n.floor_units} * c_.ticks_per_second >> kTimeUnitBits);
+  const Int128 layers = layers_per_group(n);
+  most_steps_ = layers * n.blocks_per_layer * n.layers * (largest / step_units_);
+  floor_ = layers * (Int128{n.floor_units} * c_.ticks_per_second >> kTimeUnitBits);
 
   const auto& rates = n.bandwidth_bytes_per_second;
   const Int128 interference = n.interference_2_20;

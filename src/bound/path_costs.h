@@ -1,5 +1,6 @@
 /// What a certificate's prices make a block's moves and transfers cost, in whole ticks (docs/certificate.md, "The cost
-/// of a path").
+/// of a path"). Which channels a transfer loads stands here again, not taken from instance/step_time.h on purpose: a
+/// mistake there would else be in the search and in what checks it.
 #pragma once
 
 #include <algorithm>
@@ -78,7 +79,7 @@ class PathCosts {
   }
   [[nodiscard]] const std::array<std::uint64_t, kNumChannels>& channel_prices(std::uint32_t step,
                                                                               std::uint32_t layer) const {
-    return c_.channel_prices[c_.numbers.barrier == Barrier::kToken ? step : row(step, layer)];
+    return c_.channel_prices[layers_per_group(c_.numbers) > 1 ? step : row(step, layer)];
   }
 
   const Certificate& c_;

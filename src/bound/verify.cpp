@@ -85,7 +85,7 @@ class Verification {
   /// The chunk's groups, each decode step by itself.
   Status add_groups(const Segment& segment) {
     const std::size_t num_layers = numbers_.layers;
-    const bool per_token = numbers_.barrier == Barrier::kToken;
+    const bool per_token = layers_per_group(numbers_) > 1;
     std::vector<Int128> ticks(segment.num_steps());
     KVPLACE_TRY(run_parallel(ticks.size(), context_.threads, [&](std::size_t i) -> Status {
       const std::size_t step = segment.first_step() + i;

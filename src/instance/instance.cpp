@@ -87,6 +87,7 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   instance.layout_ = meta.layout;
   instance.layers_ = meta.layers;
   instance.steps_ = totals.steps;
+  instance.groups_ = StepGroups(totals.steps, meta.layers, spec.options.barrier);
   instance.blocks_per_layer_ = totals.blocks_per_layer;
   KVPLACE_TRY(instance.set_sizes(meta));
   KVPLACE_TRY(instance.set_capacity());
@@ -135,8 +136,9 @@ Status Instance::set_sizes(const TraceMeta& meta) {
     }
   }
   const Bytes near(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options.weights_near));
-  weight_loads_.add(Transfer::kReadNear, near);
-  weight_loads_.add(Transfer::kReadFar, weight_bytes_per_step_ - near);
+  const Bytes far = weight_bytes_per_step_ - near;
+  weight_loads_.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
+  weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
 
   if (model != nullptr && model->layers != layers_) {
     notes_.push_back("the trace has " + std::to_string(layers_) + " layers, model " + model->name + " has " +
@@ -245,8 +247,9 @@ Bytes Instance::bytes_of_read(const StepView& record, std::size_t read) const {
 
 StepTraffic Instance::traffic(const StepView& record) const {
   StepTraffic traffic;
+  traffic.num_reads = static_cast<std::int64_t>(record.reads.size());
   if (uniform_) {
-    traffic.reads = kv_block_ * static_cast<std::int64_t>(record.reads.size());
+    traffic.reads = kv_block_ * traffic.num_reads;
   } else {
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       traffic.reads += bytes_of_read(record, i);
@@ -255,10 +258,12 @@ StepTraffic Instance::traffic(const StepView& record) const {
   for (const BlockId id : record.appended) {
     const auto read = std::lower_bound(record.reads.begin(), record.reads.end(), id);
     if (read != record.reads.end() && *read == id) {
+      ++traffic.num_reads_appended;
       traffic.reads_appended += bytes_of_read(record, static_cast<std::size_t>(read - record.reads.begin()));
     }
   }
-  traffic.new_kv = new_kv_ * static_cast<std::int64_t>(record.appended.size());
+  traffic.num_new_kv = new_kv_.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
+  traffic.new_kv = new_kv_ * traffic.num_new_kv;
   return traffic;
 }
 

@@ -36,7 +36,11 @@ Channel StepTime::bottleneck(const Loads& loads) const {
 }
 
 BytesPerSecond StepTime::far_read_bandwidth() const {
-  return std::min(bandwidth(Channel::kFarLinkRead), bandwidth(Channel::kFarMem));
+  double least = INFINITY;
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    least = loaded(Transfer::kReadFar, c) != 0 ? std::min(least, bandwidth_[c]) : least;
+  }
+  return BytesPerSecond(least);
 }
 
 namespace {
@@ -58,10 +62,9 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
   const double most_z = static_cast<double>(movable.writes.value());
   std::array<Line, kNumChannels> channels{};
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    const auto channel = static_cast<Channel>(c);
-    const double rate = step_time.bandwidth(channel).value();
-    const double per_read = channel == Channel::kNearMem ? -1 : (channel == Channel::kFarLinkWrite ? 0 : 1);
-    const double per_write = channel == Channel::kNearMem ? -1 : (channel == Channel::kFarLinkRead ? 0 : 1);
+    const double rate = step_time.bandwidth(static_cast<Channel>(c)).value();
+    const double per_read = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
+    const double per_write = loaded(Transfer::kWriteFar, c) - loaded(Transfer::kWriteNear, c);
     channels[c] = {per_read / rate, per_write / rate, static_cast<double>(all_near.bytes[c]) / rate};
   }
 
@@ -119,6 +122,33 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
     }
   }
   return best;
+}
+
+double split_time(const StepTime& step_time, const Loads& all_near, Bytes movable_reads, std::uint32_t layers) {
+  if (step_time.overlap() != Overlap::kFull || step_time.interference() != 0) {
+    return best_split(step_time, all_near, {movable_reads, Bytes(0)}, layers).time.value();
+  }
+  // Near's time falls and those of the channels that far reads load rise with the bytes moved: the first crossing is
+  // the best.
+  std::array<double, kNumChannels> times{};
+  std::array<double, kNumChannels> rates{};
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    rates[c] = step_time.bandwidth(static_cast<Channel>(c)).value();
+    times[c] = static_cast<double>(all_near.bytes[c]) / rates[c];
+  }
+  constexpr std::size_t kNear = at(Channel::kNearMem);
+  double moved = INFINITY;
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    if (loaded(Transfer::kReadFar, c) != 0) {
+      moved = std::min(moved, (times[kNear] - times[c]) / (1 / rates[kNear] + 1 / rates[c]));
+    }
+  }
+  moved = std::clamp(moved, 0.0, static_cast<double>(movable_reads.value()));
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    const int change = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
+    times[c] += change == 0 ? 0 : change * (moved / rates[c]);
+  }
+  return step_time.time_of(times, layers).value();
 }
 
 }  // namespace kvplace

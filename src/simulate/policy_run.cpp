@@ -136,14 +136,17 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   Loads loads;
   if (instance_.uniform()) {
     const Bytes size = instance_.kv_block_bytes();
-    loads.add(Transfer::kReadNear, size * static_cast<std::int64_t>(num_near));
-    loads.add(Transfer::kReadFar, size * static_cast<std::int64_t>(num_misses_));
+    const auto near = static_cast<std::int64_t>(num_near);
+    const auto far = static_cast<std::int64_t>(num_misses_);
+    loads.add(Transfer::kReadNear, size * near, near);
+    loads.add(Transfer::kReadFar, size * far, far);
   } else {
     add_reads_in_bytes(record, loads);
   }
   const StepTraffic traffic = instance_.traffic(record);
   // What far could serve as well; a block appended to in this step is read near by rule.
-  const Bytes mirrored = Bytes(loads.on(Channel::kNearMem)) - traffic.reads_appended;
+  const Mirrored mirrored{Bytes(loads.on(Channel::kNearMem)) - traffic.reads_appended,
+                          static_cast<std::int64_t>(num_near) - traffic.num_reads_appended};
   KVPLACE_TRY(decide(record, window, loads));
   KVPLACE_TRY(apply(record, loads));
   add_new_kv(record, true, loads);
@@ -211,10 +214,10 @@ void PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
     const std::uint8_t state = state_[block.value()];
     const Bytes size = instance_.bytes_of_read(record, i);
     if ((state & kMissedMark) != 0) {
-      loads.add(Transfer::kReadFar, size);
+      loads.add(Transfer::kReadFar, size, 1);
       missed_bytes_[block.value()] = static_cast<std::uint32_t>(std::min<std::int64_t>(size.value(), 0xffffffff));
     } else {
-      loads.add(Transfer::kReadNear, size);
+      loads.add(Transfer::kReadNear, size, 1);
     }
   }
 }
@@ -264,7 +267,7 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
     ++result_.evictions;
     if (instance_.options().mode == Mode::kExclusive) {
       ++result_.demotions;
-      loads.add(Transfer::kDemote, size);
+      loads.add(Transfer::kDemote, size, 1);
     }
   }
   for (const BlockIndex block : decision_.promote) {
@@ -295,17 +298,16 @@ void PolicyRun::promote(BlockIndex block, Loads& loads) {
     return;  // its bytes are the new KV, which is charged as such
   }
   ++result_.promotions;
-  if ((state & kMissedMark) == 0) {
-    loads.add(Transfer::kPromote, size);
-    return;
+  Bytes read(0);
+  if ((state & kMissedMark) != 0) {
+    read = instance_.uniform() ? size : Bytes(missed_bytes_[block.value()]);
   }
-  const Bytes read = instance_.uniform() ? size : Bytes(missed_bytes_[block.value()]);
-  loads.add(Transfer::kPromotePassive, read);
-  loads.add(Transfer::kPromote, size - read);
+  loads.add_promotion(size, read);
 }
 
 void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) const {
   const Bytes size = instance_.new_kv_bytes();
+  const std::int64_t count = size.value() > 0 ? 1 : 0;
   for (std::size_t i = 0; i < record.appended.size(); ++i) {
     const std::uint8_t state = state_[instance_.index(record.layer, record.appended[i]).value()];
     // Exclusive: to the side the block is on; a newborn block is on the side it was put.
@@ -313,10 +315,10 @@ void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) c
     const bool near = (state & kNewbornMark) != 0 ? near_if_new : was_near_[i] != 0;
     const bool both = instance_.options().mode == Mode::kInclusive;
     if (both || near) {
-      loads.add(Transfer::kWriteNear, size);
+      loads.add(Transfer::kWriteNear, size, count);
     }
     if (both || !near) {
-      loads.add(Transfer::kWriteFar, size);
+      loads.add(Transfer::kWriteFar, size, count);
     }
   }
 }
@@ -334,38 +336,40 @@ void PolicyRun::clear_marks(const StepView& record) {
   }
 }
 
-void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, Bytes mirrored) {
+void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads,
+                       const Mirrored& mirrored) {
   const std::int64_t batch = instance_.options().batch;
   open_loads_ += kv_loads * batch;
   open_loads_ += instance_.weight_loads();
-  open_mirrored_ += mirrored * batch;
+  open_mirrored_.bytes += mirrored.bytes * batch;
+  open_mirrored_.reads += mirrored.reads * batch;
   result_.read_bytes += traffic.reads.value() * batch + instance_.weight_bytes_per_step().value();
-  close_step_at_barrier(record.layer);
-}
-
-void PolicyRun::close_step_at_barrier(LayerIndex layer) {
-  if (instance_.options().barrier == Barrier::kLayer) {
-    close_step(1);
-  } else if (layer.value() + 1 == instance_.layers()) {
-    close_step(instance_.layers());
+  if (instance_.groups().ends_group(record.layer)) {
+    close_group();
   }
 }
 
-void PolicyRun::close_step(std::uint32_t layers) {
+void PolicyRun::close_group() {
   const InstanceOptions& options = instance_.options();
+  const std::uint32_t layers = instance_.groups().layers_per_group();
   if (options.mirrored_reads == MirroredReads::kSplit && options.mode == Mode::kInclusive) {
-    const Split split = best_split(instance_.step_time(), open_loads_, {open_mirrored_, Bytes(0)}, layers);
+    const Split split = best_split(instance_.step_time(), open_loads_, {open_mirrored_.bytes, Bytes(0)}, layers);
     const Bytes shifted(static_cast<std::int64_t>(split.far_read_bytes));
-    open_loads_.add(Transfer::kReadNear, Bytes(0) - shifted);
-    open_loads_.add(Transfer::kReadFar, shifted);
+    if (shifted > Bytes(0)) {
+      const double share = shifted / open_mirrored_.bytes;
+      const auto reads = static_cast<std::int64_t>(std::ceil(share * static_cast<double>(open_mirrored_.reads)));
+      open_loads_.add(Transfer::kReadNear, Bytes(0) - shifted, -reads);
+      open_loads_.add(Transfer::kReadFar, shifted, reads);
+    }
   }
   result_.total += instance_.step_time()(open_loads_, layers);
   ++result_.bottleneck_steps[static_cast<std::size_t>(instance_.step_time().bottleneck(open_loads_))];
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     result_.channel_bytes[c] += open_loads_.bytes[c];
+    result_.channel_transfers[c] += open_loads_.transfers[c];
   }
   open_loads_ = {};
-  open_mirrored_ = Bytes(0);
+  open_mirrored_ = {};
 }
 
 void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
@@ -382,23 +386,26 @@ void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
     const Bytes weights = instance_.weight_bytes_per_step();
     const Bytes bytes = traffic.reads * batch + weights;
     const Bytes far(static_cast<std::int64_t>(static_cast<double>(bytes.value()) * (1 - near_share)));
-    open_loads_.add(Transfer::kReadNear, bytes - far);
-    open_loads_.add(Transfer::kReadFar, far);
-    open_loads_.add(Transfer::kWriteNear, traffic.new_kv * batch);
-    if (instance_.options().mode == Mode::kInclusive) {
-      open_loads_.add(Transfer::kWriteFar, traffic.new_kv * batch);
-    }
     // Weights count as the nearest bytes, so far bytes are KV first.
     const Bytes kv = traffic.reads * batch;
     const double far_of_kv = kv.value() == 0 ? 0 : std::min(1.0, far / kv);
     const auto far_reads =
         static_cast<std::uint64_t>(std::llround(static_cast<double>(record.reads.size()) * far_of_kv));
+    const auto num_far = static_cast<std::int64_t>(far_reads) * batch;
+    open_loads_.add(Transfer::kReadNear, bytes - far, traffic.num_reads * batch - num_far);
+    open_loads_.add(Transfer::kReadFar, far, num_far);
+    open_loads_.add(Transfer::kWriteNear, traffic.new_kv * batch, traffic.num_new_kv * batch);
+    if (instance_.options().mode == Mode::kInclusive) {
+      open_loads_.add(Transfer::kWriteFar, traffic.new_kv * batch, traffic.num_new_kv * batch);
+    }
     result_.reads += record.reads.size();
     result_.far_reads += far_reads;
     result_.near_reads += record.reads.size() - far_reads;
     result_.far_reads_by_layer[layer] += far_reads;
     result_.read_bytes += bytes.value();
-    close_step_at_barrier(record.layer);
+    if (instance_.groups().ends_group(record.layer)) {
+      close_group();
+    }
   }
 }
 

@@ -96,13 +96,13 @@ class BoundSearch {
         dearest = forms_[f].near_read;
       }
     }
-    const PriceGroups groups(instance_);
+    const StepGroups& groups = instance_.groups();
     DualPrices prices;
     prices.mixture.assign(groups.num_groups() * forms_.size(), 0);
     for (std::size_t group = 0; group < groups.num_groups(); ++group) {
       prices.mixture[group * forms_.size() + chosen] = 1;
     }
-    prices.rows.assign(groups.num_steps, 0);
+    prices.rows.assign(groups.num_steps(), 0);
     return prices;
   }
 

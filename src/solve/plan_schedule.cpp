@@ -92,7 +92,7 @@ class Planner {
   /// Costs that add up rather than hide depend on what a plan does: flows around the best one follow while that gains.
   Status consider_flows(bool free_start) {
     const FlowOptions options = gaps_.size() <= kMostClassesAgain ? FlowOptions() : kManyClasses;
-    std::vector<CellCounts> around(cost_.num_cells());
+    std::vector<GroupCounts> around(cost_.num_groups());
     for (bool gains = flow_fits(instance_, gaps_); gains && !ends();) {
       const double before = result_.total;
       KVPLACE_TRY(consider(flow_arrivals(

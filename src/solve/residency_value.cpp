@@ -29,19 +29,25 @@ class PriceTable {
       : exclusive_(certificate.numbers.mode == Mode::kExclusive),
         split_(certificate.numbers.mirrored_reads == MirroredReads::kSplit) {
     const BoundNumbers& numbers = certificate.numbers;
-    const std::size_t num_steps = std::size_t{numbers.steps} * numbers.layers;
-    const std::size_t steps_per_group = numbers.barrier == Barrier::kToken ? numbers.layers : 1;
+    const StepGroups groups(numbers.steps, numbers.layers, numbers.barrier);
+    const std::size_t num_steps = groups.num_steps();
     const double seconds =
         1 / (static_cast<double>(certificate.ticks_per_second) * static_cast<double>(certificate.unit_bytes));
     occupied_.assign(num_steps + 1, 0);
     std::vector<Clip> moves(num_steps);
-    for (std::size_t k = 0; k < num_steps; ++k) {
-      const auto& prices = certificate.channel_prices[k / steps_per_group];
-      const auto price = [&](Channel c) { return static_cast<double>(prices[static_cast<std::size_t>(c)]) * seconds; };
-      const double far_mem = price(Channel::kFarMem);
-      near_.push_back(price(Channel::kNearMem));
-      far_.push_back(price(Channel::kFarLinkRead) + far_mem);
-      write_.push_back(price(Channel::kFarLinkWrite) + far_mem);
+    for (std::uint32_t k = 0; k < num_steps; ++k) {
+      const auto& ticks = certificate.channel_prices[groups.group_of(FlatStep(k)).value()];
+      std::array<double, kNumChannels> prices{};
+      for (std::size_t c = 0; c < kNumChannels; ++c) {
+        prices[c] = static_cast<double>(ticks[c]) * seconds;
+      }
+      Prices& of_step = prices_.emplace_back();
+      of_step.near_read = price_of(Transfer::kReadNear, prices);
+      of_step.far_read = price_of(Transfer::kReadFar, prices);
+      of_step.far_append = price_of(Transfer::kWriteFar, prices) - price_of(Transfer::kWriteNear, prices);
+      of_step.promoted_after_read = price_of(Transfer::kPromotePassive, prices);
+      of_step.promoted = price_of(Transfer::kPromote, prices);
+      of_step.evicted = price_of(Transfer::kDemote, prices);
       occupied_[k + 1] = occupied_[k] + static_cast<double>(certificate.row_prices[k]) * seconds;
       moves[k].high = promoted(k) - occupied_[k];
       if (exclusive_) {
@@ -59,15 +65,18 @@ class PriceTable {
     }
   }
 
-  [[nodiscard]] std::size_t num_steps() const { return near_.size(); }
+  [[nodiscard]] std::size_t num_steps() const { return prices_.size(); }
   /// A read from far instead of near.
-  [[nodiscard]] double miss(std::size_t k) const { return far_[k] - (split_ ? std::min(near_[k], far_[k]) : near_[k]); }
+  [[nodiscard]] double miss(std::size_t k) const {
+    const Prices& of = prices_[k];
+    return of.far_read - (split_ ? std::min(of.near_read, of.far_read) : of.near_read);
+  }
   /// An append to far instead of near; nothing in inclusive mode, which writes to both.
-  [[nodiscard]] double far_append(std::size_t k) const { return exclusive_ ? write_[k] - near_[k] : 0; }
+  [[nodiscard]] double far_append(std::size_t k) const { return exclusive_ ? prices_[k].far_append : 0; }
   /// Coming near, of bytes that the step read and of others.
-  [[nodiscard]] double promoted_after_read(std::size_t k) const { return near_[k]; }
-  [[nodiscard]] double promoted(std::size_t k) const { return near_[k] + far_[k]; }
-  [[nodiscard]] double evicted(std::size_t k) const { return exclusive_ ? near_[k] + write_[k] : 0; }
+  [[nodiscard]] double promoted_after_read(std::size_t k) const { return prices_[k].promoted_after_read; }
+  [[nodiscard]] double promoted(std::size_t k) const { return prices_[k].promoted; }
+  [[nodiscard]] double evicted(std::size_t k) const { return exclusive_ ? prices_[k].evicted : 0; }
 
   /// Worth of a byte near from step `from` on, its room paid, if nothing happens to it before step `to` > `from` and it
   /// is then worth so much.
@@ -82,11 +91,18 @@ class PriceTable {
   }
 
  private:
+  struct Prices {
+    double near_read = 0;
+    double far_read = 0;
+    double far_append = 0;
+    double promoted_after_read = 0;
+    double promoted = 0;
+    double evicted = 0;
+  };
+
   bool exclusive_;
   bool split_;
-  std::vector<double> near_;
-  std::vector<double> far_;
-  std::vector<double> write_;
+  std::vector<Prices> prices_;
   std::vector<double> occupied_;
   std::vector<std::vector<Clip>> moves_;  // [level][k]: of steps k to k + 2^level - 1, in what `occupied_` counts from
 };
@@ -102,7 +118,7 @@ class BackwardValues {
 
   /// Values of the record's reads, and then the state before it.
   void add(const StepView& record, float* values) {
-    const std::size_t k = std::size_t{record.step.value()} * instance_.layers() + record.layer.value();
+    const std::size_t k = instance_.flat(record.step, record.layer).value();
     auto appended = record.appended.begin();
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       const BlockId id = record.reads[i];

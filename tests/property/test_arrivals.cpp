@@ -90,11 +90,11 @@ RC_GTEST_PROP(Arrivals, OfTheGreedyChoiceKeepTheCapacity, ()) {
   check(problem, *arrivals);
 }
 
-std::vector<CellCounts> random_counts(const PlanCost& cost) {
-  std::vector<CellCounts> counts(cost.num_cells());
-  for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
-    const auto reads = static_cast<std::int32_t>(cost.movable_reads(cell));
-    counts[cell] = {*rc::gen::inRange(0, std::min(reads, 3) + 1), *rc::gen::inRange(0, 4), *rc::gen::inRange(0, 4)};
+std::vector<GroupCounts> random_counts(const PlanCost& cost) {
+  std::vector<GroupCounts> counts(cost.num_groups());
+  for (std::uint32_t group = 0; group < cost.num_groups(); ++group) {
+    const auto reads = static_cast<std::int32_t>(cost.movable_reads(group));
+    counts[group] = {*rc::gen::inRange(0, std::min(reads, 3) + 1), *rc::gen::inRange(0, 4), *rc::gen::inRange(0, 4)};
   }
   return counts;
 }
@@ -102,7 +102,7 @@ std::vector<CellCounts> random_counts(const PlanCost& cost) {
 RC_GTEST_PROP(StepCosts, WhatIsFreeTakesNoTimeBesideThePlan, ()) {
   const testing::TempDir folder;
   const Problem problem = random_problem(folder);
-  const std::vector<CellCounts> around = random_counts(problem.cost);
+  const std::vector<GroupCounts> around = random_counts(problem.cost);
   const StepCosts costs(problem.cost, around);
   bool any = false;
   for (std::uint32_t step = 0; step < costs.num_steps(); ++step) {
@@ -126,8 +126,8 @@ RC_GTEST_PROP(Arrivals, OfFlowsKeepTheCapacityHoweverTheTraceIsCut, ()) {
   FlowOptions options;
   options.gaps_per_piece = *rc::gen::element<std::size_t>(3, 10, 50, 100'000);
   options.ahead = *rc::gen::element(0.0, 0.5, 2.0);
-  const std::vector<CellCounts> around =
-      *rc::gen::arbitrary<bool>() ? random_counts(problem.cost) : std::vector<CellCounts>(problem.cost.num_cells());
+  const std::vector<GroupCounts> around =
+      *rc::gen::arbitrary<bool>() ? random_counts(problem.cost) : std::vector<GroupCounts>(problem.cost.num_groups());
   const auto arrivals = flow_arrivals(
       problem.gaps, StepCosts(problem.cost, around), problem.capacity,
       problem.instance->options().start == Start::kFree, options, [] { return false; }, nullptr);

@@ -206,7 +206,7 @@ RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, 
       prices.mixture.push_back(sum > 0 ? share / sum : 1.0 / static_cast<double>(num_forms));
     }
   }
-  for (std::size_t k = 0; k < dual.groups().num_steps; ++k) {
+  for (std::size_t k = 0; k < dual.groups().num_steps(); ++k) {
     prices.rows.push_back(scale * drawn(rc::gen::element(0.0, 0.0, 0.3, 1.0)));
   }
   prices.start = instance.options().start == Start::kFree ? scale * drawn(rc::gen::element(0.0, 0.5, 1.0)) : 0;
@@ -232,7 +232,7 @@ RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, 
 class AllWindows {
  public:
   AllWindows(const TraceReader& trace, const Instance& instance, const GapDual& dual, const WindowKind& kind)
-      : instance_(instance), records_(testing::all_records(trace)), steps_per_place_(dual.groups().steps_per_group) {
+      : instance_(instance), records_(testing::all_records(trace)), steps_per_place_(dual.groups().layers_per_group()) {
     const std::size_t places = dual.groups().num_groups();
     const PriceForm& inside = dual.forms()[kind.form];
     for (std::size_t place = 0; place < places; ++place) {
@@ -369,7 +369,7 @@ RC_GTEST_PROP(BoundProperties, WindowsAreTheBestOfAll, ()) {
   RC_PRE(!window_forms(dual).empty());  // a miss costs time in some form
   const std::size_t form = window_forms(dual).front();
   const bool free_start = instance.options().start == Start::kFree;
-  const double overhead = instance.step_time().overhead().value() * static_cast<double>(dual.groups().num_steps);
+  const double overhead = instance.step_time().overhead().value() * static_cast<double>(dual.groups().num_steps());
   for (const std::vector<double>& scales : window_scales(dual, form)) {
     const WindowKind kind{form, dual.forms()[form].miss, true, scales};
     const WindowPrices found = best_windows(dual, *classes, free_start, kind);

@@ -30,9 +30,9 @@ RC_GTEST_PROP(BestSplit, IsTheMinimumOverAGrid, ()) {
   const std::int64_t reads = *rc::gen::inRange(0, 1000) * std::int64_t{1000};
   const std::int64_t writes = *rc::gen::element(0, 1) * *rc::gen::inRange(0, 100) * std::int64_t{1000};
   Loads all_near;
-  all_near.add(Transfer::kReadNear, Bytes(reads + writes + *rc::gen::inRange(0, 1000000)));
-  all_near.add(Transfer::kWriteFar, Bytes(*rc::gen::inRange(0, 100000)));
-  all_near.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 100000)));
+  all_near.add(Transfer::kReadNear, Bytes(reads + writes + *rc::gen::inRange(0, 1000000)), 1);
+  all_near.add(Transfer::kWriteFar, Bytes(*rc::gen::inRange(0, 100000)), 1);
+  all_near.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 100000)), 1);
   const Split split = best_split(step_time, all_near, {Bytes(reads), Bytes(writes)});
 
   const auto time_at = [&](double x, double z) {

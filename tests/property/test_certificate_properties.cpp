@@ -408,10 +408,10 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
       for (std::int64_t active = 0; missed + active <= most; ++active) {
         Loads all = fixed;
         const std::int64_t from_near = reads - missed;
-        all.add(Transfer::kReadNear, Bytes(batch * block * from_near));
-        all.add(Transfer::kReadFar, Bytes(batch * block * missed));
-        all.add(Transfer::kPromotePassive, Bytes(batch * block * passive));
-        all.add(Transfer::kPromote, Bytes(batch * block * active));
+        all.add(Transfer::kReadNear, Bytes(batch * block * from_near), batch * from_near);
+        all.add(Transfer::kReadFar, Bytes(batch * block * missed), batch * missed);
+        all.add(Transfer::kPromotePassive, Bytes(batch * block * passive), batch * passive);
+        all.add(Transfer::kPromote, Bytes(batch * block * active), batch * active);
         const Movable movable{Bytes(split ? batch * block * from_near : 0), Bytes(0)};
         const double overhead = c.instance.step_time().overhead().value() * layers;
         const double time = best_split(c.instance.step_time(), all, movable, layers).time.value() - overhead;

@@ -143,8 +143,8 @@ Sides after_steps(std::int64_t near_bytes, std::int64_t far_bytes) {
   FarCost cost;
   cost.start(instance);
   StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, {}};
-  input.loads.add(Transfer::kReadNear, Bytes(near_bytes));
-  input.loads.add(Transfer::kReadFar, Bytes(far_bytes));
+  input.loads.add(Transfer::kReadNear, Bytes(near_bytes), 1);
+  input.loads.add(Transfer::kReadFar, Bytes(far_bytes), 1);
   for (int step = 0; step < 500; ++step) {
     cost.observe(input);
   }
@@ -167,8 +167,8 @@ RC_GTEST_PROP(Flagship, FarIsIdleAsLongAsNearWorks, ()) {
   FarCost cost;
   cost.start(instance);  // every hit is worth a far read until steps have shown otherwise
   StepInput input{StepIndex(0), LayerIndex(0), {}, {}, {}, {}, {}};
-  input.loads.add(Transfer::kReadNear, Bytes(*rc::gen::inRange(0, 100'000'000)));
-  input.loads.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 20'000'000)));
+  input.loads.add(Transfer::kReadNear, Bytes(*rc::gen::inRange(0, 100'000'000)), 1);
+  input.loads.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 20'000'000)), 1);
   cost.observe(input);
   const Bytes idle = cost.idle(LayerIndex(0));
   const bool near_waits = time.bottleneck(input.loads) == Channel::kNearMem;
@@ -176,9 +176,9 @@ RC_GTEST_PROP(Flagship, FarIsIdleAsLongAsNearWorks, ()) {
   RC_ASSERT(near_waits || idle == Bytes(0));
   if (near_waits) {
     Loads filled = input.loads;
-    filled.add(Transfer::kReadFar, idle);
+    filled.add(Transfer::kReadFar, idle, 1);
     RC_ASSERT(time(filled).value() == time(input.loads).value());
-    filled.add(Transfer::kReadFar, Bytes(2));
+    filled.add(Transfer::kReadFar, Bytes(2), 1);
     RC_ASSERT(time(filled).value() > time(input.loads).value());
   }
 }

@@ -135,13 +135,13 @@ double least_total(const Segment& segment, const Instance& instance) {
         }
         const std::uint32_t entering = to & ~from & ~born;
         Loads loads;
-        loads.add(Transfer::kReadNear, size * std::popcount(reads & ~missed));
-        loads.add(Transfer::kReadFar, size * std::popcount(missed));
-        loads.add(Transfer::kPromotePassive, size * std::popcount(entering & missed));
-        loads.add(Transfer::kPromote, size * std::popcount(entering & ~missed));
+        loads.add(Transfer::kReadNear, size * std::popcount(reads & ~missed), std::popcount(reads & ~missed));
+        loads.add(Transfer::kReadFar, size * std::popcount(missed), std::popcount(missed));
+        loads.add(Transfer::kPromotePassive, size * std::popcount(entering & missed), std::popcount(entering & missed));
+        loads.add(Transfer::kPromote, size * std::popcount(entering & ~missed), std::popcount(entering & ~missed));
         const Bytes new_kv = instance.new_kv_bytes() * static_cast<std::int64_t>(record.appended.size());
-        loads.add(Transfer::kWriteNear, new_kv);
-        loads.add(Transfer::kWriteFar, new_kv);
+        loads.add(Transfer::kWriteNear, new_kv, 1);
+        loads.add(Transfer::kWriteFar, new_kv, 1);
         loads = loads * std::int64_t{instance.options().batch};
         loads += instance.weight_loads();
         const Bytes movable = size * std::popcount(reads & from & ~appended) * std::int64_t{instance.options().batch};

@@ -81,7 +81,7 @@ RC_GTEST_PROP(PriceAscent, TheCertificateProvesNoLessThanItBelieves, ()) {
     shares[static_cast<std::size_t>(Channel::kNearMem)] = few_hundredths();
     shares[static_cast<std::size_t>(Channel::kFarMem)] = few_hundredths();
   }
-  start.rows.assign(dual.groups().num_steps, 0);
+  start.rows.assign(dual.groups().num_steps(), 0);
   const BoundNumbers numbers = bound_numbers(instance, trace).value();
   const Certificate from = quantize(numbers, false, start);
   const auto count = drawn(rc::gen::element<std::uint64_t>(0, 30, 60));

@@ -18,7 +18,7 @@ StepTime paper(Overlap overlap = Overlap::kFull, double interference = 0) {
 Loads loads(std::initializer_list<std::pair<Transfer, std::int64_t>> transfers) {
   Loads sum;
   for (const auto& [transfer, bytes] : transfers) {
-    sum.add(transfer, Bytes(bytes));
+    sum.add(transfer, Bytes(bytes), 1);
   }
   return sum;
 }
@@ -35,6 +35,32 @@ TEST(StepTime, EachTransferLoadsItsChannels) {
   EXPECT_EQ(on(Transfer::kDemote), (L{1, 0, 1, 1}));
 }
 
+TEST(StepTime, TransfersAreCountedOnTheChannelsTheyLoad) {
+  Loads sum;
+  sum.add(Transfer::kReadNear, Bytes(500), 5);
+  sum.add(Transfer::kReadFar, Bytes(200), 2);
+  sum.add_promotion(Bytes(100), Bytes(60));  // passive in part
+  sum.add_promotion(Bytes(100), Bytes(100));
+  sum.add_promotion(Bytes(100), Bytes(0));
+  using L = std::array<std::int64_t, kNumChannels>;
+  EXPECT_EQ(sum.bytes, (L{800, 340, 0, 340}));
+  EXPECT_EQ(sum.transfers, (L{9, 4, 0, 4}));
+  EXPECT_EQ((sum * 3).transfers, (L{27, 12, 0, 12}));
+  sum.add(Transfer::kReadFar, Bytes(-200), -2);
+  EXPECT_EQ(sum.transfers, (L{9, 2, 0, 2}));
+}
+
+TEST(StepTime, ATransferCostsWhatTheChannelsItLoadsCost) {
+  constexpr std::array<double, kNumChannels> kPrices{1, 2, 4, 8};
+  EXPECT_EQ(price_of(Transfer::kReadNear, kPrices), 1);
+  EXPECT_EQ(price_of(Transfer::kWriteNear, kPrices), 1);
+  EXPECT_EQ(price_of(Transfer::kReadFar, kPrices), 10);
+  EXPECT_EQ(price_of(Transfer::kWriteFar, kPrices), 12);
+  EXPECT_EQ(price_of(Transfer::kPromote, kPrices), 11);
+  EXPECT_EQ(price_of(Transfer::kPromotePassive, kPrices), 1);
+  EXPECT_EQ(price_of(Transfer::kDemote, kPrices), 13);
+}
+
 TEST(StepTime, AllNearIsNearMemoryAlone) {
   // 10 MB of weights and 39 MB of KV at 4900 GB/s.
   EXPECT_DOUBLE_EQ(paper()(loads({{Transfer::kReadNear, 49 * kMB}})).value(), 10e-6);
@@ -49,10 +75,10 @@ TEST(StepTime, AllFarIsTheLinkOrTheMemory) {
 TEST(StepTime, PassivePromotionLoadsOnlyNearMemory) {
   const Loads read = loads({{Transfer::kReadNear, 40 * kMB}, {Transfer::kReadFar, 3 * kMB}});
   Loads passive = read;
-  passive.add(Transfer::kPromotePassive, Bytes(9 * kMB));
+  passive.add(Transfer::kPromotePassive, Bytes(9 * kMB), 1);
   EXPECT_DOUBLE_EQ(paper()(passive).value(), 10e-6);
   Loads active = read;
-  active.add(Transfer::kPromote, Bytes(9 * kMB));
+  active.add(Transfer::kPromote, Bytes(9 * kMB), 1);
   EXPECT_DOUBLE_EQ(paper()(active).value(), 12e6 / 450e9);
 }
 

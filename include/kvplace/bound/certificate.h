@@ -61,9 +61,14 @@ struct Certificate {
 /// counted in one group of steps, a block's as that of all requests (docs/certificate.md).
 [[nodiscard]] std::string proven_schedules(Barrier barrier, std::int64_t batch);
 
+/// Layers whose loads time is taken of together. Stated here again (see instance/step_groups.h), as all that verify()
+/// rests on: a mistake of the search is then no mistake of the verifier.
+[[nodiscard]] inline std::uint32_t layers_per_group(const BoundNumbers& numbers) {
+  return numbers.barrier == Barrier::kToken ? numbers.layers : 1;
+}
 /// Groups of steps over which time is taken, one for each entry of channel_prices.
 [[nodiscard]] inline std::uint64_t num_groups(const BoundNumbers& numbers) {
-  return numbers.barrier == Barrier::kToken ? numbers.steps : std::uint64_t{numbers.steps} * numbers.layers;
+  return std::uint64_t{numbers.steps} * (numbers.layers / layers_per_group(numbers));
 }
 
 /// The keys in which two instances differ, with their values: "capacity_bytes (5 there, 6 here)"; empty if none does.

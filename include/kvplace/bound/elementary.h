@@ -23,7 +23,7 @@ class ElementaryBounds {
   [[nodiscard]] Seconds all_near() const { return all_near_; }
 
  private:
-  void close_step(std::uint32_t layers);
+  void close_group();
 
   const Instance* instance_;
   Loads all_near_loads_;

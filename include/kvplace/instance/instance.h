@@ -25,6 +25,10 @@ struct StepTraffic {
   Bytes reads;           ///< all KV (and expert) reads
   Bytes reads_appended;  ///< of them, reads of blocks appended to in this step, always near
   Bytes new_kv;          ///< N
+  // In how many transfers.
+  std::int64_t num_reads = 0;
+  std::int64_t num_reads_appended = 0;
+  std::int64_t num_new_kv = 0;
 };
 
 /// Immutable; safe to share between threads.
@@ -41,6 +45,11 @@ class Instance {
   [[nodiscard]] std::uint32_t steps() const { return steps_; }
   [[nodiscard]] std::uint32_t blocks_per_layer() const { return blocks_per_layer_; }
   [[nodiscard]] std::uint32_t num_blocks() const { return layers_ * blocks_per_layer_; }
+
+  /// Which steps time is taken of together.
+  [[nodiscard]] const StepGroups& groups() const { return groups_; }
+  [[nodiscard]] FlatStep flat(StepIndex step, LayerIndex layer) const { return groups_.flat(step, layer); }
+  [[nodiscard]] GroupIndex group_of(FlatStep step) const { return groups_.group_of(step); }
 
   [[nodiscard]] BlockIndex index(LayerIndex layer, BlockId id) const {
     return BlockIndex(layer.value() * blocks_per_layer_ + id.value());
@@ -98,6 +107,7 @@ class Instance {
   InstanceSpec spec_;
   StepTime step_time_;
   BlockLayout layout_;
+  StepGroups groups_;
   std::uint32_t layers_ = 0;
   std::uint32_t steps_ = 0;
   std::uint32_t blocks_per_layer_ = 0;

@@ -9,14 +9,13 @@
 
 #include "kvplace/base/config.h"
 #include "kvplace/base/units.h"
+#include "kvplace/instance/step_groups.h"
 #include "kvplace/instance/step_time.h"
 
 namespace kvplace {
 
 /// Inclusive: far holds a copy of every block. Exclusive: one copy; leaving near is a transfer.
 enum class Mode : std::uint8_t { kInclusive, kExclusive };
-/// Where the two sides wait for each other: after each layer, or only after each token.
-enum class Barrier : std::uint8_t { kLayer, kToken };
 /// What is near at the first decode step.
 enum class Start : std::uint8_t { kRecent, kEmpty, kFree };
 /// Who serves a read of a block that both sides hold (inclusive mode): near, or both so that they finish together.

@@ -19,6 +19,9 @@ inline constexpr std::size_t kNumChannels = 4;
 /// "near.mem", "far.link_read", "far.link_write", "far.mem".
 [[nodiscard]] std::string_view channel_name(Channel channel);
 
+/// A channel's place in arrays by channel.
+constexpr std::size_t at(Channel channel) { return static_cast<std::size_t>(channel); }
+
 enum class Transfer : std::uint8_t {
   kReadNear,
   kWriteNear,
@@ -28,52 +31,68 @@ enum class Transfer : std::uint8_t {
   kPromotePassive,  ///< of bytes this step reads from far anyway
   kDemote,          ///< near -> far, exclusive mode
 };
+inline constexpr std::size_t kNumTransfers = 7;
 
-/// Bytes on each channel.
+/// The table of formulation, "Machine": whether a transfer loads a channel with its bytes. Everything that charges,
+/// prices or plans transfers reads it here; only bound/ and tools/verify_certificate.py state it again, so that a
+/// certificate is checked against another reading of the formulation.
+inline constexpr std::array<std::array<bool, kNumChannels>, kNumTransfers> kLoaded{{
+    // near.mem, far.link_read, far.link_write, far.mem
+    {true, false, false, false},  // kReadNear
+    {true, false, false, false},  // kWriteNear
+    {false, true, false, true},   // kReadFar
+    {false, false, true, true},   // kWriteFar
+    {true, true, false, true},    // kPromote
+    {true, false, false, false},  // kPromotePassive
+    {true, false, true, true},    // kDemote
+}};
+
+/// Whether a transfer loads a channel: 0 or 1.
+constexpr int loaded(Transfer transfer, std::size_t channel) {
+  return kLoaded[static_cast<std::size_t>(transfer)][channel] ? 1 : 0;
+}
+
+/// What a transfer costs at prices by channel: the far side's, and near memory's.
+constexpr double price_of(Transfer transfer, const std::array<double, kNumChannels>& prices) {
+  double far = 0;
+  for (std::size_t c = 1; c < kNumChannels; ++c) {
+    far += loaded(transfer, c) != 0 ? prices[c] : 0;
+  }
+  return (loaded(transfer, at(Channel::kNearMem)) != 0 ? prices[at(Channel::kNearMem)] : 0) + far;
+}
+
+/// Bytes on each channel, and in how many transfers they come.
 struct Loads {
   std::array<std::int64_t, kNumChannels> bytes{};
+  std::array<std::int64_t, kNumChannels> transfers{};
 
-  /// The table of formulation, "Machine".
-  constexpr void add(Transfer transfer, Bytes size) {
-    const auto on = [this, size](Channel channel) { bytes[static_cast<std::size_t>(channel)] += size.value(); };
-    switch (transfer) {
-      case Transfer::kReadNear:
-      case Transfer::kWriteNear:
-      case Transfer::kPromotePassive:
-        on(Channel::kNearMem);
-        return;
-      case Transfer::kReadFar:
-        on(Channel::kFarLinkRead);
-        on(Channel::kFarMem);
-        return;
-      case Transfer::kWriteFar:
-        on(Channel::kFarLinkWrite);
-        on(Channel::kFarMem);
-        return;
-      case Transfer::kPromote:
-        on(Channel::kFarLinkRead);
-        on(Channel::kFarMem);
-        on(Channel::kNearMem);
-        return;
-      case Transfer::kDemote:
-        on(Channel::kNearMem);
-        on(Channel::kFarLinkWrite);
-        on(Channel::kFarMem);
-        return;
+  /// `count` transfers of `size` in all; both are negative for what is no longer moved.
+  constexpr void add(Transfer transfer, Bytes size, std::int64_t count) {
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      bytes[c] += loaded(transfer, c) * size.value();
+      transfers[c] += loaded(transfer, c) * count;
     }
   }
 
-  [[nodiscard]] constexpr std::int64_t on(Channel channel) const { return bytes[static_cast<std::size_t>(channel)]; }
+  /// Of a block of which so many bytes are read from far anyway.
+  constexpr void add_promotion(Bytes size, Bytes read_from_far) {
+    add(Transfer::kPromotePassive, read_from_far, read_from_far > Bytes(0) ? 1 : 0);
+    add(Transfer::kPromote, size - read_from_far, size > read_from_far ? 1 : 0);
+  }
+
+  [[nodiscard]] constexpr std::int64_t on(Channel channel) const { return bytes[at(channel)]; }
 
   constexpr Loads& operator+=(const Loads& other) {
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       bytes[c] += other.bytes[c];
+      transfers[c] += other.transfers[c];
     }
     return *this;
   }
   friend constexpr Loads operator*(Loads loads, std::int64_t factor) {
-    for (std::int64_t& b : loads.bytes) {
-      b *= factor;
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      loads.bytes[c] *= factor;
+      loads.transfers[c] *= factor;
     }
     return loads;
   }
@@ -122,9 +141,7 @@ class StepTime {
   /// The channel with the longest time; the first of equals.
   [[nodiscard]] Channel bottleneck(const Loads& loads) const;
 
-  [[nodiscard]] BytesPerSecond bandwidth(Channel channel) const {
-    return BytesPerSecond(bandwidth_[static_cast<std::size_t>(channel)]);
-  }
+  [[nodiscard]] BytesPerSecond bandwidth(Channel channel) const { return BytesPerSecond(bandwidth_[at(channel)]); }
   /// Of one (decode step, layer).
   [[nodiscard]] Seconds floor() const { return Seconds(floor_); }
   [[nodiscard]] Seconds overhead() const { return Seconds(overhead_); }
@@ -157,5 +174,9 @@ struct Split {
 /// `all_near`: the step's loads with everything movable on the near side.
 [[nodiscard]] Split best_split(const StepTime& step_time, const Loads& all_near, const Movable& movable,
                                std::uint32_t layers = 1);
+
+/// The time of best_split() if only reads can be moved, in seconds; faster where the time is the longest channel's.
+[[nodiscard]] double split_time(const StepTime& step_time, const Loads& all_near, Bytes movable_reads,
+                                std::uint32_t layers);
 
 }  // namespace kvplace

@@ -71,6 +71,7 @@ struct ReplayResult {
   std::uint64_t evictions = 0;   ///< blocks that left near
   std::uint64_t demotions = 0;   ///< of them, those that had to be written to far (exclusive mode)
   std::array<std::int64_t, kNumChannels> channel_bytes{};
+  std::array<std::int64_t, kNumChannels> channel_transfers{};  ///< in how many transfers they came
   std::int64_t read_bytes = 0;                                 ///< weights and KV read, from both sides
   std::array<std::uint64_t, kNumChannels> bottleneck_steps{};  ///< steps in which each channel took longest
   std::uint64_t peak_near_blocks = 0;

@@ -86,8 +86,8 @@ void BeladyPolicy::step(const StepInput& input, const NextReadsView& next_reads,
   for (const Candidate& candidate : candidates_) {
     Loads with_it = loads;
     if (!candidate.free) {
-      with_it.add(candidate.entering,
-                  instance_->block_bytes(candidate.block) * std::int64_t{instance_->options().batch});
+      const std::int64_t batch = instance_->options().batch;
+      with_it.add(candidate.entering, instance_->block_bytes(candidate.block) * batch, batch);
     }
     const bool balanced =
         balance_ == Balance::kIgnore || candidate.entering != Transfer::kPromotePassive || !near_is_slower(with_it);

@@ -16,7 +16,7 @@ constexpr double kDamping = 0.5;
 
 void FarCost::start(const Instance& instance) {
   instance_ = &instance;
-  const std::size_t groups = instance.options().barrier == Barrier::kLayer ? instance.layers() : 1;
+  const std::size_t groups = instance.groups().groups_per_decode_step();
   const StepTime& time = instance.step_time();
   near_to_far_ = time.far_read_bandwidth().value() / time.bandwidth(Channel::kNearMem).value();
   worth_.assign(groups, 1);
@@ -25,13 +25,9 @@ void FarCost::start(const Instance& instance) {
 
 void FarCost::observe(const StepInput& input) {
   idle_ = Bytes(0);
-  if (instance_->options().barrier == Barrier::kLayer) {
-    learn(input.layer.value(), input.loads, 1);
-    return;
-  }
   open_loads_ += input.loads;
-  if (input.layer.value() + 1 == instance_->layers()) {
-    learn(0, open_loads_, instance_->layers());
+  if (instance_->groups().ends_group(input.layer)) {
+    learn(group_of(input.layer), open_loads_, instance_->groups().layers_per_group());
     open_loads_ = {};
   }
 }
@@ -40,15 +36,19 @@ void FarCost::learn(std::size_t group, const Loads& loads, std::uint32_t layers)
   const StepTime& time = instance_->step_time();
   near_waits_ = time.bottleneck(loads) == Channel::kNearMem;
   if (near_waits_ && time.overlap() == Overlap::kFull) {
-    const auto of = [&loads](Channel channel) { return Bytes(loads.bytes[static_cast<std::size_t>(channel)]); };
-    const Seconds near = of(Channel::kNearMem) / time.bandwidth(Channel::kNearMem);
+    const Seconds near = Bytes(loads.on(Channel::kNearMem)) / time.bandwidth(Channel::kNearMem);
     const double far = near.value() * time.far_read_bandwidth().value();
-    idle_ = Bytes(static_cast<std::int64_t>(far)) - std::max(of(Channel::kFarLinkRead), of(Channel::kFarMem));
+    std::int64_t busiest = 0;
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      busiest = std::max(busiest, loaded(Transfer::kReadFar, c) * loads.bytes[c]);
+    }
+    idle_ = Bytes(static_cast<std::int64_t>(far)) - Bytes(busiest);
   }
-  const Bytes block = instance_->kv_block_bytes() * std::int64_t{instance_->options().batch};
+  const std::int64_t batch = instance_->options().batch;
+  const Bytes block = instance_->kv_block_bytes() * batch;
   Loads one_hit_less = loads;
-  one_hit_less.add(Transfer::kReadFar, block);
-  one_hit_less.add(Transfer::kReadNear, Bytes(0) - block);
+  one_hit_less.add(Transfer::kReadFar, block, batch);
+  one_hit_less.add(Transfer::kReadNear, Bytes(0) - block, -batch);
   const double saved = (time(one_hit_less, layers) - time(loads, layers)) / (block / time.far_read_bandwidth());
   worth_[group] += kNewShare * (saved - worth_[group]);
   log_worth_[group] = static_cast<float>(kDamping * std::log(std::clamp(worth_[group], kLeastWorth, 1.0)));

@@ -37,20 +37,20 @@ class ExactProgram {
       }
     }
     const double per_byte = time_unit_ / memory_unit();
-    const auto price = [&](std::uint32_t moment) { return std::max(0.0, -at(occupancy_row(moment)) * per_byte); };
+    const auto price = [&](std::uint32_t boundary) { return std::max(0.0, -at(occupancy_row(boundary)) * per_byte); };
     if (has_start_row()) {
       solution.start_price = price(0);
     }
-    for (std::uint32_t moment = 1; moment < model_.num_moments; ++moment) {
-      solution.row_prices.push_back(price(moment));
+    for (std::uint32_t boundary = 1; boundary < model_.num_boundaries; ++boundary) {
+      solution.row_prices.push_back(price(boundary));
     }
   }
 
   void set_schedule(const std::vector<double>& values, ExactSolution& solution) const {
-    solution.schedule.resize(model_.num_moments);
+    solution.schedule.resize(model_.num_boundaries);
     for (const ExactModel::State& state : model_.states) {
       if (values[state.variable] > 0.5) {
-        solution.schedule[state.moment].push_back(state.block);
+        solution.schedule[state.boundary].push_back(state.block);
       }
     }
     if (!has_start_row()) {
@@ -76,11 +76,11 @@ class ExactProgram {
   }
   // Rows: occupancy after each step (and at a free start), then loads, then the rest.
   [[nodiscard]] bool has_start_row() const { return instance_.options().start == Start::kFree; }
-  [[nodiscard]] int occupancy_row(std::uint32_t moment) const {
-    return static_cast<int>(moment) - (has_start_row() ? 0 : 1);
+  [[nodiscard]] int occupancy_row(std::uint32_t boundary) const {
+    return static_cast<int>(boundary) - (has_start_row() ? 0 : 1);
   }
   [[nodiscard]] int load_row(std::uint32_t group, std::size_t channel) const {
-    return occupancy_row(model_.num_moments) + static_cast<int>(group * kNumChannels + channel);
+    return occupancy_row(model_.num_boundaries) + static_cast<int>(group * kNumChannels + channel);
   }
 
   [[nodiscard]] bool splits() const {
@@ -134,12 +134,12 @@ class ExactProgram {
 
   void add_occupancy() {
     const double most = static_cast<double>(model_.capacity.value()) / memory_unit();
-    for (std::uint32_t moment = has_start_row() ? 0 : 1; moment < model_.num_moments; ++moment) {
+    for (std::uint32_t boundary = has_start_row() ? 0 : 1; boundary < model_.num_boundaries; ++boundary) {
       program_.add_row(-kInfinity, most);
     }
     for (const ExactModel::State& state : model_.states) {
-      if (state.moment > 0 || has_start_row()) {
-        program_.add_entry(occupancy_row(state.moment), column(state.variable),
+      if (state.boundary > 0 || has_start_row()) {
+        program_.add_entry(occupancy_row(state.boundary), column(state.variable),
                            static_cast<double>(instance_.block_bytes(state.block).value()) / memory_unit());
       }
     }
@@ -170,8 +170,8 @@ class ExactProgram {
       return;
     }
     Loads moved;
-    moved.add(Transfer::kReadFar, instance_.kv_block_bytes());
-    moved.add(Transfer::kReadNear, Bytes(0) - instance_.kv_block_bytes());
+    moved.add(Transfer::kReadFar, instance_.kv_block_bytes(), 1);
+    moved.add(Transfer::kReadNear, Bytes(0) - instance_.kv_block_bytes(), -1);
     const int first_row = static_cast<int>(program_.num_rows());
     for (std::uint32_t group = 0; group < model_.num_groups; ++group) {
       add_load(group, split_column(group), moved);

@@ -19,10 +19,9 @@ class Builder {
         exists_(instance.num_blocks(), false),
         state_(instance.num_blocks(), ExactModel::kNone),
         missed_(instance.num_blocks(), Bytes(0)) {
-    const bool token = instance.options().barrier == Barrier::kToken;
-    model_.num_moments = instance.steps() * instance.layers() + 1;
-    model_.layers_per_group = token ? instance.layers() : 1;
-    model_.num_groups = (model_.num_moments - 1) / model_.layers_per_group;
+    model_.num_boundaries = static_cast<std::uint32_t>(instance.groups().num_steps()) + 1;
+    model_.layers_per_group = instance.groups().layers_per_group();
+    model_.num_groups = static_cast<std::uint32_t>(instance.groups().num_groups());
     model_.fixed.assign(model_.num_groups, {});
     std::int64_t divisor = instance.kv_block_bytes().value();
     if (instance.layout().experts > 0) {
@@ -68,7 +67,7 @@ class Builder {
   /// Steps come t-major, then by layer. False if the model grows too large.
   [[nodiscard]] bool add(const StepView& record) {
     step_ = step_of(record);
-    group_ = step_ / model_.layers_per_group;
+    group_ = instance_.group_of(FlatStep(step_)).value();
     const std::int64_t batch = instance_.options().batch;
     model_.fixed[group_] += instance_.weight_loads();
     Loads fixed;
@@ -105,12 +104,12 @@ class Builder {
 
  private:
   [[nodiscard]] std::uint32_t step_of(const StepView& record) const {
-    return record.step.value() * instance_.layers() + record.layer.value();
+    return instance_.flat(record.step, record.layer).value();
   }
   [[nodiscard]] bool used_later(BlockIndex block) const { return uses_until_[block.value()] > step_ + 1; }
 
-  ExactModel::Variable add_state(BlockIndex block, std::uint32_t moment, double lower, double upper) {
-    model_.states.push_back({model_.num_variables, moment, block, lower, upper});
+  ExactModel::Variable add_state(BlockIndex block, std::uint32_t boundary, double lower, double upper) {
+    model_.states.push_back({model_.num_variables, boundary, block, lower, upper});
     return model_.num_variables++;
   }
 
@@ -122,17 +121,17 @@ class Builder {
     const BlockIndex block = instance_.index(record.layer, record.reads[i]);
     const Bytes bytes = instance_.bytes_of_read(record, i);
     if (std::binary_search(record.appended.begin(), record.appended.end(), record.reads[i])) {
-      fixed.add(Transfer::kReadNear, bytes);  // by rule
+      fixed.add(Transfer::kReadNear, bytes, 1);  // by rule
       return;
     }
-    fixed.add(Transfer::kReadFar, bytes);
+    fixed.add(Transfer::kReadFar, bytes, 1);
     const ExactModel::Variable state = state_[block.value()];
     if (state == ExactModel::kNone) {
       return;  // it does not exist: no writer of traces lets this through
     }
     Loads near_instead;
-    near_instead.add(Transfer::kReadNear, bytes);
-    near_instead.add(Transfer::kReadFar, Bytes(0) - bytes);
+    near_instead.add(Transfer::kReadNear, bytes, 1);
+    near_instead.add(Transfer::kReadFar, Bytes(0) - bytes, -1);
     add_load(state, near_instead);
     if (split_) {
       model_.mirrored_terms.push_back({state, group_, bytes});
@@ -142,11 +141,12 @@ class Builder {
 
   void add_append(BlockIndex block, Loads& fixed) {
     const Bytes size = instance_.new_kv_bytes();
+    const std::int64_t count = size > Bytes(0) ? 1 : 0;
     const ExactModel::Variable state = state_[block.value()];
     if (!exclusive_) {
-      fixed.add(Transfer::kWriteNear, size);
+      fixed.add(Transfer::kWriteNear, size, count);
     }
-    fixed.add(Transfer::kWriteFar, size);
+    fixed.add(Transfer::kWriteFar, size, count);
     if (!exists_[block.value()]) {
       newborn_.push_back(block);
     } else if (exclusive_ && state != ExactModel::kNone) {
@@ -156,9 +156,11 @@ class Builder {
 
   /// Exclusive mode: new KV goes to near instead of far if `state` is 1.
   void add_new_kv(ExactModel::Variable state) {
+    const Bytes size = instance_.new_kv_bytes();
+    const std::int64_t count = size > Bytes(0) ? 1 : 0;
     Loads near_instead;
-    near_instead.add(Transfer::kWriteNear, instance_.new_kv_bytes());
-    near_instead.add(Transfer::kWriteFar, Bytes(0) - instance_.new_kv_bytes());
+    near_instead.add(Transfer::kWriteNear, size, count);
+    near_instead.add(Transfer::kWriteFar, Bytes(0) - size, -count);
     add_load(state, near_instead);
   }
 
@@ -183,14 +185,13 @@ class Builder {
     if (used) {
       move.promoted = model_.num_variables++;
       Loads up;
-      up.add(Transfer::kPromotePassive, read);
-      up.add(Transfer::kPromote, size - read);
+      up.add_promotion(size, read);
       add_load(move.promoted, up);
     }
     if (exclusive_) {
       move.demoted = model_.num_variables++;
       Loads down;
-      down.add(Transfer::kDemote, size);
+      down.add(Transfer::kDemote, size, 1);
       add_load(move.demoted, down);
     } else {
       move.drops = step_ == 0 || read.value() > 0;
@@ -225,9 +226,7 @@ Result<ExactModel> ExactModel::build(const TraceReader& trace, const Instance& i
   // A group has 5 or 6 variables of its own, see exact.cpp.
   const bool split =
       instance.options().mode == Mode::kInclusive && instance.options().mirrored_reads == MirroredReads::kSplit;
-  const std::size_t steps = std::size_t{instance.steps()} * instance.layers();
-  const std::size_t groups = instance.options().barrier == Barrier::kToken ? instance.steps() : steps;
-  const std::size_t of_groups = groups * (kNumChannels + (split ? 2 : 1));
+  const std::size_t of_groups = instance.groups().num_groups() * (kNumChannels + (split ? 2 : 1));
   if (of_groups > most_variables) {
     return too_large();
   }

@@ -20,7 +20,7 @@ struct ExactModel {
 
   struct State {
     Variable variable = kNone;
-    std::uint32_t moment = 0;  ///< 0: the start; k + 1: after step k
+    std::uint32_t boundary = 0;  ///< 0: the start; k + 1: after step k
     BlockIndex block;
     double lower = 0;  ///< equal to `upper` if given
     double upper = 1;
@@ -46,7 +46,7 @@ struct ExactModel {
     Bytes bytes;
   };
 
-  std::uint32_t num_moments = 0;  ///< steps x layers + 1
+  std::uint32_t num_boundaries = 0;  ///< steps x layers + 1
   std::uint32_t num_groups = 0;
   std::uint32_t layers_per_group = 1;
   Variable num_variables = 0;

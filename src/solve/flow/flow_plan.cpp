@@ -16,8 +16,8 @@ constexpr double kFewestDecodeSteps = 32;
 bool flow_fits(const Instance& instance, const std::vector<GapClass>& gaps) {
   const double decode_steps = static_cast<double>(instance.steps()) *
                               static_cast<double>(FlowOptions().gaps_per_piece) / static_cast<double>(gaps.size());
-  return instance.options().mode == Mode::kInclusive && instance.options().barrier == Barrier::kLayer &&
-         !gaps.empty() && (decode_steps >= kFewestDecodeSteps || gaps.size() <= FlowOptions().gaps_per_piece);
+  return instance.options().mode == Mode::kInclusive && instance.groups().layers_per_group() == 1 && !gaps.empty() &&
+         (decode_steps >= kFewestDecodeSteps || gaps.size() <= FlowOptions().gaps_per_piece);
 }
 
 std::optional<std::vector<Arrival>> flow_arrivals(const std::vector<GapClass>& gaps, const StepCosts& costs,

@@ -11,11 +11,11 @@ namespace {
 
 /// What near memory moves beside what misses leave it, in blocks: a prefetched block is written and read, one that
 /// stays is written.
-std::int32_t surplus(const CellCounts& counts) { return 2 * counts.prefetches + counts.promotions; }
+std::int32_t surplus(const GroupCounts& counts) { return 2 * counts.prefetches + counts.promotions; }
 
 }  // namespace
 
-StepCosts::StepCosts(const PlanCost& cost, const std::vector<CellCounts>& around) {
+StepCosts::StepCosts(const PlanCost& cost, const std::vector<GroupCounts>& around) {
   std::map<Kind, std::uint32_t> known;
   for (std::uint32_t step = 0; step < cost.num_steps(); ++step) {
     const auto [place, fresh] =
@@ -27,8 +27,8 @@ StepCosts::StepCosts(const PlanCost& cost, const std::vector<CellCounts>& around
   }
 }
 
-StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step, const CellCounts& around) {
-  const auto in_misses = [&](const CellCounts& more, const CellCounts& less) {
+StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step, const GroupCounts& around) {
+  const auto in_misses = [&](const GroupCounts& more, const GroupCounts& less) {
     return std::llround((cost.time(step, more) - cost.time(step, less)) / cost.far_read_time() * kMissCost);
   };
   const std::int32_t written = surplus(around);
@@ -58,7 +58,7 @@ StepCosts::Kind StepCosts::kind_of(const PlanCost& cost, std::uint32_t step, con
   return kind;
 }
 
-void StepCosts::find_free(const PlanCost& cost, std::uint32_t step, const CellCounts& around, Kind& kind) {
+void StepCosts::find_free(const PlanCost& cost, std::uint32_t step, const GroupCounts& around, Kind& kind) {
   // With its misses and prefetches, and so many blocks of near work beside what misses leave.
   const auto time_with = [&](std::uint32_t blocks) {
     const std::int32_t stays = static_cast<std::int32_t>(blocks) - 2 * around.prefetches;

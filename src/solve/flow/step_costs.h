@@ -24,8 +24,8 @@ class StepCosts {
  public:
   /// Near a plan that does `around`, by step: what its promotions leave of the near side's time is what misses hide
   /// behind, and beside its far reads some promotions are free.
-  /// REQUIRES: a barrier per layer, so that cells are steps.
-  StepCosts(const PlanCost& cost, const std::vector<CellCounts>& around);
+  /// REQUIRES: a barrier per layer, so that groups are steps.
+  StepCosts(const PlanCost& cost, const std::vector<GroupCounts>& around);
 
   [[nodiscard]] std::uint32_t num_steps() const { return static_cast<std::uint32_t>(kind_.size()); }
   /// By what misses and promotions cost together; the last slope is without end.
@@ -46,8 +46,8 @@ class StepCosts {
     std::int64_t free_stays = 0;
     auto operator<=>(const Kind&) const = default;
   };
-  static Kind kind_of(const PlanCost& cost, std::uint32_t step, const CellCounts& around);
-  static void find_free(const PlanCost& cost, std::uint32_t step, const CellCounts& around, Kind& kind);
+  static Kind kind_of(const PlanCost& cost, std::uint32_t step, const GroupCounts& around);
+  static void find_free(const PlanCost& cost, std::uint32_t step, const GroupCounts& around, Kind& kind);
 
   std::vector<Kind> kinds_;  // fewer than steps: many are alike
   std::vector<std::uint32_t> kind_;

@@ -18,7 +18,7 @@ class Drafter {
     std::sort(arrivals_.begin(), arrivals_.end(), [](const Arrival& a, const Arrival& b) {
       return a.to != b.to ? a.to < b.to : (a.from != b.from ? a.from < b.from : a.arrive < b.arrive);
     });
-    draft_.counts.assign(cost.num_cells(), {});
+    draft_.counts.assign(cost.num_groups(), {});
     draft_.occupancy.assign(std::size_t{cost.num_steps()} + 2, 0);
     const bool free_start = instance.options().start == Start::kFree;
     for (std::uint32_t b = 0; b < instance.num_blocks(); ++b) {
@@ -44,8 +44,8 @@ class Drafter {
   void finish() {
     draft_.sum_occupancy();
     for (const Gap& gap : draft_.gaps) {
-      CellCounts& counts = draft_.counts[cost_.cell_of(std::min(gap.arrive - 1, gap.to))];
-      counts = counts + (gap.missed() ? CellCounts{1, 0, gap.next_is_held ? 1 : 0} : CellCounts{0, 1, 0});
+      GroupCounts& counts = draft_.counts[cost_.group_of(std::min(gap.arrive - 1, gap.to))];
+      counts = counts + (gap.missed() ? GroupCounts{1, 0, gap.next_is_held ? 1 : 0} : GroupCounts{0, 1, 0});
     }
   }
 

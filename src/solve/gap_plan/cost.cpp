@@ -1,19 +1,19 @@
 #include "solve/gap_plan/cost.h"
 
 #include "base/parallel.h"
-#include "solve/prices/split_time.h"
 
 namespace kvplace {
 
-PlanCost::PlanCost(const Instance& instance) : instance_(&instance) {
-  const InstanceOptions& options = instance.options();
-  const bool by_token = options.barrier == Barrier::kToken;
-  steps_per_cell_ = by_token ? instance.layers() : 1;
-  cells_.resize(std::size_t{instance.steps()} * (by_token ? 1 : instance.layers()));
-  exclusive_ = options.mode == Mode::kExclusive;
-  split_ = !exclusive_ && options.mirrored_reads == MirroredReads::kSplit;
-  block_ = instance.kv_block_bytes().value() * options.batch;
-  new_kv_ = instance.new_kv_bytes().value() * options.batch;
+PlanCost::PlanCost(const Instance& instance)
+    : instance_(&instance),
+      step_groups_(&instance.groups()),
+      weights_(instance.weight_loads() * std::int64_t{instance.groups().layers_per_group()}),
+      exclusive_(instance.options().mode == Mode::kExclusive),
+      batch_(instance.options().batch),
+      block_(instance.kv_block_bytes() * batch_),
+      new_kv_(instance.new_kv_bytes() * batch_),
+      groups_(instance.groups().num_groups()) {
+  split_ = !exclusive_ && instance.options().mirrored_reads == MirroredReads::kSplit;
 }
 
 Result<PlanCost> PlanCost::make(const TraceReader& trace, const Instance& instance, const RunContext& context) {
@@ -22,58 +22,70 @@ Result<PlanCost> PlanCost::make(const TraceReader& trace, const Instance& instan
     if (context.stop_requested()) {
       return interrupted("stopped before there was a plan");
     }
-    KVPLACE_ASSIGN(segment, trace.chunk(chunk));
+    KVPLACE_ASSIGN(segment, trace.chunk(chunk, ChunkParts::kWithoutRankings));
     for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
       for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
         const StepView record = segment.view(step, layer);
-        Cell& cell = cost.cells_[cost.cell_of(step * segment.layers() + layer)];
-        cell.reads += static_cast<std::uint32_t>(record.reads.size());
-        cell.appended += static_cast<std::uint32_t>(record.appended.size());
+        Group& group = cost.groups_[cost.group_of(step * segment.layers() + layer)];
+        group.reads += static_cast<std::uint32_t>(record.reads.size());
+        group.appended += static_cast<std::uint32_t>(record.appended.size());
         for (const BlockId id : record.appended) {
-          cell.by_rule += std::binary_search(record.reads.begin(), record.reads.end(), id) ? 1U : 0U;
+          group.by_rule += std::binary_search(record.reads.begin(), record.reads.end(), id) ? 1U : 0U;
         }
       }
     }
     return {};
   };
   KVPLACE_TRY(run_parallel(trace.num_chunks(), context.threads, count));
-  for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
-    cost.cells_[cell].allowance = cost.find_allowance(cell);
+  for (std::uint32_t group = 0; group < cost.num_groups(); ++group) {
+    cost.groups_[group].allowance = cost.find_allowance(group);
   }
   return cost;
 }
 
-double PlanCost::time(std::uint32_t cell, const CellCounts& counts) const {
-  const Cell& c = cells_[cell];
+double PlanCost::time(std::uint32_t group, const GroupCounts& counts) const {
   const StepTime& step_time = instance_->step_time();
-  Loads loads = instance_->weight_loads() * std::int64_t{steps_per_cell_};
-  const std::int64_t entering = std::int64_t{counts.prefetches} + counts.promotions;
-  const std::int64_t leaving = exclusive_ ? entering * block_ : 0;
-  const std::int64_t to_far = exclusive_ ? leaving : c.appended * new_kv_;
-  const std::int64_t far = (std::int64_t{counts.misses} + counts.prefetches) * block_;
-  const auto on = [&loads](Channel channel) -> std::int64_t& { return loads.bytes[static_cast<std::size_t>(channel)]; };
-  on(Channel::kNearMem) += (std::int64_t{c.reads} - counts.misses + entering) * block_ + leaving + c.appended * new_kv_;
-  on(Channel::kFarLinkRead) += far;
-  on(Channel::kFarLinkWrite) += to_far;
-  on(Channel::kFarMem) += far + to_far;
+  const std::uint32_t layers = step_groups_->layers_per_group();
+  const Loads sum = loads(group, counts);
   if (!split_) {
-    return step_time(loads, steps_per_cell_).value();
+    return step_time(sum, layers).value();
   }
-  const std::int64_t movable = (std::int64_t{c.reads} - c.by_rule - counts.misses) * block_;
-  return split_time(step_time, loads, movable, steps_per_cell_);
+  const Group& g = groups_[group];
+  const std::int64_t movable = std::int64_t{g.reads} - g.by_rule - counts.misses;
+  return split_time(step_time, sum, block_ * movable, layers);
 }
 
-double PlanCost::far_read_time() const { return (Bytes(block_) / instance_->step_time().far_read_bandwidth()).value(); }
+Loads PlanCost::loads(std::uint32_t group, const GroupCounts& counts) const {
+  const Group& g = groups_[group];
+  Loads sum = weights_;
+  const auto add = [&sum, this](Transfer transfer, std::int64_t count, Bytes each) {
+    sum.add(transfer, each * count, count * batch_);
+  };
+  add(Transfer::kReadNear, std::int64_t{g.reads} - counts.misses, block_);
+  add(Transfer::kReadFar, counts.misses, block_);
+  add(Transfer::kPromote, counts.prefetches, block_);
+  add(Transfer::kPromotePassive, counts.promotions, block_);
+  const std::int64_t appended = new_kv_ > Bytes(0) ? g.appended : 0;
+  add(Transfer::kWriteNear, appended, new_kv_);
+  if (exclusive_) {
+    add(Transfer::kDemote, std::int64_t{counts.prefetches} + counts.promotions, block_);
+  } else {
+    add(Transfer::kWriteFar, appended, new_kv_);
+  }
+  return sum;
+}
 
-std::uint32_t PlanCost::find_allowance(std::uint32_t cell) const {
+double PlanCost::far_read_time() const { return (block_ / instance_->step_time().far_read_bandwidth()).value(); }
+
+std::uint32_t PlanCost::find_allowance(std::uint32_t group) const {
   // The time is convex in the misses.
   const double enough = 0.5 * far_read_time();
   const auto hidden = [&](std::uint32_t n) {
     const auto misses = static_cast<std::int32_t>(n);
-    return time(cell, {misses, 0, 0}) - time(cell, {misses - 1, 0, 0}) < enough;
+    return time(group, {misses, 0, 0}) - time(group, {misses - 1, 0, 0}) < enough;
   };
   std::uint32_t low = 0;
-  std::uint32_t high = cells_[cell].reads - cells_[cell].by_rule + 1;
+  std::uint32_t high = groups_[group].reads - groups_[group].by_rule + 1;
   while (low + 1 < high) {
     const std::uint32_t middle = low + (high - low) / 2;
     (hidden(middle) ? low : high) = middle;

@@ -1,4 +1,4 @@
-/// What a plan costs: the time of each cell (step, or decode step with a barrier per token) from three counts.
+/// What a plan costs: the time of each group of steps from three counts.
 #pragma once
 
 #include <algorithm>
@@ -12,50 +12,54 @@
 
 namespace kvplace {
 
-/// What a plan decides about a cell.
-struct CellCounts {
+/// What a plan decides about a group.
+struct GroupCounts {
   std::int32_t misses = 0;
-  std::int32_t prefetches = 0;  ///< blocks promoted that the cell did not read from far
+  std::int32_t prefetches = 0;  ///< blocks promoted that the group did not read from far
   std::int32_t promotions = 0;  ///< misses promoted
 
-  friend CellCounts operator+(CellCounts a, const CellCounts& b) {
+  friend GroupCounts operator+(GroupCounts a, const GroupCounts& b) {
     return {a.misses + b.misses, a.prefetches + b.prefetches, a.promotions + b.promotions};
   }
-  bool operator==(const CellCounts&) const = default;
+  bool operator==(const GroupCounts&) const = default;
 };
 
-/// The fixed traffic of every cell, and the time any counts make of it. Blocks of one size. In exclusive mode an
-/// estimate: new KV is written to near, and what enters near makes another block leave in the same cell.
+/// The fixed traffic of every group, and the time any counts make of it. Blocks of one size. In exclusive mode an
+/// estimate: new KV is written to near, and what enters near makes another block leave in the same group.
 class PlanCost {
  public:
   /// One pass over the trace, its chunks in parallel.
   [[nodiscard]] static Result<PlanCost> make(const TraceReader& trace, const Instance& instance,
                                              const RunContext& context);
 
-  [[nodiscard]] std::uint32_t num_cells() const { return static_cast<std::uint32_t>(cells_.size()); }
-  [[nodiscard]] std::uint32_t num_steps() const { return num_cells() * steps_per_cell_; }
+  [[nodiscard]] std::uint32_t num_groups() const { return static_cast<std::uint32_t>(groups_.size()); }
+  [[nodiscard]] std::uint32_t num_steps() const { return static_cast<std::uint32_t>(step_groups_->num_steps()); }
   /// A step is t * layers + l here.
-  [[nodiscard]] std::uint32_t cell_of(std::uint32_t step) const {
-    return steps_per_cell_ == 1 ? step : step / steps_per_cell_;
+  [[nodiscard]] std::uint32_t group_of(std::uint32_t step) const {
+    return step_groups_->group_of(FlatStep(step)).value();
   }
-  [[nodiscard]] bool ends_cell(std::uint32_t step) const {
-    return steps_per_cell_ == 1 || (step + 1) % steps_per_cell_ == 0;
-  }
+  [[nodiscard]] bool ends_group(std::uint32_t step) const { return step == last_step_of(group_of(step)); }
+  /// As the replay adds them up, in exclusive mode as far as the estimate goes; before reads are split.
+  [[nodiscard]] Loads loads(std::uint32_t group, const GroupCounts& counts) const;
   /// Seconds, as the replay counts them but for the rounding of split reads to whole bytes.
-  [[nodiscard]] double time(std::uint32_t cell, const CellCounts& counts) const;
-  [[nodiscard]] std::uint32_t first_step_of(std::uint32_t cell) const { return cell * steps_per_cell_; }
-  [[nodiscard]] std::uint32_t last_step_of(std::uint32_t cell) const { return (cell + 1) * steps_per_cell_ - 1; }
+  [[nodiscard]] double time(std::uint32_t group, const GroupCounts& counts) const;
+  [[nodiscard]] std::uint32_t first_step_of(std::uint32_t group) const {
+    return step_groups_->first_of(GroupIndex(group)).value();
+  }
+  [[nodiscard]] std::uint32_t last_step_of(std::uint32_t group) const {
+    return step_groups_->last_of(GroupIndex(group)).value();
+  }
   /// Of one block, in seconds: what a miss costs where far reads bind.
   [[nodiscard]] double far_read_time() const;
-  /// Of a cell, those that either side may serve.
-  [[nodiscard]] std::uint32_t movable_reads(std::uint32_t cell) const {
-    return cells_[cell].reads - cells_[cell].by_rule;
+  /// Of a group, those that either side may serve.
+  [[nodiscard]] std::uint32_t movable_reads(std::uint32_t group) const {
+    return groups_[group].reads - groups_[group].by_rule;
   }
-  /// Misses that cost less than half of what they cost a cell bound by far reads: near traffic hides them.
-  [[nodiscard]] std::uint32_t allowance(std::uint32_t cell) const { return cells_[cell].allowance; }
+  /// Misses that cost less than half of what they cost a group bound by far reads: near traffic hides them.
+  [[nodiscard]] std::uint32_t allowance(std::uint32_t group) const { return groups_[group].allowance; }
 
  private:
-  struct Cell {
+  struct Group {
     std::uint32_t reads = 0;      ///< at most 2^32 reads in a decode step
     std::uint32_t by_rule = 0;    ///< of them, near by rule
     std::uint32_t appended = 0;   ///< blocks
@@ -63,15 +67,17 @@ class PlanCost {
   };
 
   explicit PlanCost(const Instance& instance);
-  [[nodiscard]] std::uint32_t find_allowance(std::uint32_t cell) const;
+  [[nodiscard]] std::uint32_t find_allowance(std::uint32_t group) const;
 
   const Instance* instance_;
-  std::uint32_t steps_per_cell_;
-  bool split_;
+  const StepGroups* step_groups_;
+  Loads weights_;  ///< of a group
   bool exclusive_;
-  std::int64_t block_;  ///< bytes, of the whole batch
-  std::int64_t new_kv_;
-  std::vector<Cell> cells_;
+  bool split_ = false;
+  std::int64_t batch_;
+  Bytes block_;  ///< of the whole batch
+  Bytes new_kv_;
+  std::vector<Group> groups_;
 };
 
 }  // namespace kvplace

@@ -39,7 +39,7 @@ struct PlanDraft {
     occupancy.pop_back();
   }
 
-  std::vector<CellCounts> counts;       ///< by cell
+  std::vector<GroupCounts> counts;      ///< by group
   std::vector<Gap> gaps;                ///< not held when the draft was made, in order of `to`, up to a limit
   std::vector<std::int32_t> occupancy;  ///< blocks near at each boundary, those near to no purpose left out
   ChunkSpool held_spool;                ///< per chunk and read: 1 if the gap that ends there is held

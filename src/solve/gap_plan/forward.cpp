@@ -22,9 +22,9 @@ class Forward {
         blocks_(instance.num_blocks()),
         near_(cost.num_steps(), links_),
         far_(cost.num_steps(), links_),
-        due_(cost.num_cells(), 0),
-        overloaded_(cost.num_cells()) {
-    draft_.counts.assign(cost.num_cells(), {});
+        due_(cost.num_groups(), 0),
+        overloaded_(cost.num_groups()) {
+    draft_.counts.assign(cost.num_groups(), {});
     draft_.occupancy.assign(std::size_t{cost.num_steps()} + 2, 0);
   }
 
@@ -92,15 +92,15 @@ class Forward {
   void set_far(std::uint32_t block, std::uint32_t next) {
     blocks_[block].near = false;
     far_.add(block, next);
-    const std::uint32_t cell = cost_.cell_of(next);
-    if (++due_[cell] > cost_.allowance(cell)) {
-      overloaded_.insert(cell);
+    const std::uint32_t group = cost_.group_of(next);
+    if (++due_[group] > cost_.allowance(group)) {
+      overloaded_.insert(group);
     }
   }
   std::uint32_t take_far(std::uint32_t step) {
-    const std::uint32_t cell = cost_.cell_of(step);
-    if (--due_[cell] <= cost_.allowance(cell)) {
-      overloaded_.erase(cell);
+    const std::uint32_t group = cost_.group_of(step);
+    if (--due_[group] <= cost_.allowance(group)) {
+      overloaded_.erase(group);
     }
     return far_.take(step);
   }
@@ -110,13 +110,13 @@ class Forward {
     const std::uint32_t block = near_.take(step);
     --occupied_;
     if (blocks_[block].arrive != blocks_[block].from) {  // its promotion was in vain and is not made
-      --draft_.counts[cost_.cell_of(blocks_[block].arrive - 1)].prefetches;
+      --draft_.counts[cost_.group_of(blocks_[block].arrive - 1)].prefetches;
     }
     set_far(block, step);
   }
   [[nodiscard]] bool wants_drop(std::uint32_t next, double share) const {
-    const std::uint32_t cell = cost_.cell_of(next);
-    return share > 0 && due_[cell] < share * cost_.allowance(cell);
+    const std::uint32_t group = cost_.group_of(next);
+    return share > 0 && due_[group] < share * cost_.allowance(group);
   }
 
   /// The gap of a block that is read at `step` ends.
@@ -125,14 +125,14 @@ class Forward {
     const bool held = block.near && block.arrive == block.from;
     Gap* last = block.last_gap == kNone ? nullptr : &draft_.gaps[block.last_gap];
     const bool follows = last != nullptr && last->to + 1 == block.from;
-    CellCounts& counts = draft_.counts[cost_.cell_of(step)];
+    GroupCounts& counts = draft_.counts[cost_.group_of(step)];
     if (held) {
       ++draft_.held;
       ends_held_[read] = std::byte{1};
       ++draft_.occupancy[block.from];
       --draft_.occupancy[step + 1];
       if (block.began_with_miss) {
-        ++draft_.counts[cost_.cell_of(block.from - 1)].promotions;
+        ++draft_.counts[cost_.group_of(block.from - 1)].promotions;
       }
       if (follows) {
         last->next_is_held = true;
@@ -169,10 +169,10 @@ class Forward {
   void visit_step(const StepView& record, std::uint32_t step, std::size_t first_read) {
     near_.drop(step);
     far_.drop(step);
-    const std::uint32_t cell = cost_.cell_of(step);
+    const std::uint32_t group = cost_.group_of(step);
     const std::uint32_t base = instance_.index(record.layer, BlockId(0)).value();
     const std::uint32_t layers = instance_.layers();
-    const auto moment = [&](std::uint32_t next) { return next * layers + record.layer.value(); };
+    const auto step_of = [&](std::uint32_t next) { return next * layers + record.layer.value(); };
     candidates_.clear();
     std::size_t a = 0;
     // The step's own hits come first: nothing enters in their place that is read later.
@@ -193,12 +193,12 @@ class Forward {
       if (next == kNeverRead) {
         continue;
       }
-      if (hit && !wants_drop(moment(next), options_.drop_hits)) {
-        set_near(b, moment(next));
+      if (hit && !wants_drop(step_of(next), options_.drop_hits)) {
+        set_near(b, step_of(next));
       } else if (hit) {
-        set_far(b, moment(next));
+        set_far(b, step_of(next));
       } else {
-        candidates_.push_back({moment(next), b});
+        candidates_.push_back({step_of(next), b});
       }
     }
     for (std::size_t i = 0; i < record.appended.size(); ++i) {
@@ -206,7 +206,7 @@ class Forward {
       if (record.appended[i].value() >= instance_.layout().initial_blocks() && !born(b)) {
         begin_gap(b, step, false);
         if (record.next_read_appended[i] != kNeverRead) {
-          candidates_.push_back({moment(record.next_read_appended[i]), b});
+          candidates_.push_back({step_of(record.next_read_appended[i]), b});
         }
       }
     }
@@ -226,8 +226,8 @@ class Forward {
       }
       set_near(c.block, c.next);
     }
-    if (options_.prefetch && capacity_ > 0 && draft_.gaps.size() < options_.most_gaps && cost_.ends_cell(step)) {
-      prefetch(cell, step);
+    if (options_.prefetch && capacity_ > 0 && draft_.gaps.size() < options_.most_gaps && cost_.ends_group(step)) {
+      prefetch(group, step);
     }
   }
 
@@ -241,23 +241,23 @@ class Forward {
     return before;
   }
 
-  /// Blocks read in overloaded cells come back while that costs less here than it saves there.
-  void prefetch(std::uint32_t cell, std::uint32_t step) {
-    CellCounts& counts = draft_.counts[cell];
-    double now = cost_.time(cell, counts);
+  /// Blocks read in overloaded groups come back while that costs less here than it saves there.
+  void prefetch(std::uint32_t group, std::uint32_t step) {
+    GroupCounts& counts = draft_.counts[group];
+    double now = cost_.time(group, counts);
     for (;;) {
-      const std::uint32_t target = overloaded_.from(std::size_t{cell} + 1);
+      const std::uint32_t target = overloaded_.from(std::size_t{group} + 1);
       if (target == kNone) {
         return;
       }
       const std::uint32_t due = far_.steps().from(std::max(step + 1, cost_.first_step_of(target)));
       const std::uint32_t farthest = near_.steps().last();
-      if (due == kNone || (occupied_ >= capacity_ && (farthest == kNone || cost_.cell_of(farthest) <= target))) {
+      if (due == kNone || (occupied_ >= capacity_ && (farthest == kNone || cost_.group_of(farthest) <= target))) {
         return;
       }
       const auto misses = static_cast<std::int32_t>(due_[target]);
       const double saved = cost_.time(target, {misses, 0, 0}) - cost_.time(target, {misses - 1, 0, 0});
-      const double then = cost_.time(cell, counts + CellCounts{0, 1, 0});
+      const double then = cost_.time(group, counts + GroupCounts{0, 1, 0});
       if (then - now >= saved) {
         return;
       }
@@ -283,8 +283,8 @@ class Forward {
   std::vector<Block> blocks_;
   NextReadLists near_;
   NextReadLists far_;
-  std::vector<std::uint32_t> due_;  // by cell: far blocks read there next
-  IndexSet overloaded_;             // cells where more are due than near traffic hides
+  std::vector<std::uint32_t> due_;  // by group: far blocks read there next
+  IndexSet overloaded_;             // groups where more are due than near traffic hides
   std::vector<bool> born_;
   std::vector<Candidate> candidates_;
   std::vector<std::byte> ends_held_;

@@ -23,14 +23,14 @@ class Greedy {
         cost_(cost),
         capacity_(capacity),
         free_start_(free_start),
-        counts_(cost.num_cells()),
+        counts_(cost.num_groups()),
         near_(gaps.size()),
         earliest_(gaps.size()) {
-    for (IndexSet& cells : cheaper_) {
-      cells = IndexSet(cost.num_cells());
+    for (IndexSet& groups : cheaper_) {
+      groups = IndexSet(cost.num_groups());
     }
-    for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
-      note_price(cell);
+    for (std::uint32_t group = 0; group < cost.num_groups(); ++group) {
+      note_price(group);
     }
   }
 
@@ -66,20 +66,20 @@ class Greedy {
     double price = 0;  ///< in far reads
   };
 
-  void note_price(std::uint32_t cell) {
-    const double more = cost_.time(cell, counts_[cell] + CellCounts{0, 1, 0}) - cost_.time(cell, counts_[cell]);
+  void note_price(std::uint32_t group) {
+    const double more = cost_.time(group, counts_[group] + GroupCounts{0, 1, 0}) - cost_.time(group, counts_[group]);
     for (std::size_t level = 0; level < kPriceLevels.size(); ++level) {
-      cheaper_[level].set(cell, more < kPriceLevels[level] * cost_.far_read_time());
+      cheaper_[level].set(group, more < kPriceLevels[level] * cost_.far_read_time());
     }
   }
 
   /// The cheapest time for a block to arrive behind boundary `boundary`.
   [[nodiscard]] Choice best_of(const GapClass& gap, std::uint32_t boundary) const {
-    const std::uint32_t cell = cost_.cell_of(gap.to);
-    const double miss = cost_.time(cell, counts_[cell] + CellCounts{1, 0, 0}) - cost_.time(cell, counts_[cell]);
+    const std::uint32_t group = cost_.group_of(gap.to);
+    const double miss = cost_.time(group, counts_[group] + GroupCounts{1, 0, 0}) - cost_.time(group, counts_[group]);
     const Choice choice{gap.to + 1, miss / cost_.far_read_time()};
     for (std::size_t level = 0; level < kPriceLevels.size() && choice.price >= kPriceLevels[level]; ++level) {
-      const std::uint32_t before = cheaper_[level].below(cell);
+      const std::uint32_t before = cheaper_[level].below(group);
       if (before != IndexSet::kNone && cost_.last_step_of(before) >= boundary) {
         return {cost_.last_step_of(before) + 1, kPriceLevels[level]};
       }
@@ -88,9 +88,9 @@ class Greedy {
   }
   void leave(std::uint32_t gap, const Choice& choice) {
     const GapClass& of = gaps_[gap];
-    const std::uint32_t cell = cost_.cell_of(choice.arrive - 1);
-    counts_[cell] = counts_[cell] + (choice.arrive > of.to ? CellCounts{1, 0, 0} : CellCounts{0, 1, 0});
-    note_price(cell);
+    const std::uint32_t group = cost_.group_of(choice.arrive - 1);
+    counts_[group] = counts_[group] + (choice.arrive > of.to ? GroupCounts{1, 0, 0} : GroupCounts{0, 1, 0});
+    note_price(group);
     --near_[gap];
     if (near_[gap] == 0) {
       earliest_.erase(gap);
@@ -113,7 +113,7 @@ class Greedy {
     const std::uint32_t earliest = earliest_.from(0);
     const Choice choice = best_of(gaps_[earliest], step);
     if (choice.price > kNearlyFree) {
-      const std::uint32_t hidden = cheaper_[kHidden].from(cost_.cell_of(step));
+      const std::uint32_t hidden = cheaper_[kHidden].from(cost_.group_of(step));
       if (hidden != IndexSet::kNone) {
         const std::uint32_t other = earliest_.from(first_ending(gaps_, cost_.last_step_of(hidden) + 1));
         if (other != EarliestTree::kNone && gaps_[other].from <= step) {
@@ -129,7 +129,7 @@ class Greedy {
   const PlanCost& cost_;
   std::int64_t capacity_;
   bool free_start_;
-  std::vector<CellCounts> counts_;
+  std::vector<GroupCounts> counts_;
   std::vector<std::uint32_t> near_;      // by gap: blocks that have not left
   std::vector<std::int64_t> beginning_;  // by boundary: of them, those whose gap begins there
   std::array<IndexSet, kPriceLevels.size()> cheaper_;

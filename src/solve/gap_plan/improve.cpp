@@ -19,15 +19,15 @@ class Improver {
         gaps_(draft.gaps),
         counts_(draft.counts),
         rows_(std::span<const std::int32_t>(draft.occupancy), capacity),
-        times_(cost.num_cells()),
-        room_(cost.num_cells()) {
-    for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
-      times_[cell] = cost_.time(cell, counts_[cell]);
-      total_ += times_[cell];
+        times_(cost.num_groups()),
+        room_(cost.num_groups()) {
+    for (std::uint32_t group = 0; group < cost.num_groups(); ++group) {
+      times_[group] = cost_.time(group, counts_[group]);
+      total_ += times_[group];
     }
     tie_ = kTie * cost.far_read_time();
-    for (std::uint32_t cell = 0; cell < cost.num_cells(); ++cell) {
-      note_room(cell);
+    for (std::uint32_t group = 0; group < cost.num_groups(); ++group) {
+      note_room(group);
     }
   }
 
@@ -61,20 +61,20 @@ class Improver {
 
  private:
   struct Change {
-    std::uint32_t cell;
-    CellCounts by;
+    std::uint32_t group;
+    GroupCounts by;
   };
-  /// What a move changes: few cells, each named once.
+  /// What a move changes: few groups, each named once.
   class Changes {
    public:
-    void add(std::uint32_t cell, CellCounts by) {
+    void add(std::uint32_t group, GroupCounts by) {
       for (std::size_t i = 0; i < size_; ++i) {
-        if (items_[i].cell == cell) {
+        if (items_[i].group == group) {
           items_[i].by = items_[i].by + by;
           return;
         }
       }
-      items_[size_++] = {cell, by};
+      items_[size_++] = {group, by};
     }
     [[nodiscard]] const Change* begin() const { return items_.data(); }
     [[nodiscard]] const Change* end() const { return items_.data() + size_; }
@@ -94,18 +94,18 @@ class Improver {
   void add_gap(const Gap& gap, std::uint32_t arrive, std::int32_t sign, Changes& changes) const {
     if (arrive == gap.from) {
       if (begins_with_miss(gap)) {
-        changes.add(cost_.cell_of(gap.from - 1), {0, 0, sign});
+        changes.add(cost_.group_of(gap.from - 1), {0, 0, sign});
       }
     } else if (arrive > gap.to) {
-      changes.add(cost_.cell_of(gap.to), {sign, 0, next_is_held(gap) ? sign : 0});
+      changes.add(cost_.group_of(gap.to), {sign, 0, next_is_held(gap) ? sign : 0});
     } else {
-      changes.add(cost_.cell_of(arrive - 1), {0, sign, 0});
+      changes.add(cost_.group_of(arrive - 1), {0, sign, 0});
     }
   }
   [[nodiscard]] double delta(const Changes& changes) const {
     double sum = 0;
     for (const Change& change : changes) {
-      sum += cost_.time(change.cell, counts_[change.cell] + change.by) - times_[change.cell];
+      sum += cost_.time(change.group, counts_[change.group] + change.by) - times_[change.group];
     }
     return sum;
   }
@@ -125,11 +125,11 @@ class Improver {
     add_gap(gap, gap.arrive, -1, changes);
     add_gap(gap, arrive, 1, changes);
     for (const Change& change : changes) {
-      counts_[change.cell] = counts_[change.cell] + change.by;
-      total_ -= times_[change.cell];
-      times_[change.cell] = cost_.time(change.cell, counts_[change.cell]);
-      total_ += times_[change.cell];
-      note_room(change.cell);
+      counts_[change.group] = counts_[change.group] + change.by;
+      total_ -= times_[change.group];
+      times_[change.group] = cost_.time(change.group, counts_[change.group]);
+      total_ += times_[change.group];
+      note_room(change.group);
     }
     if (arrive < gap.arrive) {
       rows_.add(arrive, gap.arrive - 1, 1);
@@ -139,9 +139,9 @@ class Improver {
     gap.arrive = arrive;
     ++number_like(gap);
   }
-  void note_room(std::uint32_t cell) {
-    const double more = cost_.time(cell, counts_[cell] + CellCounts{0, 1, 0}) - times_[cell];
-    room_.set(cell, more < 0.5 * cost_.far_read_time());
+  void note_room(std::uint32_t group) {
+    const double more = cost_.time(group, counts_[group] + GroupCounts{0, 1, 0}) - times_[group];
+    room_.set(group, more < 0.5 * cost_.far_read_time());
   }
 
   /// The earliest boundary from which on the gap's block could be near as well up to `end` - 1.
@@ -218,20 +218,20 @@ class Improver {
     }
   }
 
-  /// The last step before `step` whose cell has room for one more prefetch.
+  /// The last step before `step` whose group has room for one more prefetch.
   [[nodiscard]] std::uint32_t last_step_with_room(std::uint32_t step) const {
-    const std::uint32_t cell = room_.below(cost_.cell_of(step));
-    return cell == IndexSet::kNone ? cell : cost_.last_step_of(cell);
+    const std::uint32_t group = room_.below(cost_.group_of(step));
+    return group == IndexSet::kNone ? group : cost_.last_step_of(group);
   }
 
   const PlanCost& cost_;
   Progress* progress_;  // may be null
   PlanDraft& draft_;
   std::vector<Gap>& gaps_;
-  std::vector<CellCounts>& counts_;
+  std::vector<GroupCounts>& counts_;
   RoomTree rows_;
   std::vector<double> times_;
-  IndexSet room_;  // cells
+  IndexSet room_;  // groups
   double total_ = 0;
   double tie_ = 0;
 };

@@ -19,11 +19,11 @@ std::int64_t common_block_bytes(const Instance& instance) {
 
 GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapKernel& kernel, unsigned threads)
     : forms_(price_forms(instance)),
-      groups_(instance),
+      groups_(instance.groups()),
       split_(instance.options().mirrored_reads == MirroredReads::kSplit),
       inclusive_(instance.options().mode == Mode::kInclusive),
       capacity_(static_cast<double>(instance.capacity().value())),
-      overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps)),
+      overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps())),
       block_bytes_(static_cast<double>(common_block_bytes(instance))),
       fixed_times_(groups_.num_groups() * forms_.size()),
       read_bytes_(groups_.num_groups()),
@@ -37,12 +37,12 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapK
     largest = std::max(largest, static_cast<double>(instance.block_bytes(BlockId(id)).value()));
   }
   most_blocks_ = std::round(largest / block_bytes_) * static_cast<double>(instance.blocks_per_layer()) *
-                 static_cast<double>(groups_.layers * groups_.steps_per_group);
-  gap_prices_.occupied.resize(groups_.num_steps + 2);
-  gap_prices_.miss.resize(groups_.num_steps);
-  gap_prices_.active.resize(groups_.num_steps);
-  for (std::size_t k = 0; k < groups_.num_steps; ++k) {
-    const std::size_t group = groups_.group_of(k);
+                 static_cast<double>(std::size_t{groups_.layers()} * groups_.layers_per_group());
+  gap_prices_.occupied.resize(groups_.num_steps() + 2);
+  gap_prices_.miss.resize(groups_.num_steps());
+  gap_prices_.active.resize(groups_.num_steps());
+  for (std::uint32_t k = 0; k < groups_.num_steps(); ++k) {
+    const std::size_t group = groups_.group_of(FlatStep(k)).value();
     for (std::size_t f = 0; f < forms_.size(); ++f) {
       const PriceForm& form = forms_[f];
       double time = form.floor;
@@ -151,7 +151,8 @@ double GapDual::operator()(const DualPrices& prices) {
     const std::span<const double> mixture = mixtures.subspan(group * forms_.size(), forms_.size());
     const Mixed priced = mixed(group, mixture);
     value += worth(group, mixture);
-    for (std::size_t k = group * groups_.steps_per_group; k < (group + 1) * groups_.steps_per_group; ++k) {
+    const std::size_t layers = groups_.layers_per_group();
+    for (std::size_t k = group * layers; k < (group + 1) * layers; ++k) {
       gap_prices_.miss[k] = priced.far_read - priced.near_read;
       gap_prices_.active[k] = priced.far_read + priced.near;
       gap_prices_.occupied[k + 2] = gap_prices_.occupied[k + 1] + prices.rows[k];

@@ -17,7 +17,7 @@ class GapDual {
   [[nodiscard]] double operator()(const DualPrices& prices);
 
   [[nodiscard]] const std::vector<PriceForm>& forms() const { return forms_; }
-  [[nodiscard]] const PriceGroups& groups() const { return groups_; }
+  [[nodiscard]] const StepGroups& groups() const { return groups_; }
   [[nodiscard]] double capacity_bytes() const { return capacity_; }
   /// Time of a form in a group when all that either side may serve is read from near and nothing moves, in seconds.
   [[nodiscard]] double fixed_time(std::size_t group, std::size_t form) const {
@@ -61,7 +61,7 @@ class GapDual {
 
   std::vector<PriceForm> forms_;
   std::vector<bool> credited_;  // of the forms that the verifier knows
-  PriceGroups groups_;
+  StepGroups groups_;
   bool split_;
   bool inclusive_;
   double capacity_;

@@ -43,8 +43,8 @@ class Descent {
         order_(instance.num_blocks()) {
     for (std::uint32_t block = 0; block < instance.num_blocks(); ++block) {
       search_.shares(block, paths_.by_block[block], now_);
-      for (const CellShare& share : now_) {
-        loads_.add(share.cell, share.load);
+      for (const GroupShare& share : now_) {
+        loads_.add(share.group, share.load);
       }
     }
     loads_.find_prices();
@@ -125,7 +125,7 @@ class Descent {
     occupy(block, path, 1);
   }
 
-  /// True if the path that was found truly costs less; notes how cells change.
+  /// True if the path that was found truly costs less; notes how groups change.
   bool gains(std::uint32_t block, const std::vector<NearTime>& path) {
     search_.shares(block, found_, then_);
     changes_.clear();
@@ -133,17 +133,17 @@ class Descent {
     auto now = now_.begin();
     auto then = then_.begin();
     while (now != now_.end() || then != then_.end()) {
-      CellShare change;
-      const bool from_now = now != now_.end() && (then == then_.end() || now->cell <= then->cell);
-      change.cell = from_now ? now->cell : then->cell;
-      if (then != then_.end() && then->cell == change.cell) {
+      GroupShare change;
+      const bool from_now = now != now_.end() && (then == then_.end() || now->group <= then->group);
+      change.group = from_now ? now->group : then->group;
+      if (then != then_.end() && then->group == change.group) {
         change.load = (then++)->load;
       }
       if (from_now) {
         change.load = change.load - (now++)->load;
       }
-      if (!(change.load == CellLoad())) {
-        gain_ += loads_.time(change.cell) - loads_.time_with(change.cell, change.load);
+      if (!(change.load == GroupLoad())) {
+        gain_ += loads_.time(change.group) - loads_.time_with(change.group, change.load);
         changes_.push_back(change);
       }
     }
@@ -151,8 +151,8 @@ class Descent {
   }
 
   void apply() {
-    for (const CellShare& change : changes_) {
-      loads_.add(change.cell, change.load);
+    for (const GroupShare& change : changes_) {
+      loads_.add(change.group, change.load);
     }
     total_ -= gain_;
   }
@@ -166,9 +166,9 @@ class Descent {
   PathSearch search_;
   std::vector<double> holding_;  // see PathSearch::set_holding()
   std::vector<std::uint32_t> order_;
-  std::vector<CellShare> now_;
-  std::vector<CellShare> then_;
-  std::vector<CellShare> changes_;
+  std::vector<GroupShare> now_;
+  std::vector<GroupShare> then_;
+  std::vector<GroupShare> changes_;
   std::vector<NearTime> found_;
   double gain_ = 0;   // of the path found, in seconds
   double total_ = 0;  // seconds

@@ -1,4 +1,4 @@
-/// Loads of all cells while paths change: what a change costs, and where moving a block costs least.
+/// Loads of all groups while paths change: what a change costs, and where moving a block costs least.
 #pragma once
 
 #include <array>
@@ -19,17 +19,15 @@ class PlanLoads {
   PlanLoads(const Instance& instance, const PlanUses& uses);
 
   [[nodiscard]] double total() const;
-  [[nodiscard]] std::uint32_t cell_of(std::uint32_t step) const {
-    return steps_per_cell_ == 1 ? step : step / steps_per_cell_;
-  }
-  [[nodiscard]] double time(std::uint32_t cell) const { return times_[cell]; }
+  [[nodiscard]] std::uint32_t group_of(std::uint32_t step) const { return groups_.group_of(FlatStep(step)).value(); }
+  [[nodiscard]] double time(std::uint32_t group) const { return times_[group]; }
   /// With `more` beside what is there, in seconds.
-  [[nodiscard]] double time_with(std::uint32_t cell, const CellLoad& more) const {
-    CellLoad load = loads_[cell];
+  [[nodiscard]] double time_with(std::uint32_t group, const GroupLoad& more) const {
+    GroupLoad load = loads_[group];
     load += more;
     return time_of(load);
   }
-  void add(std::uint32_t cell, const CellLoad& more);
+  void add(std::uint32_t group, const GroupLoad& more);
   /// Finds the prices of moves, after which add() keeps them.
   void find_prices();
 
@@ -39,26 +37,26 @@ class PlanLoads {
   /// The same for leaving near, the first of equals. Exclusive mode.
   [[nodiscard]] Step cheapest_demotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
   /// Of all requests.
-  [[nodiscard]] CellLoad promotion(Bytes size, Bytes read_from_far) const;
-  [[nodiscard]] CellLoad demotion(Bytes size) const;
+  [[nodiscard]] GroupLoad promotion(Bytes size, Bytes read_from_far) const;
+  [[nodiscard]] GroupLoad demotion(Bytes size) const;
   /// A read of whole bytes where far reads bind, in seconds.
   [[nodiscard]] double far_read_time() const;
   /// Below this times differ by rounding only, in seconds.
   [[nodiscard]] double tie() const { return tie_; }
 
  private:
-  [[nodiscard]] double time_of(const CellLoad& load) const;
-  void price(std::uint32_t cell);
+  [[nodiscard]] double time_of(const GroupLoad& load) const;
+  void price(std::uint32_t group);
   [[nodiscard]] std::size_t kind_of(Bytes size) const { return size == sizes_[0] ? 0 : 1; }
 
   const Instance& instance_;
-  std::uint32_t steps_per_cell_;
+  StepGroups groups_;
   bool split_;
   bool priced_ = false;
   double tie_;
   std::array<Bytes, 2> sizes_;
   std::size_t num_kinds_;
-  std::vector<CellLoad> loads_;
+  std::vector<GroupLoad> loads_;
   std::vector<double> times_;
   std::vector<LeastTree> promotions_;  // by kind
   std::vector<LeastTree> demotions_;

@@ -9,24 +9,25 @@ constexpr double kImpossible = LeastTree::Found().price;
 
 }  // namespace
 
-CellLoad PathSearch::of_use(const BlockUse& use, bool near) const {
+GroupLoad PathSearch::of_use(const BlockUse& use, bool near) const {
   const std::int64_t batch = instance_.options().batch;
-  CellLoad load;
+  GroupLoad load;
   if (use.kind == UseKind::kRead) {
-    load.loads.add(near ? Transfer::kReadNear : Transfer::kReadFar, use.bytes * batch);
+    load.loads.add(near ? Transfer::kReadNear : Transfer::kReadFar, use.bytes * batch, batch);
     load.mirrored = near ? (use.bytes * batch).value() : 0;
   } else if (instance_.options().mode == Mode::kExclusive) {
-    load.loads.add(near ? Transfer::kWriteNear : Transfer::kWriteFar, instance_.new_kv_bytes() * batch);
+    const Bytes size = instance_.new_kv_bytes() * batch;
+    load.loads.add(near ? Transfer::kWriteNear : Transfer::kWriteFar, size, size.value() > 0 ? batch : 0);
   }
   return load;
 }
 
-void PathSearch::shares(std::uint32_t block, const std::vector<NearTime>& path, std::vector<CellShare>& shares) const {
+void PathSearch::shares(std::uint32_t block, const std::vector<NearTime>& path, std::vector<GroupShare>& shares) const {
   shares.clear();
-  const auto add = [&](std::uint32_t step, const CellLoad& load) {
-    const std::uint32_t cell = loads_.cell_of(step);
-    if (shares.empty() || shares.back().cell != cell) {
-      shares.push_back({cell, {}});
+  const auto add = [&](std::uint32_t step, const GroupLoad& load) {
+    const std::uint32_t group = loads_.group_of(step);
+    if (shares.empty() || shares.back().group != group) {
+      shares.push_back({group, {}});
     }
     shares.back().load += load;
   };
@@ -74,33 +75,33 @@ double PathSearch::holding_cost(std::uint32_t block, const std::vector<NearTime>
   return sum * static_cast<double>(instance_.block_bytes(BlockIndex(block)).value());
 }
 
-CellLoad PathSearch::own_in(std::uint32_t cell) const {
-  const auto at = std::lower_bound(own_.begin(), own_.end(), cell,
-                                   [](const CellShare& share, std::uint32_t c) { return share.cell < c; });
-  return at != own_.end() && at->cell == cell ? at->load : CellLoad();
+GroupLoad PathSearch::own_in(std::uint32_t group) const {
+  const auto at = std::lower_bound(own_.begin(), own_.end(), group,
+                                   [](const GroupShare& share, std::uint32_t c) { return share.group < c; });
+  return at != own_.end() && at->group == group ? at->load : GroupLoad();
 }
 
 /// The use itself, then what moving right in its step costs.
 PathSearch::MovesAtUse PathSearch::pass_use(const BlockUse& use, Costs& costs) const {
-  const std::uint32_t cell = loads_.cell_of(use.step);
-  const CellLoad others = CellLoad() - own_in(cell);
-  CellLoad if_near = of_use(use, true);
-  CellLoad if_far = of_use(use, false);
+  const std::uint32_t group = loads_.group_of(use.step);
+  const GroupLoad others = GroupLoad() - own_in(group);
+  GroupLoad if_near = of_use(use, true);
+  GroupLoad if_far = of_use(use, false);
   if_near += others;
   if_far += others;
-  const double near_time = loads_.time_with(cell, if_near);
-  const double far_time = loads_.time_with(cell, if_far);
+  const double near_time = loads_.time_with(group, if_near);
+  const double far_time = loads_.time_with(group, if_far);
   costs.near += near_time - far_time;
   MovesAtUse moves;
   if (use.kind == UseKind::kBirth) {
     return moves;
   }
   if_far += loads_.promotion(size_, use.kind == UseKind::kRead ? use.bytes : Bytes(0));
-  moves.promote = loads_.time_with(cell, if_far) - far_time;
+  moves.promote = loads_.time_with(group, if_far) - far_time;
   moves.demote = 0;
   if (instance_.options().mode == Mode::kExclusive) {
     if_near += loads_.demotion(size_);
-    moves.demote = loads_.time_with(cell, if_near) - near_time;
+    moves.demote = loads_.time_with(group, if_near) - near_time;
   }
   return moves;
 }
@@ -170,7 +171,7 @@ void PathSearch::pass_time(std::uint32_t first, std::uint32_t end, const MovesAt
   segments_.push_back(segment);
 }
 
-void PathSearch::find(std::uint32_t block, std::span<const CellShare> own, bool first_is_near,
+void PathSearch::find(std::uint32_t block, std::span<const GroupShare> own, bool first_is_near,
                       std::vector<NearTime>& path) {
   own_ = own;
   size_ = instance_.block_bytes(BlockIndex(block));

@@ -10,14 +10,14 @@
 
 namespace kvplace {
 
-/// What a block adds to a cell.
-struct CellShare {
-  std::uint32_t cell = 0;
-  CellLoad load;
+/// What a block adds to a group.
+struct GroupShare {
+  std::uint32_t group = 0;
+  GroupLoad load;
 };
 
 /// Shortest paths over a block's uses. Steps are priced at what they truly cost more, capacity is kept at every
-/// boundary, and time near costs `holding` besides. Costs of moves in a cell where the block does something else as
+/// boundary, and time near costs `holding` besides. Costs of moves in a group where the block does something else as
 /// well are added up, which is not exact: the caller compares what paths truly cost.
 class PathSearch {
  public:
@@ -27,10 +27,10 @@ class PathSearch {
   /// By boundary, seconds for a byte near up to it: holding[r] is the sum over boundaries below r. Not owned.
   void set_holding(std::span<const double> holding) { holding_ = holding; }
 
-  /// What the block adds to cells along `path`, in order of cells.
-  void shares(std::uint32_t block, const std::vector<NearTime>& path, std::vector<CellShare>& shares) const;
+  /// What the block adds to groups along `path`, in order of groups.
+  void shares(std::uint32_t block, const std::vector<NearTime>& path, std::vector<GroupShare>& shares) const;
   /// REQUIRES: `rows` without the block; `own`: the block's shares in the loads; `first_is_near`: at a given start.
-  void find(std::uint32_t block, std::span<const CellShare> own, bool first_is_near, std::vector<NearTime>& path);
+  void find(std::uint32_t block, std::span<const GroupShare> own, bool first_is_near, std::vector<NearTime>& path);
   /// What `path` costs in holding.
   [[nodiscard]] double holding_cost(std::uint32_t block, const std::vector<NearTime>& path) const;
 
@@ -58,8 +58,8 @@ class PathSearch {
   [[nodiscard]] double held(std::uint32_t first, std::uint32_t last) const {
     return static_cast<double>(size_.value()) * (holding_[last + 1] - holding_[first]);
   }
-  [[nodiscard]] CellLoad own_in(std::uint32_t cell) const;
-  [[nodiscard]] CellLoad of_use(const BlockUse& use, bool near) const;
+  [[nodiscard]] GroupLoad own_in(std::uint32_t group) const;
+  [[nodiscard]] GroupLoad of_use(const BlockUse& use, bool near) const;
   MovesAtUse pass_use(const BlockUse& use, Costs& costs) const;
   void pass_time(std::uint32_t first, std::uint32_t end, const MovesAtUse& at_use, bool use_moves, Costs& costs);
   void trace_back(bool near, std::uint32_t begin, std::vector<NearTime>& path) const;
@@ -70,7 +70,7 @@ class PathSearch {
   const RoomTree& rows_;
   std::uint32_t num_steps_;
   std::span<const double> holding_;
-  std::span<const CellShare> own_;
+  std::span<const GroupShare> own_;
   Bytes size_;
   std::vector<Segment> segments_;
 };

@@ -7,12 +7,9 @@
 namespace kvplace {
 
 PlanUses::PlanUses(const Instance& instance)
-    : instance_(&instance),
-      steps_per_cell_(instance.options().barrier == Barrier::kToken ? instance.layers() : 1),
-      begin_(std::size_t{instance.num_blocks()} + 1),
-      fixed_(std::size_t{instance.steps()} * instance.layers() / steps_per_cell_) {
-  for (CellLoad& cell : fixed_) {
-    cell.loads = instance.weight_loads() * std::int64_t{steps_per_cell_};
+    : instance_(&instance), begin_(std::size_t{instance.num_blocks()} + 1), fixed_(instance.groups().num_groups()) {
+  for (GroupLoad& group : fixed_) {
+    group.loads = instance.weight_loads() * std::int64_t{instance.groups().layers_per_group()};
   }
 }
 
@@ -82,12 +79,13 @@ Status PlanUses::fill(const TraceReader& trace, const RunContext& context) {
           if (counting) {
             const StepTraffic traffic = instance_->traffic(record);
             Loads fixed;
-            fixed.add(Transfer::kReadNear, traffic.reads_appended);
+            fixed.add(Transfer::kReadNear, traffic.reads_appended, traffic.num_reads_appended);
             if (instance_->options().mode == Mode::kInclusive) {
-              fixed.add(Transfer::kWriteNear, traffic.new_kv);
-              fixed.add(Transfer::kWriteFar, traffic.new_kv);
+              fixed.add(Transfer::kWriteNear, traffic.new_kv, traffic.num_new_kv);
+              fixed.add(Transfer::kWriteFar, traffic.new_kv, traffic.num_new_kv);
             }
-            fixed_[step / steps_per_cell_].loads += fixed * std::int64_t{instance_->options().batch};
+            fixed_[instance_->group_of(FlatStep(step)).value()].loads +=
+                fixed * std::int64_t{instance_->options().batch};
           }
           for (const BlockId id : record.appended) {
             exists_[instance_->index(record.layer, id).value()] = true;

@@ -1,4 +1,4 @@
-/// What each block is used for, in order of time, and what every cell moves whatever is decided: the problem as the
+/// What each block is used for, in order of time, and what every group moves whatever is decided: the problem as the
 /// descent over paths sees it. Any mode, blocks of any sizes, partial reads.
 #pragma once
 
@@ -14,21 +14,21 @@
 namespace kvplace {
 
 /// Bytes of all requests.
-struct CellLoad {
+struct GroupLoad {
   Loads loads;
   std::int64_t mirrored = 0;  ///< bytes of reads from near that far could serve as well
 
-  CellLoad& operator+=(const CellLoad& other) {
+  GroupLoad& operator+=(const GroupLoad& other) {
     loads += other.loads;
     mirrored += other.mirrored;
     return *this;
   }
-  friend CellLoad operator-(CellLoad a, const CellLoad& b) {
+  friend GroupLoad operator-(GroupLoad a, const GroupLoad& b) {
     a.loads += b.loads * std::int64_t{-1};
     a.mirrored -= b.mirrored;
     return a;
   }
-  bool operator==(const CellLoad&) const = default;
+  bool operator==(const GroupLoad&) const = default;
 };
 
 /// A read that is not near by rule; in exclusive mode also what is appended to an older block; a birth.
@@ -52,10 +52,9 @@ class PlanUses {
     const bool whole = bytes_.empty() || bytes_[at] == 0;
     return {steps_[at], kinds_[at], whole ? instance_->block_bytes(BlockIndex(block)) : Bytes(bytes_[at])};
   }
-  /// By cell: a step, or a decode step with a barrier per token.
-  [[nodiscard]] const std::vector<CellLoad>& fixed() const { return fixed_; }
-  [[nodiscard]] std::uint32_t num_steps() const { return instance_->steps() * instance_->layers(); }
-  [[nodiscard]] std::uint32_t steps_per_cell() const { return steps_per_cell_; }
+  /// By group of steps.
+  [[nodiscard]] const std::vector<GroupLoad>& fixed() const { return fixed_; }
+  [[nodiscard]] std::uint32_t num_steps() const { return static_cast<std::uint32_t>(instance_->groups().num_steps()); }
 
  private:
   explicit PlanUses(const Instance& instance);
@@ -64,12 +63,11 @@ class PlanUses {
   Status fill(const TraceReader& trace, const RunContext& context);
 
   const Instance* instance_;
-  std::uint32_t steps_per_cell_;
   std::vector<std::size_t> begin_;  // by block, and behind the last
   std::vector<std::uint32_t> steps_;
   std::vector<UseKind> kinds_;
   std::vector<std::uint32_t> bytes_;  // 0: the whole block; empty if all reads are
-  std::vector<CellLoad> fixed_;
+  std::vector<GroupLoad> fixed_;
   std::vector<bool> exists_;
 };
 

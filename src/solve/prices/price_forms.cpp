@@ -33,14 +33,23 @@ std::vector<Share> pieces(const StepTime& time) {
   return shares;
 }
 
+/// Of a byte on each channel, if a step's time is worth `share` of the channels' times.
+std::array<double, kNumChannels> per_byte(const StepTime& time, const Share& share) {
+  std::array<double, kNumChannels> prices{};
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    prices[c] = share[c] / time.bandwidth(static_cast<Channel>(c)).value();
+  }
+  return prices;
+}
+
 struct ReadPrices {
   double near;
   double far;
 };
 
 ReadPrices read_prices(const StepTime& time, const Share& share) {
-  const auto per_byte = [&](Channel channel) { return share[at(channel)] / time.bandwidth(channel).value(); };
-  return {per_byte(Channel::kNearMem), per_byte(Channel::kFarLinkRead) + per_byte(Channel::kFarMem)};
+  const std::array<double, kNumChannels> prices = per_byte(time, share);
+  return {price_of(Transfer::kReadNear, prices), price_of(Transfer::kReadFar, prices)};
 }
 
 /// Mixtures of two pieces at which a read costs the same on both sides.
@@ -66,22 +75,22 @@ std::vector<Share> balanced(const StepTime& time, const std::vector<Share>& shar
 }  // namespace
 
 PriceForm priced(const Instance& instance, const Share& share, double floor) {
-  const double batch = instance.options().batch;
-  const StepTime& time = instance.step_time();
-  const auto per_byte = [&](Channel channel) { return share[at(channel)] / time.bandwidth(channel).value() * batch; };
-  const double near = per_byte(Channel::kNearMem);
-  const double far_read = per_byte(Channel::kFarLinkRead) + per_byte(Channel::kFarMem);
-  const double far_write = per_byte(Channel::kFarLinkWrite) + per_byte(Channel::kFarMem);
+  std::array<double, kNumChannels> prices = per_byte(instance.step_time(), share);
+  for (double& price : prices) {
+    price *= instance.options().batch;
+  }
+  const double far_read = price_of(Transfer::kReadFar, prices);
+  const double near = price_of(Transfer::kReadNear, prices);
   const bool split = instance.options().mirrored_reads == MirroredReads::kSplit;
   PriceForm form;
   form.share = share;
   form.floor = floor;
   form.near_read = split ? std::min(near, far_read) : near;
   form.miss = far_read - form.near_read;
-  form.active = near + far_read;
-  form.passive = near;
-  form.far_write = far_write;
-  form.demote = near + far_write;
+  form.active = price_of(Transfer::kPromote, prices);
+  form.passive = price_of(Transfer::kPromotePassive, prices);
+  form.far_write = price_of(Transfer::kWriteFar, prices);
+  form.demote = price_of(Transfer::kDemote, prices);
   return form;
 }
 

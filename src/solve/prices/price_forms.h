@@ -9,9 +9,6 @@
 
 namespace kvplace {
 
-/// A channel's place in arrays by channel.
-constexpr std::size_t at(Channel channel) { return static_cast<std::size_t>(channel); }
-
 /// T >= sum_c share[c] * load_c / B_c + floor. Any mixture of forms is such a bound as well, so a step's channel prices
 /// are the mixture's shares. Costs are seconds per byte of one request's KV, for the whole batch.
 struct PriceForm {

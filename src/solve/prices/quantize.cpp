@@ -67,13 +67,13 @@ Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const Sha
   };
   // Seconds that the dearest path could cost, as the verifier reckons it, sets the length of a tick.
   double dearest = table.start * unit;
-  const std::size_t steps_per_group = table.rows.size() / table.shares.size();
+  const std::size_t layers_per_group = table.rows.size() / table.shares.size();
   for (std::size_t group = 0; group < table.shares.size(); ++group) {
     double sum = 0;
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       sum += price(group, c);
     }
-    dearest += 3 * sum * static_cast<double>(steps_per_group);
+    dearest += 3 * sum * static_cast<double>(layers_per_group);
   }
   for (const double row : table.rows) {
     dearest += row * unit;

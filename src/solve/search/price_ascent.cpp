@@ -56,7 +56,7 @@ class Ascent {
         split_(instance.options().mirrored_reads == MirroredReads::kSplit),
         full_(instance.options().overlap == Overlap::kFull),
         block_bytes_(static_cast<double>(instance.kv_block_bytes().value())),
-        overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps)),
+        overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps())),
         capacity_blocks_(std::floor(dual.capacity_bytes() / block_bytes_)),
         fixed_(groups_.num_groups()),
         enter_(groups_.num_groups()),
@@ -66,8 +66,8 @@ class Ascent {
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       const double rate = instance.step_time().bandwidth(static_cast<Channel>(c)).value();
       whole_[c] = block_bytes_ * instance.options().batch / rate;
-      for (std::size_t k = 0; k < groups_.num_steps; ++k) {
-        fixed_[groups_.group_of(k)][c] += classes.facts.fixed_bytes[k][c] / rate;
+      for (std::uint32_t k = 0; k < groups_.num_steps(); ++k) {
+        fixed_[group_of(k)][c] += classes.facts.fixed_bytes[k][c] / rate;
       }
     }
     far_ = std::max(whole_[at(Channel::kFarLinkRead)], whole_[at(Channel::kFarMem)]);
@@ -114,6 +114,8 @@ class Ascent {
   }
 
  private:
+  [[nodiscard]] std::size_t group_of(std::uint32_t k) const { return groups_.group_of(FlatStep(k)).value(); }
+
   void begin_at(const Certificate& start) {
     const double seconds =
         block_bytes_ / static_cast<double>(start.unit_bytes) / static_cast<double>(start.ticks_per_second);
@@ -127,8 +129,8 @@ class Ascent {
     for (const std::uint64_t row : start.row_prices) {
       path_prices_.rows.push_back(seconds * static_cast<double>(row));
     }
-    path_prices_.enter.resize(groups_.num_steps);
-    path_prices_.miss.resize(groups_.num_steps);
+    path_prices_.enter.resize(groups_.num_steps());
+    path_prices_.miss.resize(groups_.num_steps());
     make_valid();
   }
 
@@ -190,16 +192,16 @@ class Ascent {
 
   /// The dual's value, and in over_link_ and entered_ its slopes. The mixtures' worth counts if told so.
   double evaluate(bool with_mixtures) {
-    for (std::size_t k = 0; k < groups_.num_steps; ++k) {
-      path_prices_.enter[k] = enter_[groups_.group_of(k)];
-      path_prices_.miss[k] = miss_[groups_.group_of(k)];
+    for (std::uint32_t k = 0; k < groups_.num_steps(); ++k) {
+      path_prices_.enter[k] = enter_[group_of(k)];
+      path_prices_.miss[k] = miss_[group_of(k)];
     }
     double value = overhead_ + paths_(path_prices_, loads_);
     std::fill(over_link_.begin(), over_link_.end(), 0);
     std::fill(entered_.begin(), entered_.end(), 0);
-    for (std::size_t k = 0; k < groups_.num_steps; ++k) {
-      over_link_[groups_.group_of(k)] += static_cast<double>(loads_.over_link[k]);
-      entered_[groups_.group_of(k)] += static_cast<double>(loads_.entered[k]);
+    for (std::uint32_t k = 0; k < groups_.num_steps(); ++k) {
+      over_link_[group_of(k)] += static_cast<double>(loads_.over_link[k]);
+      entered_[group_of(k)] += static_cast<double>(loads_.entered[k]);
     }
     for (std::size_t group = 0; group < enter_.size(); ++group) {
       const double enter = enter_[group];
@@ -237,7 +239,7 @@ class Ascent {
   const Instance& instance_;
   const GapDual& dual_;
   BlockPaths& paths_;
-  const PriceGroups& groups_;
+  const StepGroups& groups_;
   bool free_start_;
   bool split_;
   bool full_;

@@ -4,7 +4,7 @@ namespace kvplace {
 
 bool SharedGaps::fit(const Instance& instance) const {
   const InstanceOptions& options = instance.options();
-  return start == Start::kFree && options.start == start && options.barrier == barrier && options.batch == batch &&
+  return start == Start::kFree && options.start == start && instance.groups() == groups && options.batch == batch &&
          instance.kv_block_bytes() == kv_block && instance.new_kv_bytes() == new_kv &&
          instance.weight_loads().bytes == weights;
 }
@@ -12,10 +12,10 @@ bool SharedGaps::fit(const Instance& instance) const {
 Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance, const RunContext& context) {
   KVPLACE_ASSIGN(classes, build_gap_classes(trace, instance, [&] { return context.stop_requested(); }, context));
   SharedGaps shared;
-  shared.tables = make_window_tables(classes, PriceGroups(instance));
+  shared.tables = make_window_tables(classes, instance.groups());
   shared.classes = std::move(classes);
   shared.start = instance.options().start;
-  shared.barrier = instance.options().barrier;
+  shared.groups = instance.groups();
   shared.batch = instance.options().batch;
   shared.kv_block = instance.kv_block_bytes();
   shared.new_kv = instance.new_kv_bytes();

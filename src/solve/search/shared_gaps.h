@@ -15,7 +15,7 @@ struct SharedGaps {
   GapClasses classes;
   WindowTables tables;
   Start start = Start::kFree;
-  Barrier barrier = Barrier::kLayer;
+  StepGroups groups;
   std::uint32_t batch = 1;
   Bytes kv_block;
   Bytes new_kv;

@@ -172,9 +172,9 @@ class WindowPath {
         free_start_(free_start),
         form_(kind.form),
         price_(kind.row_price),
-        at_any_step_(kind.at_any_step && dual.groups().steps_per_group == 1),
-        per_token_(dual.groups().steps_per_group > 1),
-        layers_(dual.groups().layers),
+        at_any_step_(kind.at_any_step && dual.groups().layers_per_group() == 1),
+        per_token_(dual.groups().layers_per_group() > 1),
+        layers_(dual.groups().layers()),
         num_places_(dual.groups().num_groups()),
         scales_(kind.scales) {
     find_outside();
@@ -182,7 +182,7 @@ class WindowPath {
 
   WindowPrices run(const WindowTables& tables) {
     WindowPrices found;
-    found.prices.rows.assign(dual_.groups().num_steps, 0);
+    found.prices.rows.assign(dual_.groups().num_steps(), 0);
     allowance_.assign(num_places_, 0);
     level_.assign(num_places_, 0);
     scales_.push_back(1);
@@ -323,7 +323,7 @@ class WindowPath {
       }
       ++found.windows;
       if (begin > 0) {
-        found.prices.rows[begin * dual_.groups().steps_per_group - 1] += scale * price_;
+        found.prices.rows[begin * dual_.groups().layers_per_group() - 1] += scale * price_;
       } else if (free_start_) {
         found.prices.start += scale * price_;
       }
@@ -354,8 +354,8 @@ class WindowPath {
 
 }  // namespace
 
-WindowTables make_window_tables(const GapClasses& classes, const PriceGroups& groups) {
-  const bool per_token = groups.steps_per_group > 1;
+WindowTables make_window_tables(const GapClasses& classes, const StepGroups& groups) {
+  const bool per_token = groups.layers_per_group() > 1;
   const auto oldest_in = [&](std::size_t table, std::size_t places) {
     return static_cast<std::uint32_t>(std::clamp<std::size_t>(table / places, 1, classes.steps));
   };

@@ -44,7 +44,7 @@ struct WindowTables {
   std::shared_ptr<const BytesByAge> fine;
   std::shared_ptr<const BytesByAge> coarse;
 };
-[[nodiscard]] WindowTables make_window_tables(const GapClasses& classes, const PriceGroups& groups);
+[[nodiscard]] WindowTables make_window_tables(const GapClasses& classes, const StepGroups& groups);
 
 /// The best windows of a kind. Where misses are not free in any form, the kind's is outside as well.
 /// O(steps * layers * window length) time for each scale and one more, bounded by limits on the length; memory
