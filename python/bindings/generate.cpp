@@ -29,7 +29,7 @@ namespace kvplace::python {
 namespace {
 
 /// JSON of a result, and its outputs.
-using Told = std::tuple<std::string, Outputs>;
+using TwinTold = std::tuple<std::string, Outputs>;
 
 }  // namespace
 
@@ -62,7 +62,7 @@ void bind_generate(nb::module_& module) {
         const TwinShape shape{prompt_tokens, layers, steps, ranking_depth, seed};
         TraceWriterOptions writer;
         writer.zstd_level = zstd_level;
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Told> {
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<TwinTold> {
           FileScope files;
           for (const auto& output : {out, save_config}) {
             if (output) {
@@ -81,7 +81,7 @@ void bind_generate(nb::module_& module) {
             const Result<TraceTotals> totals = twin.write(shape, out->string(), writer, context);
             written = totals ? Status() : tl::unexpected(totals.error());
           }
-          return Told(to_json(twin.report()), Outputs{written});
+          return TwinTold(to_json(twin.report()), Outputs{written});
         });
       },
       "trace"_a, "out"_a.none(), "save_config"_a.none(), "prompt_tokens"_a.none(), "layers"_a.none(), "steps"_a.none(),

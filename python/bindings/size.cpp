@@ -24,9 +24,9 @@ namespace kvplace::python {
 namespace {
 
 /// JSON and text of a result.
-using Told = std::tuple<std::string, std::string>;
+using SizeTold = std::tuple<std::string, std::string>;
 /// The same with its outputs.
-using ToldAndWritten = std::tuple<std::string, std::string, Outputs>;
+using BudgetsTold = std::tuple<std::string, std::string, Outputs>;
 
 std::vector<BudgetTrace> budget_traces(const std::vector<const TraceReader*>& traces,
                                        const std::vector<const Instance*>& instances) {
@@ -62,9 +62,9 @@ void bind_size(nb::module_& module) {
         if (policies.empty()) {
           options.policies = default_size_policies(options.find);
         }
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Told> {
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<SizeTold> {
           KVPLACE_ASSIGN(result, find_size(trace, instance, options, context));
-          return Told(to_json(result, trace, instance), cli::table(result, trace, instance));
+          return SizeTold(to_json(result, trace, instance), cli::table(result, trace, instance));
         });
       },
       "trace"_a, "instance"_a, "target"_a, "find"_a, "policies"_a, "crossover"_a, "price_near"_a, "price_link"_a,
@@ -78,7 +78,7 @@ void bind_size(nb::module_& module) {
         const std::vector<BudgetTrace> given = budget_traces(traces, instances);
         const std::vector<BudgetTrace> checked = budget_traces(held_out, held_out_instances);
         const BudgetOptions options{unwrap(PolicyRegistry::instance().parse(policy)), least_blocks};
-        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<ToldAndWritten> {
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<BudgetsTold> {
           FileScope files;
           if (!out.empty()) {
             KVPLACE_TRY(files.claim(out));
@@ -86,7 +86,7 @@ void bind_size(nb::module_& module) {
           }
           KVPLACE_ASSIGN(budgets, find_budgets(given, checked, options, context));
           const Status written = out.empty() ? Status() : write_layer_budgets(out, budgets, given.front());
-          return ToldAndWritten(to_json(budgets, given.front()), cli::table(budgets, given.front()), Outputs{written});
+          return BudgetsTold(to_json(budgets, given.front()), cli::table(budgets, given.front()), Outputs{written});
         });
       },
       "traces"_a, "instances"_a, "held_out"_a, "held_out_instances"_a, "policy"_a, "least_blocks"_a, "out"_a,

@@ -57,7 +57,8 @@ CLAIMS = {
     " such processors or more": (ADVICE, "WeightsThatDoNotFitNameHowManyProcessorsItTakes"),
     ") do not fit the near memory of": (ADVICE, "WeightsThatDoNotFitNameHowManyProcessorsItTakes"),
     ": sizes per layer are the model's": (ADVICE, "NotesOfAnInstance"),
-    ", but a copy of all KV needs": (ADVICE, "NotesOfAnInstance"),
+    "inclusive mode keeps a copy of all KV in far memory": (ADVICE, "NotesOfAnInstance"),
+    "; the times are computed as if it were enough": (ADVICE, "NotesOfAnInstance"),
     ", is more than": (ADVICE, "NotesOfAnInstance"),
     # settings for engines
     "HiSparse serves models with DeepSeek sparse attention": (ADVICE, "EngineSettingsOnlyForWhatHiSparseServes"),
@@ -101,9 +102,11 @@ NO_CLAIMS = (
     "its prices are damaged",
     "target    {}; all near:", "+1 ...: tokens/s gained", "all KV near: {} request{}", "the time limit ended before the all-near speed was known",
     "the most that is tried", "the least that is tried", "SmolLM2-135M reading",
-    "Read it so: x bound", "  over all layers", "steps or more after the last", "LRU misses over all layers at",
+    "Read it so: {}; hit %", "x split is the time over the perfect split", "  over all layers", "steps or more after the last", "LRU misses over all layers at",
     " x device_buffer_size tokens; host_to_device_ratio", "KV of the model's heads as sized here",
     "the engines take one device_buffer_size", "SGLang: ", "vLLM: ", "requests are like the trace's",
+    "an output appears only when it is complete", "not __fish_use_subcommand; and ", "EXIT STATUS", "no verb is named: ",
+    "the trace does not say how large a block is",
 )
 
 #: Files of docs of flags and settings.
@@ -153,10 +156,10 @@ class Claims(unittest.TestCase):
         self.assertEqual(missing, [])
 
     def test_the_package_prints_only_what_the_command_says(self):
-        """What Python shows is the command's text; only the capture has a command of its own, which prints counts."""
+        """What Python shows is the command's text; only the capture has a command of its own, which prints counts and how far it is."""
         printing = [path.relative_to(SOURCE).as_posix() for path in sorted((SOURCE / "python/kvplace").rglob("*.py"))
                     if re.search(r"\bprint\(|warnings\.warn|logging\.", path.read_text(encoding="utf-8"))]
-        self.assertEqual(printing, ["python/kvplace/_capture_command.py"])
+        self.assertEqual(printing, ["python/kvplace/_capture_command.py", "python/kvplace/_progress_lines.py"])
 
 
 if __name__ == "__main__":

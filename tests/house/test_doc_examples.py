@@ -25,7 +25,7 @@ PAGE = """# A page
 
     $ printf '1 one\\n2 two\\n3 three\\n'
     ...
-    2 zwei
+    2 twos
     ...
 
 <!-- not run: there is no such thing -->
@@ -62,7 +62,7 @@ class Examples(unittest.TestCase):
         done = doc_examples("--check", page, source=folder)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("0.0.0-never", done.stdout)
-        self.assertIn("2 zwei", done.stdout)
+        self.assertIn("2 twos", done.stdout)
         self.assertNotIn("took", done.stdout)
         self.assertEqual(page.read_text(encoding="utf-8"), PAGE)
 

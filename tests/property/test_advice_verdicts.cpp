@@ -45,7 +45,7 @@ TEST(AdviceVerdicts, NotesOfAnInstance) {
     }
     sides.expect(notes, "sizes per layer are the model's", spec.model->layers != shape.layers);
     sides.expect(
-        notes, "but a copy of all KV needs",
+        notes, "inclusive mode keeps a copy of all KV in far memory",
         spec.options.mode == Mode::kInclusive && all_kv > static_cast<double>(spec.hardware.far.capacity.value()));
     const bool too_much = near > static_cast<double>(spec.hardware.near.capacity.value());
     sides.expect(notes, "the near capacity for KV, ", too_much && shape.experts == 0);
