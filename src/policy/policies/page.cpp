@@ -125,6 +125,7 @@ class PagePolicy final : public LookaheadPolicy {
         break;
       }
       pages_[page].near = true;
+      std::erase(leaving_, page);  // near at the start without a place: wanted now, it stays
       fifo_.push_back(page);
       entering_.push_back(page);
     }
