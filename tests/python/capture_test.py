@@ -21,14 +21,19 @@ class CaptureTest(unittest.TestCase):
         self.folder = Path(folder.name)
         self.text = random_text(PROMPT + DECODED)
 
+    def new_file(self, name):
+        """A path that no trace of this test lies at: a trace that is still open keeps its file from being replaced."""
+        self.num_files = getattr(self, "num_files", 0) + 1
+        return self.folder / f"{self.num_files}-{name}"
+
     def pass_over(self, model, name="pass.kvt", text=None, **options):
         options = {"prompt_tokens": PROMPT, "decode_tokens": DECODED, "threads": 1, **options}
-        return capture_text(model, TOKENIZER, self.text if text is None else text, out=self.folder / name, **options)
+        return capture_text(model, TOKENIZER, self.text if text is None else text, out=self.new_file(name), **options)
 
     def step_by_step(self, model, name="steps.kvt", **options):
         """Decodes the text's own tokens one by one, as generation would if it chose them."""
         tokens = token_ids(self.text)
-        with torch.no_grad(), capture(model, out=self.folder / name, threads=1, **options) as captured:
+        with torch.no_grad(), capture(model, out=self.new_file(name), threads=1, **options) as captured:
             cache = model(tokens[:, :PROMPT], use_cache=True).past_key_values
             for at in range(PROMPT, PROMPT + DECODED):
                 cache = model(tokens[:, at : at + 1], past_key_values=cache, use_cache=True).past_key_values

@@ -116,7 +116,7 @@ class Contents(CaptureTest):
 class Generation(CaptureTest):
     def generate(self, model, **options):
         prompt = token_ids(self.text)[:, :PROMPT]
-        with capture(model, out=self.folder / "g.kvt", threads=1, **options) as captured:
+        with capture(model, out=self.new_file("g.kvt"), threads=1, **options) as captured:
             tokens = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=DECODED + 1,
                                     do_sample=False)
         return captured.trace, tokens[0]
