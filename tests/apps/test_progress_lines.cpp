@@ -9,7 +9,7 @@
 namespace kvplace::cli {
 namespace {
 
-class ProgressLinesTest : public testing::Test {
+class ProgressLinesTest : public ::testing::Test {
  protected:
   void pass(int seconds) { now_ += std::chrono::seconds(seconds); }
 

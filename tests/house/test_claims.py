@@ -14,10 +14,10 @@ SOURCE = Path(os.environ.get("KVPLACE_SOURCE_DIR") or Path(__file__).resolve().p
 #: Where results become words.
 FOLDERS = ("apps/kvplace", "src/bound", "src/generate", "src/instance", "src/simulate", "src/size", "src/solve")
 
-VERDICTS = "tests/property/test_verdicts.cpp"
-ADVICE = "tests/property/test_advice_verdicts.cpp"
+VERDICTS = "tests/apps/test_verdicts.cpp"
+ADVICE = "tests/apps/test_advice_verdicts.cpp"
 SIZE = "tests/cli/test_size.py"
-SIZINGS = "tests/property/test_size_verdicts.cpp"
+SIZINGS = "tests/apps/test_size_verdicts.cpp"
 
 #: How a sentence begins -> the file of its test, and the test.
 CLAIMS = {
