@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kvplace/base/config.h"
+#include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/instance/layer_budgets.h"
 #include "kvplace/size/target.h"
@@ -41,6 +42,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   reads_back<FlopsPerSecond>(text, parse_flops_rate, format_flops_rate);
   reads_back<Flops>(text, parse_flops, format_flops);
   reads_back<double>(text, parse_number, format_number);
+  reads_back<double>(text, parse_percent, format_percent);
+  reads_back<double>(text, parse_amount, format_amount);
+  is_value_or_message(parse_bytes_of("block_bytes", text));
   reads_back<std::vector<double>>(text, parse_layer_shares, format_layer_shares);
   is_value_or_message(parse_target(text));
   is_value_or_message(parse_count(text));

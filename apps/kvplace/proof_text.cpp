@@ -59,10 +59,10 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
   out += fmt::format("instance  {}, barrier {}, overlap {}, start {}, mirrored reads {}, batch {}\n", choice("mode"),
                      choice("barrier"), choice("overlap"), choice("start"), choice("mirrored_reads"), n.batch);
   out += fmt::format(
-      "sizes     near capacity {} bytes of each request, blocks of {} bytes{}, new KV {} and weights {} "
-      "bytes per step\n",
+      "sizes     near capacity {} B of each request, blocks of {} B{}, new KV {} B and weights {} B per step\n",
       n.capacity_bytes, n.kv_block_bytes,
-      n.expert_block_bytes > 0 ? fmt::format(" and experts of {}", n.expert_block_bytes) : "", n.new_kv_bytes, weights);
+      n.expert_block_bytes > 0 ? fmt::format(" and experts of {} B", n.expert_block_bytes) : "", n.new_kv_bytes,
+      weights);
   return out;
 }
 

@@ -10,13 +10,9 @@
 namespace kvplace::cli {
 namespace {
 
-/// Bytes with the digits that tell an answer from its neighbour.
-std::string exact_bytes(double bytes) {
-  constexpr double kMiB = 0x1p20;
-  return bytes < 1024 * kMiB ? fmt::format("{:.6g} MiB", bytes / kMiB) : fmt::format("{:.6g} GiB", bytes / kMiB / 1024);
+std::string gb_per_s(double bytes_per_second, Rounding rounding) {
+  return few_digits(bytes_per_second / 1e9, 4, rounding) + " GB/s";
 }
-
-std::string gb_per_s(double bytes_per_second) { return fmt::format("{:.4g} GB/s", bytes_per_second / 1e9); }
 
 bool seeks_largest_batch(const SizeResult& result) {
   return result.find == Find::kBatch && result.target.kind == SizeTarget::Kind::kShareOfAllNear;
@@ -88,21 +84,23 @@ std::string cost_sentence(const SizeAnswer& bound) {
 bool is_cost(const SizeResult& result) { return result.target.kind == SizeTarget::Kind::kCost; }
 
 std::string rate_text(double per_second) {
-  return std::abs(per_second) < 1000 ? fmt::format("{:.3g}", per_second)
+  return std::abs(per_second) < 1000 ? few_digits(per_second, 3)
                                      : with_commas(static_cast<std::uint64_t>(std::llround(per_second)));
 }
 
 std::string value_text(const SizeResult& result, const SizeProbe& probe) {
   if (is_cost(result)) {
-    return exact_bytes(static_cast<double>(probe.near_bytes)) + " + " + gb_per_s(probe.link_bytes_per_second);
+    return long_bytes(probe.near_bytes, Rounding::kNearest) + " + " +
+           gb_per_s(probe.link_bytes_per_second, Rounding::kNearest);
   }
+  const Rounding rounding = probe.reached ? Rounding::kUp : Rounding::kDown;
   switch (result.find) {
     case Find::kNearCapacity:
-      return exact_bytes(probe.value);
+      return long_bytes(std::llround(probe.value), rounding);
     case Find::kBuffer:
       return fmt::format("{:.0f} blocks", probe.value);
     case Find::kLink:
-      return gb_per_s(probe.value);
+      return gb_per_s(probe.value, rounding);
     case Find::kBatch:
       return fmt::format("{:.0f}", probe.value);
   }

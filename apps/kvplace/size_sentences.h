@@ -10,7 +10,8 @@ namespace kvplace::cli {
 [[nodiscard]] bool is_cost(const SizeResult& result);
 /// Three digits and more where a number needs them.
 [[nodiscard]] std::string rate_text(double per_second);
-/// What was searched for, with its unit.
+/// What was searched for, with its unit, rounded so that it does the same when it is typed in: what reaches the target
+/// up, else down.
 [[nodiscard]] std::string value_text(const SizeResult& result, const SizeProbe& probe);
 
 /// What the bound proves, and where it ends to prove something.

@@ -12,6 +12,7 @@
 
 #include "bindings/errors.h"
 #include "bindings/run.h"
+#include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/trace/formats.h"
 #include "kvplace/trace/slice.h"
@@ -107,7 +108,7 @@ void bind_import_and_export(nb::module_& module) {
         options.prompt_tokens = prompt_tokens;
         options.read_k = read;
         if (block_bytes) {
-          options.block_bytes = unwrap(parse_bytes(*block_bytes));
+          options.block_bytes = unwrap(parse_bytes_of("block_bytes", *block_bytes));
         }
         options.model = model;
         options.selection = selection;

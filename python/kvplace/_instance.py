@@ -65,16 +65,17 @@ class Instance(_core.Instance):
     :param config: TOML file, as ``kvplace show-config`` prints it; keywords override it.
     :param hardware: preset, TOML file or Hardware; default the machine of the paper, ``fang2025``.
     :param model: preset, TOML file or Model; default what the trace names.
-    :param near_capacity: bytes left near for KV, as ``"16GiB"`` or a number of bytes. At most one of the three;
-        default: near memory less the model's weights.
+    :param near_capacity: what is left near for KV, as ``"16GiB"`` (of a number of bytes, ``f"{size}B"``). At most one
+        of the three; default: near memory less the model's weights.
     :param near_blocks_per_layer: near capacity as blocks per layer.
     :param near_fraction: near capacity as a share of all blocks at the end of the trace, 0 to 1.
     :param mode: ``"inclusive"`` (far has a copy of all blocks; default) or ``"exclusive"``.
     :param barrier: ``"layer"`` (default) or ``"token"``: where the two sides wait for each other.
     :param overlap: ``"full"`` (max of both sides; default) or ``"none"`` (sum).
     :param batch: the trace stands for one of so many like requests; default 1.
-    :param block_bytes: bytes of a KV page; default that of the model or the trace.
-    :param weight_bytes_per_step: weights read in each layer of each decode step, bytes; default the model's.
+    :param block_bytes: bytes of a KV page, as ``4096`` or ``"4KiB"``; default that of the model or the trace.
+    :param weight_bytes_per_step: weights read in each layer of each decode step, bytes like the above; default the
+        model's.
     :param start: ``"recent"`` (default), ``"empty"`` or ``"free"``: what is near at the first decode step.
     :param seed: of policies that draw random numbers; default 0.
     :param layer_shares: how policies with a buffer per layer divide the near capacity, a number per layer, relative to
@@ -93,7 +94,7 @@ class Instance(_core.Instance):
         config: str | os.PathLike[str] | None = None,
         hardware: PresetLike | None = None,
         model: PresetLike | None = None,
-        near_capacity: str | int | float | None = None,
+        near_capacity: str | None = None,
         near_blocks_per_layer: int | None = None,
         near_fraction: float | None = None,
         mode: str | None = None,

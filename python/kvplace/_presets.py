@@ -10,7 +10,8 @@ from typing import Any, TypeVar, Union
 from . import _core
 from ._types import checked
 
-#: A field's value as one may write it: a text with its unit ("55GB/s"), a plain number or bool, or a list of numbers.
+#: A field's value as one may write it: a text with its unit ("55GB/s"), a plain number or bool, or a list of numbers. A
+#: number is bytes where the key says bytes; elsewhere a quantity needs its unit.
 Value = Union[str, int, float, bool, Sequence[float]]
 _Self = TypeVar("_Self", bound="Preset")
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kvplace/base/config.h"
+#include "kvplace/base/measure.h"
 
 namespace kvplace {
 
@@ -65,6 +66,16 @@ struct TextForm<std::string> {
   static constexpr bool kIsText = true;
 };
 
+/// The value of a field called `key`; a size may lack its unit if the key says that it counts bytes.
+template <class Value>
+Result<Value> parse_field([[maybe_unused]] const std::string& key, std::string_view text) {
+  if constexpr (std::is_same_v<Value, Bytes>) {
+    return parse_bytes_of(key, text);
+  } else {
+    return TextForm<Value>::parse(text);
+  }
+}
+
 /// A field reached by `access`, a function from T& (and const T&) to a reference to its value.
 template <class T, class Access>
 Field<T> make_field(std::string key, std::string doc, Access access) {
@@ -73,8 +84,8 @@ Field<T> make_field(std::string key, std::string doc, Access access) {
   Field<T> field;
   field.key = std::move(key);
   field.doc = std::move(doc);
-  field.set = [access](T& target, std::string_view text) -> Status {
-    KVPLACE_ASSIGN(value, Form::parse(text));
+  field.set = [access, key = field.key](T& target, std::string_view text) -> Status {
+    KVPLACE_ASSIGN(value, parse_field<Value>(key, text));
     access(target) = std::move(value);
     return {};
   };

@@ -8,6 +8,7 @@
 #include "base/fields.h"
 #include "generate/depth_classes.h"
 #include "generate/process_fit.h"
+#include "kvplace/base/measure.h"
 
 namespace kvplace::generate {
 namespace {
@@ -86,8 +87,8 @@ std::span<const Field<Fit>> fit_fields() {
     Field<Fit> block_bytes;
     block_bytes.key = "block_bytes";
     block_bytes.doc = "size of a KV page";
-    block_bytes.set = [](Fit& fit, std::string_view text) -> Status {
-      KVPLACE_ASSIGN(size, parse_bytes(text));
+    block_bytes.set = [key = block_bytes.key](Fit& fit, std::string_view text) -> Status {
+      KVPLACE_ASSIGN(size, parse_bytes_of(key, text));
       fit.block_bytes = size;
       return {};
     };

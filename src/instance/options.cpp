@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/fields.h"
+#include "kvplace/base/measure.h"
 #include "kvplace/instance/layer_budgets.h"
 
 namespace kvplace {
@@ -81,7 +82,8 @@ Result<double> parse_share(std::string_view text) {
 }
 
 Field<InstanceOptions> sized_field(std::string key, std::string doc, std::optional<Bytes> InstanceOptions::* member) {
-  return optional_field<Bytes>(std::move(key), std::move(doc), member, parse_bytes, format_bytes, true);
+  const auto parse = [key](std::string_view text) { return parse_bytes_of(key, text); };
+  return optional_field<Bytes>(std::move(key), std::move(doc), member, parse, format_bytes, true);
 }
 
 std::vector<Field<InstanceOptions>> make_fields() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
 
 namespace kvplace {
@@ -10,7 +11,7 @@ namespace {
 constexpr std::string_view kTokens = "tokens/s";
 constexpr std::string_view kOfAllNear = "ofall-near";
 constexpr std::string_view kCostPrefix = "cost=";
-constexpr double kMostPercent = 1000;
+constexpr double kMostShare = 10;
 
 }  // namespace
 
@@ -32,32 +33,30 @@ Result<SizeTarget> parse_target(std::string_view text) {
     if (!number.ends_with('%')) {
       return bad_input("the target " + in_quotes(text) + " is not like 120tokens/s, 90% or cost=500");
     }
-    number.remove_suffix(1);
   }
-  const Result<double> value = parse_number(number);
+  const bool share = target.kind == SizeTarget::Kind::kShareOfAllNear;
+  const Result<double> plain = parse_number(number);
+  const Result<double> value = share ? parse_percent(number) : (plain ? plain : parse_amount(number));
   if (!value || !(*value > 0)) {
-    return bad_input("the target " + in_quotes(text) +
-                     " is not like 120tokens/s, 90% or cost=500: " + in_quotes(number) + " is no number above 0");
+    return bad_input("the target " + in_quotes(text) + " is not like 120tokens/s, 90% or cost=500: " +
+                     (value ? in_quotes(number) + " is not above 0" : value.error().message));
+  }
+  if (share && *value > kMostShare) {
+    return bad_input("the target " + in_quotes(text) + " is above " + format_percent(kMostShare) +
+                     " of the all-near speed");
   }
   target.value = *value;
-  if (target.kind == SizeTarget::Kind::kShareOfAllNear) {
-    if (*value > kMostPercent) {
-      return bad_input("the target " + in_quotes(text) + " is above " + format_number(kMostPercent) +
-                       " % of the all-near speed");
-    }
-    target.value = *value / 100;
-  }
   return target;
 }
 
 std::string to_text(const SizeTarget& target) {
   switch (target.kind) {
     case SizeTarget::Kind::kTokensPerSecond:
-      return format_number(target.value) + " tokens/s";
+      return format_amount(target.value) + " tokens/s";
     case SizeTarget::Kind::kShareOfAllNear:
-      return format_number(target.value * 100) + "% of all-near";
+      return format_percent(target.value) + " of all-near";
     case SizeTarget::Kind::kCost:
-      return "cost=" + format_number(target.value);
+      return "cost=" + format_amount(target.value);
   }
   return {};
 }

@@ -27,7 +27,7 @@ def machine_flags(machine: ref.Machine) -> list[str]:
 def setting_flags(setting: ref.Setting) -> list[str]:
     """The flags that give this setting."""
     return ["--block-bytes", f"{setting.block_bytes:.0f}", "--weight-bytes-per-step",
-            f"{setting.weight_bytes_per_step:.0f}", "--near-capacity", f"{setting.capacity:.0f}", "--mode",
+            f"{setting.weight_bytes_per_step:.0f}", "--near-capacity", f"{setting.capacity:.0f}B", "--mode",
             setting.mode,
             "--barrier", setting.barrier, "--overlap", setting.overlap, "--batch", str(setting.batch),
             "--start", setting.start]

@@ -169,7 +169,7 @@ class BadInput(cli.CliTest):
                 (["--near-capacity", "nan"], "--near-capacity"), (["--near-capacity", "1e3GB"], "--near-capacity"),
                 (["--near-capacity", "0.3B"], "whole number"),
                 (["--near-capacity", "99999999TiB"], "larger than any memory"),
-                (["--near-capacity", ""], "--near-capacity"),
+                (["--near-capacity", ""], "--near-capacity"), (["--near-capacity", "0"], "unit"),
                 (["--near-blocks-per-layer", "-3"], "--near-blocks-per-layer"),
                 (["--near-blocks-per-layer", "1.5"], "--near-blocks-per-layer"),
                 (["--near-blocks-per-layer", "5000000000"], "2^32"),

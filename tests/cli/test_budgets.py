@@ -29,9 +29,9 @@ class Budgets(cli.CliTest):
         return self.results(trace, *FLAGS, "--policy", "lru", *flags)["lru"]
 
     def test_files_are_read_back_and_give_what_was_promised(self) -> None:
-        total = ("--near-capacity", 45 * 4000)
+        total = ("--near-capacity", "180kB")
         for name in ("b.json", "b.toml"):
-            found = self.json("budgets", "1.kvt", *FLAGS, "--total", 45 * 4000, "-o", name)
+            found = self.json("budgets", "1.kvt", *FLAGS, "--total", "180kB", "-o", name)
             self.assertEqual(sum(found["layer_budgets"]), 45)
             self.assertLess(found["layer_budgets"][0], 15)
             check = found["checks"][0]
@@ -53,7 +53,7 @@ class Budgets(cli.CliTest):
         self.assertEqual(again, [self.far_reads("1.kvt", *flags[len(FLAGS):])])
 
     def test_several_traces_leave_one_out(self) -> None:
-        found = self.json("budgets", "1.kvt", "2.kvt", *FLAGS, "--total", 45 * 4000, "--held-out", "3.kvt")
+        found = self.json("budgets", "1.kvt", "2.kvt", *FLAGS, "--total", "180kB", "--held-out", "3.kvt")
         self.assertEqual([c["held_out"] for c in found["checks"]], [False, False, True])
         self.assertEqual(len(found["from_each"]), 2)
         for i, check in enumerate(found["checks"][:2]):
@@ -83,7 +83,7 @@ class Budgets(cli.CliTest):
             self.assertEqual(one, two)
 
     def test_least_blocks(self) -> None:
-        found = self.json("budgets", "1.kvt", *FLAGS, "--total", 45 * 4000, "--least-blocks", 10)
+        found = self.json("budgets", "1.kvt", *FLAGS, "--total", "180kB", "--least-blocks", 10)
         self.assertGreaterEqual(min(found["layer_budgets"]), 10)
         self.assertEqual(sum(found["layer_budgets"]), 45)
 

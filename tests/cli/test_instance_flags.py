@@ -87,15 +87,15 @@ class Flags(InstanceTest):
     def test_capacity_three_ways(self) -> None:
         blocks = 16
         wanted = self.answer(*self.base, "--near-blocks-per-layer", blocks)
-        self.assertEqual(wanted, self.answer(*self.base, "--near-capacity", f"{blocks * LAYERS * BLOCK}"))
+        self.assertEqual(wanted, self.answer(*self.base, "--near-capacity", f"{blocks * LAYERS * BLOCK}B"))
         self.assertEqual(wanted, self.answer(*self.base, "--near-capacity", "128kB"))
         self.assertEqual(wanted, self.answer(*self.base, "--near-fraction", blocks / (PROMPT + STEPS)))
         self.assertNotEqual(wanted, self.answer(*self.base, "--near-blocks-per-layer", blocks + 1))
 
     def test_batch(self) -> None:
         counts = ("near_reads", "far_reads", "promotions", "evictions", "far_reads_by_layer", "peak_near_blocks")
-        one = self.answer(*self.base, "--near-capacity", 48 * 1000)
-        two = self.answer(*self.base, "--near-capacity", 96 * 1000, "--batch", 2)
+        one = self.answer(*self.base, "--near-capacity", "48kB")
+        two = self.answer(*self.base, "--near-capacity", "96 kB", "--batch", 2)
         for policy in one:
             self.assertEqual([one[policy][k] for k in counts], [two[policy][k] for k in counts], policy)
             if policy != "best-case":  # whose shares of bytes are rounded

@@ -55,13 +55,13 @@ class Size(cli.CliTest):
         self.assertAlmostEqual(found["all_near_tokens_per_s"], all_near)
         answer = found["answers"][0]
         for probe in (answer["answer"], answer["neighbour"]):
-            compared = self.results(self.trace, *FLAGS, "--near-capacity", int(probe["value"]), "--policy",
+            compared = self.results(self.trace, *FLAGS, "--near-capacity", f"{probe['value']:.0f}B", "--policy",
                                     "lru-global")["lru-global"]
             self.assertEqual(compared["total_s"], probe["total_s"])
             self.assertEqual(compared["tokens_per_s"], probe["tokens_per_s"])
             self.assertEqual(probe["reached"], probe["tokens_per_s"] >= 0.8 * all_near)
         worth = answer["worth"]
-        one_more = self.results(self.trace, *FLAGS, "--near-capacity", int(answer["answer"]["value"]), "--policy",
+        one_more = self.results(self.trace, *FLAGS, "--near-capacity", f"{answer['answer']['value']:.0f}B", "--policy",
                                 "lru-global", "--set", "hardware.far.link_read=61GB/s", "--set",
                                 "hardware.far.link_write=61GB/s")["lru-global"]
         self.assertAlmostEqual(worth["gb_s_link_tokens_per_s"] / (one_more["tokens_per_s"] -
@@ -73,7 +73,7 @@ class Size(cli.CliTest):
     def test_certified_side_is_what_bound_says(self) -> None:
         found = self.size("--target", "80%", "--policy", "lru")["answers"][-1]
         for probe in (found["answer"], found["neighbour"]):
-            proven = self.json("bound", self.trace, *FLAGS, "--near-capacity", int(probe["value"]), "--start", "free",
+            proven = self.json("bound", self.trace, *FLAGS, "--near-capacity", f"{probe['value']:.0f}B", "--start", "free",
                                "-o", "t.cert")
             self.assertEqual(proven["bound_s"], probe["total_s"])
 
@@ -100,9 +100,9 @@ class Size(cli.CliTest):
         ask = ("--find", "batch", "--policy", "lru")
         for because, most, words, flags in (
                 ("far-memory", 12, "far memory holds",
-                 ("--near-capacity", "100MB", "--set", f"hardware.far.capacity={12 * kv + 5000}")),
+                 ("--near-capacity", "100MB", "--set", f"hardware.far.capacity={12 * kv + 5000}B")),
                 ("near-memory", 7, "near memory has room for",
-                 ("--near-blocks-per-layer", 20, "--set", f"hardware.near.capacity={7 * near + 5000}")),
+                 ("--near-blocks-per-layer", 20, "--set", f"hardware.near.capacity={7 * near + 5000}B")),
                 ("search-limit", 2**20, "is tried",
                  ("--near-capacity", "100MB", "--set", "hardware.far.capacity=1000000GB"))):
             with self.subTest(because=because):
@@ -138,7 +138,7 @@ class Size(cli.CliTest):
                 answer = found["answers"][0]
                 self.assertEqual(answer["answer"] is not None, reached)
                 for probe in filter(None, (answer["answer"], answer["neighbour"])):
-                    compared = self.results(*moe, "--near-capacity", int(probe["value"]))["lru"]
+                    compared = self.results(*moe, "--near-capacity", f"{probe['value']:.0f}B")["lru"]
                     self.assertEqual(compared["total_s"], probe["total_s"])
                     self.assertEqual(probe["reached"], compared["total_s"] * target <= everything["bounds"]["all_near_s"])
         text = self.ok("size", *moe, "--near-capacity", "1GB", "--target", "1000%")
@@ -164,7 +164,7 @@ class Size(cli.CliTest):
                     self.assertIn(probe, answer["brackets"])
                     self.assertEqual(probe["reached"], reached)
                     if not answer["certified"]:
-                        compared = self.results(*instance, "--near-capacity", int(probe["value"]), "--policy",
+                        compared = self.results(*instance, "--near-capacity", f"{probe['value']:.0f}B", "--policy",
                                                 answer["policy"])[answer["policy"]]
                         self.assertEqual(compared["total_s"], probe["total_s"])
 
@@ -172,7 +172,7 @@ class Size(cli.CliTest):
         # Two requests fit; their weights are shared, so that more are faster if the link is.
         kv = 4000 * LAYERS * (PROMPT + STEPS)
         found = self.json("size", self.trace, "--block-bytes", "4kB", "--weight-bytes-per-step", "1MB", "--target", "50%",
-                          "--near-capacity", 2 * kv + 1000, "--crossover", "--policy", "lru")
+                          "--near-capacity", f"{2 * kv + 1000}B", "--crossover", "--policy", "lru")
         self.assertEqual(found["all_near_batch"], 2)
         answer = found["answers"][0]
         self.assertGreater(answer["crossover"]["tokens_per_s"], found["all_near_batch_tokens_per_s"])

@@ -73,7 +73,7 @@ class Verify(cli.CliTest):
         answer = self.json("verify", self.trace, "c.cert")
         self.assertEqual(answer["certificate"], self.head)
         text = self.ok("verify", self.trace, "c.cert")
-        for part in (self.head["trace_digest"], "near.mem 4.9TB/s", "far.mem 500GB/s", "3000000 bytes", "start empty"):
+        for part in (self.head["trace_digest"], "near.mem 4.9TB/s", "far.mem 500GB/s", "3000000 B", "start empty"):
             self.assertIn(part, text)
 
     def test_what_is_not_valid_is_rejected(self) -> None:

@@ -131,6 +131,7 @@ class Instances(SmallTrace):
             ({"hardware.far.link_read": 55}, "hardware.far.link_read: .*(unit|GB/s)"),
             ({"hardware": "h100"}, "h100"),
             ({"near_capacity": "1GiB", "near_fraction": 0.5}, "near"),
+            ({"near_capacity": 16}, 'near_capacity: options.near_capacity: "16" needs a unit: write it like 16GiB, or 16B'),
             ({"config": self.path("missing.toml")}, "missing.toml: cannot be opened"),
         ):
             with self.subTest(keywords=keywords), self.assertRaisesRegex(kvplace.BadInput, sentence):

@@ -2,7 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/presets.h"
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/model/model.h"
 
@@ -74,6 +79,30 @@ TEST(ModelPresets, KvBytesAreThoseOfTheShape) {
     EXPECT_GT(model->weight_bytes_per_layer_per_step.value(), 0) << name;
     EXPECT_GE(model->weight_bytes, model->weight_bytes_per_layer_per_step * std::int64_t{model->layers}) << name;
     EXPECT_EQ(model->experts.count > 0, model->experts.bytes_per_expert.value() > 0) << name;
+  }
+}
+
+/// That each value of a preset's file is the text that the program prints for it.
+template <class T>
+void expect_as_printed(std::string_view document, std::span<const Field<T>> fields, const T& value) {
+  const Result<std::vector<ConfigEntry>> entries = parse_toml(document, "preset");
+  ASSERT_TRUE(entries) << entries.error().message;
+  for (const ConfigEntry& entry : *entries) {
+    for (const Field<T>& field : fields) {
+      // An interference of 0 says that it was thought of; it is not printed.
+      if (field.key == entry.key && !field.get(value).empty()) {
+        EXPECT_EQ(entry.text, field.get(value)) << value.name << ": " << entry.key;
+      }
+    }
+  }
+}
+
+TEST(Presets, AreWrittenAsTheyArePrinted) {
+  for (const EmbeddedFile& file : embedded_hardware()) {
+    expect_as_printed<Hardware>(file.text, hardware_fields(), load_hardware(file.name).value());
+  }
+  for (const EmbeddedFile& file : embedded_models()) {
+    expect_as_printed<Model>(file.text, model_fields(), load_model(file.name).value());
   }
 }
 

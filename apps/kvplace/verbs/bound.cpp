@@ -1,7 +1,9 @@
 #include <memory>
 
 #include "app.h"
+#include "flag_value.h"
 #include "instance_flags.h"
+#include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/simulate/report.h"
 #include "tables.h"
@@ -18,27 +20,14 @@ struct BoundFlags {
   bool json = false;
 };
 
-/// "1%" to 0.01.
-Result<double> parse_gap(const std::string& text) {
-  const std::string hint = "--gap: " + in_quotes(text) + " is not a gap like 1%";
-  if (!text.ends_with('%')) {
-    return bad_input(hint);
-  }
-  const Result<double> percent = parse_number(text.substr(0, text.size() - 1));
-  if (!percent || *percent < 0) {
-    return bad_input(hint);
-  }
-  return *percent / 100;
-}
-
 VerbResult run(BoundFlags& flags) {
   ProveOptions& options = flags.options;
   if (!flags.time_limit.empty()) {
-    KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
+    KVPLACE_ASSIGN(time_limit, of_flag("--time-limit", parse_seconds(flags.time_limit)));
     options.search.time_limit = time_limit;
   }
   if (!flags.gap.empty()) {
-    KVPLACE_ASSIGN(gap, parse_gap(flags.gap));
+    KVPLACE_ASSIGN(gap, of_flag("--gap", parse_percent(flags.gap)));
     options.enough_gap = gap;
   }
   KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));

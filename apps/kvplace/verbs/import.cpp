@@ -5,6 +5,7 @@
 
 #include "app.h"
 #include "format.h"
+#include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/formats.h"
@@ -51,7 +52,7 @@ VerbResult run(const ImportFlags& flags) {
   options.prompt_tokens = prompt_tokens;
   options.read_k = read_k;
   if (!flags.block_bytes.empty()) {
-    const Result<Bytes> block_bytes = parse_bytes(flags.block_bytes);
+    const Result<Bytes> block_bytes = parse_bytes_of("--block-bytes", flags.block_bytes);
     if (!block_bytes || block_bytes->value() == 0) {
       return bad_input("--block-bytes: " +
                        (block_bytes ? "a block has at least one byte" : block_bytes.error().message));

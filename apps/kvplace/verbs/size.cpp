@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "app.h"
+#include "flag_value.h"
 #include "instance_flags.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/simulate/compare.h"
@@ -36,7 +37,7 @@ VerbResult run(SizeFlags& flags) {
     options.find = find;
   }
   if (!flags.time_limit.empty()) {
-    KVPLACE_ASSIGN(time_limit, parse_seconds(flags.time_limit));
+    KVPLACE_ASSIGN(time_limit, of_flag("--time-limit", parse_seconds(flags.time_limit)));
     options.time_limit = time_limit;
   }
   KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));

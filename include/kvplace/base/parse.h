@@ -1,5 +1,5 @@
-/// Strict text to numbers with units, and back. Nothing is guessed: trailing text, missing units,
-/// signs, NUL bytes and overflow are errors whose message says what was expected.
+/// Strict text to numbers with units, and back. Nothing is guessed: trailing text, missing units, exponents, signs and
+/// overflow are errors whose message says what was expected. One space may stand before a unit, commas in thousands.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace kvplace {
 
-/// "16GiB", "512MB", "1152B" or a bare count of bytes. Units B, kB, MB, GB, TB (powers of 1000) and
-/// KiB, MiB, GiB, TiB (powers of 1024); a fraction is allowed if the result is a whole byte.
+/// "16GiB", "5.38 GiB" or "512MB", rounded down to whole bytes. Units B, kB, MB, GB, TB, PB (powers of 1000) and KiB,
+/// MiB, GiB, TiB, PiB (powers of 1024). A bare number is an error; measure.h has sizes that may be one.
 [[nodiscard]] Result<Bytes> parse_bytes(std::string_view text);
 
 /// "450GB/s". A bare number is an error: bandwidths need their unit.
@@ -28,7 +28,7 @@ namespace kvplace {
 /// "2.5GFLOP": units MFLOP, GFLOP, TFLOP, PFLOP.
 [[nodiscard]] Result<Flops> parse_flops(std::string_view text);
 
-/// A non-negative decimal integer.
+/// A non-negative decimal integer; commas may group its thousands.
 [[nodiscard]] Result<std::uint64_t> parse_count(std::string_view text);
 
 /// A finite decimal number.
@@ -37,7 +37,7 @@ namespace kvplace {
 /// "true" or "false".
 [[nodiscard]] Result<bool> parse_bool(std::string_view text);
 
-/// The shortest text that parses back to the same value, in the largest unit that divides it.
+/// The shortest text that parses back to exactly the same value, with at most four digits before its point if it can.
 [[nodiscard]] std::string format_bytes(Bytes size);
 [[nodiscard]] std::string format_bandwidth(BytesPerSecond rate);
 [[nodiscard]] std::string format_seconds(Seconds time);
