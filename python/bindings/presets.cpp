@@ -18,8 +18,10 @@
 
 #include "bindings/errors.h"
 #include "kvplace/base/manifest.h"
+#include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/model/changes.h"
 #include "kvplace/model/model.h"
 #include "kvplace/simulate/listing.h"
 
@@ -57,16 +59,18 @@ Fields hardware(const std::string& name_or_file, const Changes& changes) {
 
 Fields model(const std::string& name_or_file, const Changes& changes) {
   Model model = unwrap(load_model(name_or_file));
+  std::vector<ConfigEntry> entries;
   for (const auto& [key, text] : changes) {
-    unwrap(apply_model_entry({key, text, name_or_file}, model));
+    entries.push_back({key, text, name_or_file});
   }
+  unwrap(apply_model_entries(entries, model));
   unwrap(validate(model, name_or_file));
   return fields_of(model_fields(), model);
 }
 
 /// A field's text as a number in bytes, bytes/s, seconds, FLOP or FLOP/s; None if it is none of these.
 std::optional<std::variant<std::int64_t, double>> number_of(const std::string& text) {
-  if (const auto bytes = parse_bytes(text)) {
+  if (const auto bytes = parse_bytes_of("bytes", text)) {  // or a count
     return bytes->value();
   }
   if (const auto number = parse_number(text)) {

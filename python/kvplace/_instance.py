@@ -94,7 +94,7 @@ class Instance(_core.Instance):
         config: str | os.PathLike[str] | None = None,
         hardware: PresetLike | None = None,
         model: PresetLike | None = None,
-        near_capacity: str | None = None,
+        near_capacity: str | int | float | None = None,
         near_blocks_per_layer: int | None = None,
         near_fraction: float | None = None,
         mode: str | None = None,

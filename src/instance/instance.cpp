@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "instance/apportion.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/base/short_text.h"
 #include "kvplace/instance/layer_budgets.h"
 
 namespace kvplace {
@@ -12,6 +14,12 @@ namespace {
 
 /// Loads stay far below 2^63 whatever is added up in one decode step.
 constexpr double kMostBytesPerDecodeStep = 1e18;
+
+/// Two sizes for people, in full if they would look the same.
+std::pair<std::string, std::string> two_sizes(Bytes a, Bytes b) {
+  std::pair texts{short_bytes(static_cast<double>(a.value())), short_bytes(static_cast<double>(b.value()))};
+  return texts.first == texts.second ? std::pair{format_bytes(a), format_bytes(b)} : texts;
+}
 
 Seconds arithmetic_floor(const InstanceSpec& spec) {
   if (!spec.model || spec.hardware.peak_flops.value() <= 0) {
@@ -29,8 +37,9 @@ std::string weights_do_not_fit(Bytes weights, const Hardware& hardware) {
              " such processors or more: give what one of them holds and reads, --set model.weight_bytes=SIZE "
              "--weight-bytes-per-step SIZE";
   }
-  return "the weights near (" + format_bytes(weights) + ") do not fit the near memory of " + hardware.name + " (" +
-         format_bytes(near) + ")" + shared + ", or say with --near-capacity what is left for KV";
+  const auto [wanted, there] = two_sizes(weights, near);
+  return "the weights near (" + wanted + ") do not fit the near memory of " + hardware.name + " (" + there + ")" +
+         shared + ", or say with --near-capacity what is left for KV";
 }
 
 Error unknown_block_size() {
@@ -103,6 +112,12 @@ Status Instance::set_sizes(const TraceMeta& meta) {
     kv_block_ = *options.block_bytes;
   } else if (model != nullptr) {
     kv_block_ = model->kv_bytes_per_token_per_layer * std::int64_t{layout_.block_tokens};
+    const Bytes shape = kv_bytes_of_shape(model->attention);
+    if (shape != Bytes(0) && shape != model->kv_bytes_per_token_per_layer) {
+      notes_.push_back("a token's KV in a layer is " + format_bytes(model->kv_bytes_per_token_per_layer) +
+                       ", as kv_bytes_per_token_per_layer says; the model's shape and dtype make " +
+                       format_bytes(shape));
+    }
   } else if (meta.block_bytes) {
     kv_block_ = *meta.block_bytes;
   } else if (!has_experts_alone(layout_, blocks_per_layer_)) {
@@ -203,20 +218,6 @@ Status Instance::divide_capacity() {
   return {};
 }
 
-namespace {
-
-/// To a size of four digits at most.
-Bytes rounded_up(Bytes size) {
-  constexpr std::int64_t kMostUnits = 9999;
-  std::int64_t unit = 1;
-  while (size.value() / unit > kMostUnits) {
-    unit *= 1024;
-  }
-  return Bytes((size.value() + unit - 1) / unit * unit);
-}
-
-}  // namespace
-
 Instance Instance::with_start(Start start) const {
   Instance changed = *this;
   changed.spec_.options.start = start;
@@ -227,15 +228,17 @@ void Instance::note_what_does_not_fit() {
   const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
   const Bytes far = spec_.hardware.far.capacity;
   if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
-    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's end that is about " +
-                     format_bytes(rounded_up(all_kv)) + ", but " + spec_.hardware.name + " has " + format_bytes(far) +
+    const auto [needed, held] = two_sizes(all_kv, far);
+    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's end that is about " + needed +
+                     ", but " + spec_.hardware.name + " has " + held +
                      "; the times are computed as if it were enough (--mode exclusive keeps no second copy)");
   }
   const Bytes near = capacity_ * std::int64_t{spec_.options.batch};
   if (near > spec_.hardware.near.capacity) {
     const std::string what = layout_.experts > 0 ? "KV and experts" : "KV";
-    notes_.push_back("the near capacity for " + what + ", " + format_bytes(near) + ", is more than " +
-                     spec_.hardware.name + " has (" + format_bytes(spec_.hardware.near.capacity) + ")");
+    const auto [wanted, there] = two_sizes(near, spec_.hardware.near.capacity);
+    notes_.push_back("the near capacity for " + what + ", " + wanted + ", is more than " + spec_.hardware.name +
+                     " has (" + there + ")");
   }
 }
 

@@ -1,6 +1,9 @@
 #include "kvplace/instance/resolve.h"
 
 #include <algorithm>
+#include <optional>
+
+#include "kvplace/model/changes.h"
 
 namespace kvplace {
 namespace {
@@ -46,6 +49,39 @@ std::vector<ConfigEntry> with_whole_lists(std::span<const ConfigEntry> entries) 
   return whole;
 }
 
+/// The file, flag or call that an entry is from: its place without a line.
+std::string_view source_of(const ConfigEntry& entry) {
+  const std::string_view where = entry.where;
+  return where.substr(0, std::min(where.rfind(':'), where.size()));
+}
+
+/// Changes of the model that one source makes, which are taken together: KV bytes and shape may be given in any order.
+class ModelChanges {
+ public:
+  Status add(const ConfigEntry& entry, std::optional<Model>& model) {
+    if (!entries_.empty() && source_of(entry) != source_of(entries_.back())) {
+      KVPLACE_TRY(apply(model));
+    }
+    entries_.push_back(without_prefix(entry, "model"));
+    return {};
+  }
+
+  Status apply(std::optional<Model>& model) {
+    if (entries_.empty()) {
+      return {};
+    }
+    if (!model) {
+      model.emplace();
+    }
+    KVPLACE_TRY(apply_model_entries(entries_, *model));
+    entries_.clear();
+    return {};
+  }
+
+ private:
+  std::vector<ConfigEntry> entries_;
+};
+
 Error unknown_key(const ConfigEntry& entry) {
   std::vector<std::string> known{"hardware", "model"};
   const auto add = [&known](const std::string& section, const auto& fields) {
@@ -73,26 +109,26 @@ Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const Tr
     KVPLACE_ASSIGN(model, load_model(meta.model));
     spec.model = std::move(model);
   }
+  ModelChanges changes;
   for (const ConfigEntry& entry : with_whole_lists(entries)) {
     if (entry.key == "hardware") {
       KVPLACE_ASSIGN(hardware, load_hardware(entry.text));
       spec.hardware = std::move(hardware);
     } else if (entry.key == "model") {
+      KVPLACE_TRY(changes.apply(spec.model));
       KVPLACE_ASSIGN(model, load_model(entry.text));
       spec.model = std::move(model);
     } else if (is_section(entry, "hardware")) {
       KVPLACE_TRY(apply_hardware_entry(without_prefix(entry, "hardware"), spec.hardware));
     } else if (is_section(entry, "model")) {
-      if (!spec.model) {
-        spec.model.emplace();
-      }
-      KVPLACE_TRY(apply_model_entry(without_prefix(entry, "model"), *spec.model));
+      KVPLACE_TRY(changes.add(entry, spec.model));
     } else if (is_section(entry, "options")) {
       KVPLACE_TRY(apply_entry<InstanceOptions>(option_fields(), without_prefix(entry, "options"), spec.options));
     } else {
       return tl::unexpected(unknown_key(entry));
     }
   }
+  KVPLACE_TRY(changes.apply(spec.model));
   return spec;
 }
 

@@ -1,7 +1,12 @@
 #include "kvplace/model/model.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/fields.h"
 #include "base/presets.h"
+#include "kvplace/base/short_text.h"
+#include "kvplace/model/changes.h"
 
 namespace kvplace {
 namespace {
@@ -33,6 +38,8 @@ std::vector<Field<Model>> make_fields() {
   };
 }
 
+constexpr const char* kKvBytesKey = "kv_bytes_per_token_per_layer";
+
 /// Bytes of one element; 0 if the name is unknown.
 std::int64_t element_bytes(std::string_view dtype) {
   if (dtype == "fp32") {
@@ -44,12 +51,16 @@ std::int64_t element_bytes(std::string_view dtype) {
   return dtype == "fp8" || dtype == "int8" ? 1 : 0;
 }
 
-/// Keeps later products far from overflow.
+/// Heads or dimensions; keeps products far from overflow.
+constexpr std::uint32_t kMostOfAnything = 1u << 20;
+
+std::array<std::uint32_t, 5> heads_and_dimensions(const Attention& a) {
+  return {a.query_heads, a.kv_heads, a.head_dim, a.latent_dim, a.rope_dim};
+}
+
 Status check_ranges(const Model& model, const std::string& where) {
-  constexpr std::uint32_t kMostOfAnything = 1u << 20;
   constexpr std::int64_t kMostWeightBytes = std::int64_t{1} << 46;
-  const Attention& a = model.attention;
-  for (const std::uint32_t number : {a.query_heads, a.kv_heads, a.head_dim, a.latent_dim, a.rope_dim}) {
+  for (const std::uint32_t number : heads_and_dimensions(model.attention)) {
     if (number > kMostOfAnything) {
       return bad_input(where + ": attention: " + std::to_string(number) +
                        " heads or dimensions is absurd; at most 2^20");
@@ -60,7 +71,8 @@ Status check_ranges(const Model& model, const std::string& where) {
   }
   for (const Bytes size : {model.weight_bytes_per_layer_per_step, model.weight_bytes, model.experts.bytes_per_expert}) {
     if (size.value() > kMostWeightBytes) {
-      return bad_input(where + ": " + format_bytes(size) + " of weights is absurd; at most 64TiB");
+      return bad_input(where + ": " + short_bytes(static_cast<double>(size.value())) +
+                       " of weights is absurd; at most 64 TiB");
     }
   }
   return {};
@@ -69,6 +81,10 @@ Status check_ranges(const Model& model, const std::string& where) {
 }  // namespace
 
 Bytes kv_bytes_of_shape(const Attention& attention) {
+  const auto numbers = heads_and_dimensions(attention);
+  if (std::any_of(numbers.begin(), numbers.end(), [](std::uint32_t number) { return number > kMostOfAnything; })) {
+    return Bytes(0);
+  }
   const std::int64_t elements = attention.kind == "mla" ? std::int64_t{attention.latent_dim} + attention.rope_dim
                                                         : 2 * std::int64_t{attention.kv_heads} * attention.head_dim;
   return Bytes(elements * element_bytes(attention.dtype));
@@ -88,6 +104,33 @@ Status apply_model_entry(const ConfigEntry& entry, Model& model) {
     return add_provenance(entry, known, model.provenance);
   }
   return apply_entry<Model>(model_fields(), entry, model);
+}
+
+Status apply_model_entries(std::span<const ConfigEntry> entries, Model& model) {
+  const Bytes shape_before = kv_bytes_of_shape(model.attention);
+  const ConfigEntry* reshaped_by = nullptr;
+  bool kv_bytes_given = false;
+  for (const ConfigEntry& entry : entries) {
+    const Attention before = model.attention;
+    KVPLACE_TRY(apply_model_entry(entry, model));
+    kv_bytes_given = kv_bytes_given || entry.key == kKvBytesKey;
+    const bool reshaped = kv_bytes_of_shape(model.attention) != kv_bytes_of_shape(before) ||
+                          element_bytes(model.attention.dtype) != element_bytes(before.dtype);
+    reshaped_by = reshaped ? &entry : reshaped_by;
+  }
+  Bytes& kv_bytes = model.kv_bytes_per_token_per_layer;
+  const Bytes shape = kv_bytes_of_shape(model.attention);
+  if (reshaped_by == nullptr || kv_bytes_given || (kv_bytes == shape && shape != shape_before)) {
+    return {};
+  }
+  if (kv_bytes != Bytes(0) && kv_bytes != shape_before) {
+    return bad_input(reshaped_by->where + ": " + reshaped_by->section + reshaped_by->key + " = " +
+                     in_quotes(reshaped_by->text) + " changes the KV of a token, but " + reshaped_by->section +
+                     kKvBytesKey + " = " + format_bytes(kv_bytes) +
+                     " is not what the attention's shape makes, so it does not follow: give it as well");
+  }
+  kv_bytes = shape;
+  return {};
 }
 
 Status validate(const Model& model, const std::string& where) {
@@ -111,13 +154,8 @@ Status validate(const Model& model, const std::string& where) {
 Result<Model> parse_model(std::string_view document, const std::string& name) {
   KVPLACE_ASSIGN(entries, parse_toml(document, name));
   Model model;
-  for (const ConfigEntry& entry : entries) {
-    KVPLACE_TRY(apply_model_entry(entry, model));
-  }
+  KVPLACE_TRY(apply_model_entries(entries, model));
   KVPLACE_TRY(check_ranges(model, name));
-  if (model.kv_bytes_per_token_per_layer == Bytes(0)) {
-    model.kv_bytes_per_token_per_layer = kv_bytes_of_shape(model.attention);
-  }
   if (model.weight_bytes == Bytes(0)) {
     model.weight_bytes = model.weight_bytes_per_layer_per_step * std::int64_t{model.layers};
   }

@@ -47,7 +47,7 @@ struct Model {
   std::map<std::string, std::string> provenance;  ///< key -> "spec|measured|estimated: source"
 };
 
-/// KV bytes per token and layer that the attention's shape implies; 0 if the shape is incomplete.
+/// KV bytes per token and layer that the attention's shape implies; 0 if the shape is incomplete or absurd.
 /// GQA: 2 * kv_heads * head_dim * bytes(dtype); MLA: (latent_dim + rope_dim) * bytes(dtype).
 [[nodiscard]] Bytes kv_bytes_of_shape(const Attention& attention);
 
