@@ -3,8 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "format.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/base/short_text.h"
 #include "tables.h"
 #include "verdicts.h"
 

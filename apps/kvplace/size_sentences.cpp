@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "format.h"
+#include "kvplace/base/short_text.h"
 
 namespace kvplace::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "format.h"
+#include "kvplace/base/short_text.h"
 #include "kvplace/size/report.h"
 #include "size_sentences.h"
 #include "verdicts.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "format.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/base/short_text.h"
 #include "verdicts.h"
 
 namespace kvplace::cli {

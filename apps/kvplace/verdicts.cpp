@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "format.h"
+#include "kvplace/base/short_text.h"
 
 namespace kvplace::cli {
 namespace {

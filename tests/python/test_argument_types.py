@@ -153,7 +153,7 @@ class ArgumentTypes(CliTest):
         half = [kvplace.Instance(self.trace, near_fraction=of(0.5)).near_capacity_bytes
                 for of in (float, np.float64, np.float32)]
         self.assertEqual(half, half[:1] * 3)
-        self.assertEqual(kvplace.Instance(self.trace, near_capacity=2e6).near_capacity_bytes, 2_000_000)
+        self.assertEqual(kvplace.Instance(self.trace, block_bytes=2e6).block_bytes, 2_000_000)
         texts = self.instance.show_config("lru")
         self.assertEqual(texts, self.instance.show_config(("lru",)))
         self.assertEqual(texts, self.instance.show_config(policy for policy in ["lru"]))

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "app.h"
-#include "format.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/base/short_text.h"
 #include "kvplace/generate/twin.h"
 #include "verdicts.h"
 

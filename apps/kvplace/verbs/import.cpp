@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "app.h"
-#include "format.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/base/short_text.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/formats.h"
 #include "value_words.h"

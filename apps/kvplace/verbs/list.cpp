@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "app.h"
-#include "format.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/base/short_text.h"
 #include "kvplace/simulate/listing.h"
 
 namespace kvplace::cli {

@@ -1,4 +1,0 @@
-/// Numbers for people.
-#pragma once
-
-#include "kvplace/base/short_text.h"
