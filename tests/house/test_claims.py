@@ -97,7 +97,7 @@ CLAIMS = {
 #: What has the words of a claim and is none: definitions of what is shown, headings, assumptions that are called so,
 #: names of figures, ends of errors.
 NO_CLAIMS = (
-    "not reached with", "exact, {} variables{}", "is not a gap like 1%", "ids ranked per step and layer", " is not written",
+    "not reached with", "exact, {} variables{}", "ids ranked per step and layer", " is not written",
     "is not a certificate, or its head is damaged", "its layers or steps are none or too many",
     "its prices are damaged",
     "target    {}; all near:", "+1 ...: tokens/s gained", "all KV near: {} request{}", "the time limit ended before the all-near speed was known",

@@ -41,7 +41,7 @@ class FromInstallToComparison(unittest.TestCase):
         return self.run_command(self.bin / "kvplace-capture", *options, *named)
 
     def test_capture_and_compare(self):
-        done = self.capture("--select", "quest:page=16,pages=16", "--ranking-depth", 48)
+        done = self.capture("--quiet", "--select", "quest:page=16,pages=16", "--ranking-depth", 48)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"^x.kvt: 256 decode steps, 30 layers, 122,880 reads; perplexity \d")
         done = self.run_command(self.bin / "kvplace", "compare", "x.kvt", "--hardware", "h100-sxm-pcie5",
