@@ -8,7 +8,7 @@
 
 #include "kvplace/size/budgets.h"
 #include "kvplace/size/engine_settings.h"
-#include "support/random_bound_case.h"
+#include "support/random_case.h"
 #include "support/sides.h"
 #include "support/temp_dir.h"
 #include "tables.h"
@@ -26,9 +26,9 @@ TEST(AdviceVerdicts, NotesOfAnInstance) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);
-    RandomCase random(seed);
+    RandomCase random(seed, {.steps = 10, .prompt_tokens = 10});
     TempDir folder;
-    const testing::RandomTraceShape shape = random.shape(10, 10);
+    const testing::RandomTraceShape shape = random.shape();
     const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
     InstanceSpec spec = random.spec(shape);
     spec.model->layers = shape.layers + random.below(2);
@@ -65,11 +65,11 @@ TEST(AdviceVerdicts, WeightsThatDoNotFitNameHowManyProcessorsItTakes) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
-    RandomCase random(seed);
-    testing::RandomTraceShape shape = random.shape(5, 5);
+    RandomCase random(seed, {.steps = 5, .prompt_tokens = 5});
+    testing::RandomTraceShape shape = random.shape();
     shape.experts = 0;
     InstanceSpec spec = random.spec(shape);
-    spec.options.near_blocks_per_layer.reset();
+    spec.options.near_capacity.reset();
     spec.options.weights_near = random.one_of({1.0, 0.5});
     spec.hardware.near.capacity = Bytes(1000 + random.below(100'000));
     spec.model->weight_bytes = Bytes(random.below(400'000));
@@ -97,9 +97,9 @@ TEST(AdviceVerdicts, EngineSettingsOnlyForWhatHiSparseServes) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
     SCOPED_TRACE(seed);
-    RandomCase random(seed);
+    RandomCase random(seed, {.steps = 12, .prompt_tokens = 12});
     TempDir folder;
-    testing::RandomTraceShape shape = random.shape(12, 12);
+    testing::RandomTraceShape shape = random.shape();
     shape.read_bytes = false;
     if (random.chance(0.7)) {
       shape.block_tokens = 1;
@@ -203,14 +203,14 @@ TEST(AdviceVerdicts, UnequalBudgetsAreGivenUpIfReplaysSaySo) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
-    RandomCase random(seed);
+    RandomCase random(seed, {.steps = 15, .prompt_tokens = 12});
     TempDir folder;
-    testing::RandomTraceShape shape = random.shape(15, 12);
+    testing::RandomTraceShape shape = random.shape();
     shape.experts = 0;
     shape.layers = 3;
     const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
     InstanceSpec spec = random.spec(shape);
-    spec.options.near_blocks_per_layer = 2 + random.below(4);
+    testing::set_near_blocks_per_layer(spec.options, 2 + random.below(4));
     spec.options.start = Start::kRecent;
     const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
     const BudgetTrace of{&trace, &instance};

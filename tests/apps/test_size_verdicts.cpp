@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "size_sentences.h"
-#include "support/random_bound_case.h"
+#include "support/random_case.h"
 #include "support/sides.h"
 #include "verdicts.h"
 

@@ -8,7 +8,7 @@
 
 #include "kvplace/simulate/compare.h"
 #include "kvplace/simulate/prove.h"
-#include "support/random_bound_case.h"
+#include "support/random_case.h"
 #include "support/sides.h"
 #include "support/temp_dir.h"
 #include "tables.h"
@@ -25,14 +25,15 @@ using testing::TempDir;
 /// A trace and an instance of it, often with so much near memory or weights that placement hardly matters.
 class VerdictCase {
  public:
-  explicit VerdictCase(std::uint64_t seed, std::optional<Start> start = {}) : random(seed) {
-    testing::RandomTraceShape shape = random.shape(12, 12);
+  explicit VerdictCase(std::uint64_t seed, std::optional<Start> start = {})
+      : random(seed, {.steps = 12, .prompt_tokens = 12}) {
+    testing::RandomTraceShape shape = random.shape();
     path_ = testing::write_random_trace(folder.path("t.kvt"), shape);
     spec_ = random.spec(shape);
     spec_.options.weight_bytes_per_step = Bytes(random.one_of({0, 3000, 1'000'000, 100'000'000}));
     spec_.options.weights_near = 1;
     if (random.chance(0.3)) {
-      spec_.options.near_blocks_per_layer.reset();
+      spec_.options.near_capacity.reset();
       spec_.options.near_fraction = 1.0;
       spec_.options.start = Start::kRecent;
     }

@@ -10,7 +10,7 @@
 #include "solve/flow/flow_plan.h"
 #include "solve/gap_plan/greedy.h"
 #include "support/paper_machine.h"
-#include "support/random_trace.h"
+#include "support/random_instance.h"
 #include "support/temp_dir.h"
 
 namespace kvplace {
@@ -25,20 +25,12 @@ struct Problem {
 };
 
 Problem random_problem(const testing::TempDir& folder) {
-  testing::RandomTraceShape shape;
-  shape.seed = *rc::gen::arbitrary<std::uint64_t>();
-  shape.layers = *rc::gen::inRange(1u, 4u);
-  shape.steps = *rc::gen::inRange(2u, 60u);
-  shape.prompt_tokens = *rc::gen::inRange(0u, 60u);
-  shape.block_tokens = *rc::gen::element(1u, 4u);
-  shape.reads = *rc::gen::inRange(1u, 14u);
-  InstanceSpec spec;
-  spec.hardware = testing::paper_machine();
-  spec.hardware.near.bandwidth.spec = BytesPerSecond(1e9 * *rc::gen::element(500, 2000, 4900));
-  spec.options.near_blocks_per_layer = *rc::gen::element(0u, 1u, 2u, 3u, 5u, 8u, 17u);
-  spec.options.start = *rc::gen::element(Start::kRecent, Start::kEmpty, Start::kFree);
-  spec.options.mirrored_reads = *rc::gen::element(MirroredReads::kNear, MirroredReads::kSplit);
-  spec.options.weight_bytes_per_step = Bytes(*rc::gen::element(0, 5000, 40000));
+  testing::RandomCase random = testing::drawn_case({.steps = 60, .prompt_tokens = 60, .reads = 14, .near_blocks = 17});
+  const testing::RandomTraceShape shape = random.plain_shape();
+  InstanceSpec spec = random.spec(shape);
+  spec.options.mode = Mode::kInclusive;
+  spec.options.barrier = Barrier::kLayer;
+  spec.options.batch = 1;
   TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
   auto instance = std::make_unique<const Instance>(Instance::make(spec, trace.meta(), trace.totals()).value());
   PlanCost cost = PlanCost::make(trace, *instance, {}).value();

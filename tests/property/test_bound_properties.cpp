@@ -22,9 +22,9 @@
 namespace kvplace {
 namespace {
 
+using testing::CaseLimits;
 using testing::drawn;
 using testing::RandomInstance;
-using testing::SmallShape;
 
 constexpr double kRounding = 1e-9;
 
@@ -43,7 +43,7 @@ ExactSolution exactly(const TraceReader& trace, const Instance& instance) {
 }
 
 RC_GTEST_PROP(BoundProperties, IsBetweenTheRelaxationAndTheBestScheduleOnSmallInstances, ()) {
-  const RandomInstance random(SmallShape{2, 5, 5, 4, 3});
+  const RandomInstance random(CaseLimits{2, 5, 5, 4, 3});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const ExactSolution exact = exactly(trace, instance);
@@ -57,7 +57,7 @@ RC_GTEST_PROP(BoundProperties, IsBetweenTheRelaxationAndTheBestScheduleOnSmallIn
 }
 
 RC_GTEST_PROP(BoundProperties, NoPolicyIsFaster, ()) {
-  const RandomInstance random(SmallShape{3, 8, 8, 5, 4});
+  const RandomInstance random(CaseLimits{3, 8, 8, 5, 4});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   BoundOptions options;
@@ -74,7 +74,7 @@ RC_GTEST_PROP(BoundProperties, NoPolicyIsFaster, ()) {
 
 /// What was possible stays so: a bound that knows of whole blocks may rise, but not above it.
 RC_GTEST_PROP(BoundProperties, MoreOfAnythingIsNoSlower, ()) {
-  const RandomInstance random(SmallShape{2, 5, 5, 4, 3});
+  const RandomInstance random(CaseLimits{2, 5, 5, 4, 3});
   const TraceReader trace = random.trace();
   BoundOptions options;
   options.most_exact_cells = 1'000'000;
@@ -103,7 +103,7 @@ RC_GTEST_PROP(BoundProperties, MoreOfAnythingIsNoSlower, ()) {
 }
 
 RC_GTEST_PROP(BoundProperties, IsTheSameOnAnyThreadsAndInstructionSet, ()) {
-  const RandomInstance random(SmallShape{3, 20, 10, 6, 4});
+  const RandomInstance random(CaseLimits{3, 20, 10, 6, 4});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   BoundOptions options;
@@ -124,7 +124,7 @@ RC_GTEST_PROP(BoundProperties, IsTheSameOnAnyThreadsAndInstructionSet, ()) {
 
 /// Checkpoints are whole certificates, each proves more than the one before, and the last is what the search returns.
 RC_GTEST_PROP(BoundProperties, CheckpointsProveMoreAndMore, ()) {
-  RandomInstance random(SmallShape{3, 20, 10, 6, 4});
+  RandomInstance random(CaseLimits{3, 20, 10, 6, 4});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   std::vector<Certificate> told;
@@ -182,7 +182,7 @@ TEST(BoundSearch, TellsThatTheTraceCannotBeReadAnyMore) {
 
 /// What the search believes is what the certificate proves, or less where promotions right after a miss cost near time.
 RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, ()) {
-  RandomInstance random(SmallShape{3, 12, 8, 6, 4});
+  RandomInstance random(CaseLimits{3, 12, 8, 6, 4});
   random.spec.options.mode = Mode::kInclusive;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
@@ -358,7 +358,7 @@ class AllWindows {
 };
 
 RC_GTEST_PROP(BoundProperties, WindowsAreTheBestOfAll, ()) {
-  RandomInstance random(SmallShape{2, 4, 6, 4, 2});
+  RandomInstance random(CaseLimits{2, 4, 6, 4, 2});
   random.spec.options.mode = Mode::kInclusive;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();

@@ -6,25 +6,14 @@
 
 #include "kvplace/simulate/compare.h"
 #include "support/paper_machine.h"
-#include "support/random_trace.h"
+#include "support/random_instance.h"
 #include "support/temp_dir.h"
 
 namespace kvplace {
 namespace {
 
-Hardware random_machine() {
-  Hardware hardware = testing::paper_machine();
-  const auto rate = [] { return BytesPerSecond(1e9 * *rc::gen::inRange(1, 5000)); };
-  hardware.near.bandwidth.spec = rate();
-  hardware.far.bandwidth.spec = rate();
-  hardware.far.link_read.spec = rate();
-  hardware.far.link_write.spec = rate();
-  hardware.interference = *rc::gen::element(0.0, 0.0, 0.1, 0.5);
-  return hardware;
-}
-
 RC_GTEST_PROP(BestSplit, IsTheMinimumOverAGrid, ()) {
-  const Hardware hardware = random_machine();
+  const Hardware hardware = testing::drawn_case({.wide = true}).machine();
   const Overlap overlap = *rc::gen::element(Overlap::kFull, Overlap::kNone);
   const StepTime step_time(hardware, overlap, Seconds(0), Seconds(0));
   const std::int64_t reads = *rc::gen::inRange(0, 1000) * std::int64_t{1000};
@@ -59,37 +48,23 @@ RC_GTEST_PROP(BestSplit, IsTheMinimumOverAGrid, ()) {
   RC_ASSERT(std::abs(time_at(split.far_read_bytes, split.far_write_bytes) - found) <= found * 1e-9);
 }
 
-struct BoundsCase {
-  testing::TempDir folder;
-  std::string path;
-  InstanceSpec spec;
+testing::RandomCase some_case() {
+  return testing::drawn_case({.steps = 30, .prompt_tokens = 50, .reads = 12, .near_blocks = 90});
+}
 
-  explicit BoundsCase(std::uint32_t block_tokens = *rc::gen::element(1u, 4u)) {
-    testing::RandomTraceShape shape;
-    shape.seed = *rc::gen::arbitrary<std::uint64_t>();
-    shape.layers = *rc::gen::inRange(1u, 4u);
-    shape.steps = *rc::gen::inRange(1u, 30u);
-    shape.prompt_tokens = *rc::gen::inRange(0u, 50u);
-    shape.block_tokens = block_tokens;
-    shape.reads = *rc::gen::inRange(1u, 12u);
-    path = testing::write_random_trace(folder.path("t.kvt"), shape);
-    spec.hardware = random_machine();
-    spec.options.near_blocks_per_layer = *rc::gen::inRange(0u, 30u);
-    spec.options.mode = *rc::gen::element(Mode::kInclusive, Mode::kExclusive);
-    spec.options.barrier = *rc::gen::element(Barrier::kLayer, Barrier::kToken);
-    spec.options.overlap = *rc::gen::element(Overlap::kFull, Overlap::kNone);
-    if (spec.options.mode == Mode::kInclusive) {
-      spec.options.mirrored_reads = *rc::gen::element(MirroredReads::kNear, MirroredReads::kSplit);
+struct BoundsCase : testing::RandomInstance {
+  BoundsCase() : BoundsCase(some_case()) {}
+  explicit BoundsCase(testing::RandomCase&& random) : BoundsCase(random, random.shape()) {}
+  BoundsCase(testing::RandomCase& random, const testing::RandomTraceShape& the_shape)
+      : RandomInstance(random, the_shape) {
+    if (spec.options.start == Start::kFree) {
+      spec.options.start = Start::kEmpty;  // for policies that are no oracles, too
     }
-    spec.options.start = *rc::gen::element(Start::kRecent, Start::kEmpty);
-    spec.options.batch = *rc::gen::inRange(1u, 4u);
-    spec.options.weight_bytes_per_step = Bytes(*rc::gen::inRange(0, 20000));
   }
 
   Comparison run() const {
-    const TraceReader trace = TraceReader::open(path).value();
-    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
-    return compare(trace, instance, default_policies(instance), {}).value();
+    const Instance resolved = instance();
+    return compare(trace(), resolved, default_policies(resolved), {}).value();
   }
 };
 
@@ -122,7 +97,10 @@ RC_GTEST_PROP(Bounds, MoreBandwidthNeverRaisesABound, ()) {
 // page of several tokens is read near by rule whenever it is appended to, which the packing does not know.) Its time is
 // no theorem: fewer far reads can mean more promotions.
 RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
-  BoundsCase c(1);
+  testing::RandomCase random = some_case();
+  testing::RandomTraceShape shape = random.plain_shape();
+  shape.block_tokens = 1;
+  BoundsCase c(random, shape);
   c.spec.options.start = Start::kEmpty;
   const auto far_reads = [&c](const std::string& policy) {
     const Comparison comparison = c.run();
@@ -132,7 +110,9 @@ RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
   };
   const std::uint64_t before = far_reads("belady-global");
   const std::uint64_t before_per_layer = far_reads("belady");
-  c.spec.options.near_blocks_per_layer = *c.spec.options.near_blocks_per_layer + 1;
+  const Instance instance = c.instance();
+  c.spec.options.near_capacity = *c.spec.options.near_capacity +
+                                 instance.kv_block_bytes() * std::int64_t{instance.layers()} * instance.options().batch;
   RC_ASSERT(far_reads("belady-global") <= before);
   RC_ASSERT(far_reads("belady") <= before_per_layer);
   RC_ASSERT(far_reads("belady-global") <= far_reads("belady"));

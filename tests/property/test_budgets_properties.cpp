@@ -105,19 +105,18 @@ struct BudgetCase {
 };
 
 BudgetCase random_budget_case(std::uint32_t reads, Start start, std::uint32_t steps = 40) {
-  testing::RandomTraceShape shape;
-  shape.seed = drawn(rc::gen::arbitrary<std::uint64_t>());
-  shape.layers = drawn(rc::gen::inRange(1u, 5u));
+  testing::RandomCase random = testing::drawn_case({.layers = 4, .prompt_tokens = 25});
+  testing::RandomTraceShape shape = random.plain_shape();
   shape.steps = steps;
-  shape.prompt_tokens = drawn(rc::gen::inRange(5u, 30u));
+  shape.block_tokens = 1;
+  shape.prompt_tokens += 5;
   shape.reads = reads;
-  shape.keep = drawn(rc::gen::element(0.3, 0.7, 0.9));
   auto folder = std::make_unique<testing::TempDir>();
   TraceReader trace = TraceReader::open(testing::write_random_trace(folder->path("t.kvt"), shape)).value();
   InstanceSpec spec;
   spec.hardware = testing::paper_machine();
   spec.options.start = start;
-  spec.options.near_blocks_per_layer = drawn(rc::gen::inRange(0u, 20u));
+  spec.options.near_blocks_per_layer = random.below(20);
   Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
   return {std::move(folder), std::move(trace), std::move(instance)};
 }

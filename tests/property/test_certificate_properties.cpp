@@ -13,16 +13,28 @@
 #include "kvplace/bound/elementary.h"
 #include "kvplace/bound/verify.h"
 #include "kvplace/simulate/replay.h"
-#include "support/random_bound_case.h"
+#include "support/random_certificate.h"
 #include "support/temp_dir.h"
 
 namespace kvplace {
 namespace {
 
+/// A random case whose arithmetic is exact, of so many steps and pages of prompt at most.
+testing::RandomCase random_case(std::uint64_t seed, std::uint32_t steps, std::uint32_t prompt) {
+  testing::CaseLimits most;
+  most.steps = steps;
+  most.prompt_tokens = prompt;
+  most.wide = true;
+  return testing::RandomCase(seed, most);
+}
+
+testing::RandomCase random_case(std::uint32_t steps, std::uint32_t prompt) {
+  return random_case(*rc::gen::arbitrary<std::uint64_t>(), steps, prompt);
+}
+
 struct CertificateCase {
-  CertificateCase(testing::RandomCase& random, const testing::TempDir& folder, std::uint32_t most_steps,
-                  std::uint32_t most_prompt)
-      : CertificateCase(random, folder, random.shape(most_steps, most_prompt)) {}
+  CertificateCase(testing::RandomCase& random, const testing::TempDir& folder)
+      : CertificateCase(random, folder, random.shape()) {}
   CertificateCase(testing::RandomCase& random, const testing::TempDir& folder,
                   const testing::RandomTraceShape& the_shape)
       : shape(the_shape),
@@ -30,7 +42,7 @@ struct CertificateCase {
         trace(TraceReader::open(path).value()),
         spec(random.spec(shape)),
         instance(Instance::make(spec, trace.meta(), trace.totals()).value()),
-        certificate(random.certificate(bound_numbers(instance, trace).value(), trace.meta())) {}
+        certificate(testing::RandomPrices(random).certificate(bound_numbers(instance, trace).value(), trace.meta())) {}
 
   testing::RandomTraceShape shape;
   std::string path;
@@ -71,14 +83,14 @@ double best_replayed(const CertificateCase& c) {
 /// Prices climb at random, so that what is compared with the schedules is not far below them.
 RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  CertificateCase c(random, folder, 12, 8);
+  testing::RandomCase random = random_case(12, 8);
+  CertificateCase c(random, folder);
   const double best = best_replayed(c);
   double bound = verified(c.trace, c.certificate).bound.value();
   RC_ASSERT(bound <= best * (1 + 1e-12));
   for (int i = 0; i < 150; ++i) {
     Certificate other = c.certificate;
-    random.mutate(other);
+    testing::RandomPrices(random).mutate(other);
     const double value = verified(c.trace, other).bound.value();
     RC_ASSERT(value <= best * (1 + 1e-12));
     if (value >= bound) {
@@ -92,8 +104,8 @@ RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
 
 RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  const CertificateCase c(random, folder, 40, 20);
+  testing::RandomCase random = random_case(40, 20);
+  const CertificateCase c(random, folder);
   const std::string exact = verified(c.trace, c.certificate).bound_exact;
   for (const std::size_t chunk_bytes : {std::size_t{1}, std::size_t{100}, std::size_t{1} << 20}) {
     const std::string path = testing::write_trace(folder.path("other.kvt"), testing::meta_of(c.shape),
@@ -107,8 +119,8 @@ RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
 
 RC_GTEST_PROP(Certificates, ReadBackAsWritten, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  const CertificateCase c(random, folder, 20, 8);
+  testing::RandomCase random = random_case(20, 8);
+  const CertificateCase c(random, folder);
   RC_ASSERT(write_certificate(folder.path("c.cert"), c.certificate).has_value());
   RC_ASSERT(read_certificate(folder.path("c.cert")).value() == c.certificate);
 }
@@ -358,8 +370,8 @@ class Enumeration {
 
 RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  testing::RandomTraceShape shape = random.shape(5, 3);
+  testing::RandomCase random = random_case(5, 3);
+  testing::RandomTraceShape shape = random.shape();
   shape.layers = std::min(shape.layers, 2u);
   shape.reads = std::min(shape.reads, 4u);
   const CertificateCase c(random, folder, shape);
@@ -377,8 +389,8 @@ RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
 /// A group's credit against the step time itself, for any numbers of blocks missed and promoted, split as is best.
 RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  testing::RandomTraceShape shape = random.shape(4, 4);
+  testing::RandomCase random = random_case(4, 4);
+  testing::RandomTraceShape shape = random.shape();
   shape.experts = 0;
   CertificateCase c(random, folder, shape);
   const BoundNumbers& n = c.certificate.numbers;
@@ -431,8 +443,8 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
 /// Where reads may be split, without any prices, too.
 RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random(*rc::gen::arbitrary<std::uint64_t>());
-  testing::RandomTraceShape shape = random.shape(12, 8);
+  testing::RandomCase random = random_case(12, 8);
+  testing::RandomTraceShape shape = random.shape();
   shape.read_bytes = false;
   CertificateCase c(random, folder, shape);
   c.spec.options.mode = Mode::kInclusive;
@@ -440,7 +452,7 @@ RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   c.spec.options.overlap = Overlap::kFull;
   c.spec.hardware.interference = 0;
   c.instance = Instance::make(c.spec, c.trace.meta(), c.trace.totals()).value();
-  c.certificate = random.certificate(bound_numbers(c.instance, c.trace).value(), c.trace.meta());
+  c.certificate = testing::RandomPrices(random).certificate(bound_numbers(c.instance, c.trace).value(), c.trace.meta());
   c.certificate.channel_prices.assign(c.certificate.channel_prices.size(), {});
   c.certificate.row_prices.assign(c.certificate.row_prices.size(), 0);
   c.certificate.start_price = 0;
@@ -464,8 +476,8 @@ TEST(CertificatesInPython, AgreeDigitForDigit) {
   const testing::TempDir folder;
   std::ostringstream expected;
   for (int i = 0; i < kCases; ++i) {
-    testing::RandomCase random(static_cast<std::uint64_t>(i));
-    CertificateCase c(random, folder, 12, 10);
+    testing::RandomCase random = random_case(static_cast<std::uint64_t>(i), 12, 10);
+    CertificateCase c(random, folder);
     if (i % 8 == 7) {  // not valid: the first group claims too much
       c.certificate.channel_prices[0][0] += c.certificate.ticks_per_second;
     }

@@ -165,7 +165,7 @@ Seconds perfect_split(const TraceReader& trace, const Instance& instance) {
 RC_GTEST_PROP(Exact, TheMilpIsTheBestOfAllSchedules, ()) {
   constexpr double kMostSchedules = 3000;
   const bool two_layers = testing::drawn(rc::gen::arbitrary<bool>());
-  testing::RandomInstance random(two_layers ? testing::SmallShape{2, 2, 2, 3, 3} : testing::SmallShape{1, 4, 3, 3, 4});
+  testing::RandomInstance random(two_layers ? testing::CaseLimits{2, 2, 2, 3, 3} : testing::CaseLimits{1, 4, 3, 3, 4});
   const TraceReader trace = random.trace();
   const Segment records = testing::all_records(trace);
   std::vector<std::vector<Placement>> moments = all_placements(records, random.instance());

@@ -64,16 +64,14 @@ struct LeagueCase {
   std::string path;
 
   explicit LeagueCase(bool ranking = false) {
-    shape.seed = testing::drawn(rc::gen::arbitrary<std::uint64_t>());
-    shape.layers = testing::drawn(rc::gen::inRange(1u, 4u));
-    shape.steps = testing::drawn(rc::gen::inRange(2u, 50u));
-    shape.prompt_tokens = testing::drawn(rc::gen::inRange(0u, 60u));
-    shape.reads = testing::drawn(rc::gen::inRange(1u, 12u));
-    shape.keep = testing::drawn(rc::gen::element(0.3, 0.7, 0.9));
+    testing::RandomCase random = testing::drawn_case({.steps = 50, .prompt_tokens = 60, .reads = 12});
+    shape = random.plain_shape();
+    shape.steps = std::max(shape.steps, 2u);
+    shape.block_tokens = 1;
     shape.ranking = ranking;
-    spec.hardware = testing::paper_machine();
-    spec.options.near_blocks_per_layer = testing::drawn(rc::gen::inRange(1u, 40u));
-    spec.options.start = testing::drawn(rc::gen::element(Start::kRecent, Start::kEmpty));
+    spec.hardware = random.machine();
+    spec.options.near_blocks_per_layer = 1 + random.below(39);
+    spec.options.start = random.one_of({Start::kRecent, Start::kEmpty});
     path = testing::write_random_trace(folder.path("t.kvt"), shape);
   }
   [[nodiscard]] TraceReader trace() const { return TraceReader::open(path).value(); }

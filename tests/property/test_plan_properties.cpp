@@ -14,46 +14,27 @@
 #include "kvplace/simulate/schedules.h"
 #include "kvplace/solve/plan.h"
 #include "support/paper_machine.h"
-#include "support/random_trace.h"
+#include "support/random_instance.h"
 #include "support/temp_dir.h"
 
 namespace kvplace {
 namespace {
 
-InstanceOptions random_options() {
-  InstanceOptions options;
-  options.near_blocks_per_layer = *rc::gen::element(0u, 1u, 2u, 3u, 5u, 8u, 17u, 1000u);
-  options.barrier = *rc::gen::element(Barrier::kLayer, Barrier::kToken);
-  options.overlap = *rc::gen::element(Overlap::kFull, Overlap::kFull, Overlap::kNone);
-  options.start = *rc::gen::element(Start::kRecent, Start::kEmpty, Start::kFree);
-  options.mirrored_reads = *rc::gen::element(MirroredReads::kNear, MirroredReads::kSplit);
-  options.batch = *rc::gen::element(1u, 1u, 3u);
-  options.weight_bytes_per_step = Bytes(*rc::gen::element(0, 5000, 40000));
-  options.weights_near = *rc::gen::element(1.0, 1.0, 0.5);
-  options.new_kv = *rc::gen::arbitrary<bool>();
-  return options;
-}
+/// Of inclusive mode and blocks of one size.
+struct PlanCase : testing::RandomInstance {
+  PlanCase() : PlanCase(testing::drawn_case({.steps = 60, .prompt_tokens = 60, .reads = 14, .near_blocks = 30})) {}
 
-InstanceSpec plan_spec() {
-  InstanceSpec spec;
-  spec.hardware = testing::paper_machine();
-  spec.hardware.near.bandwidth.spec = BytesPerSecond(1e9 * *rc::gen::element(500, 2000, 4900));
-  spec.hardware.interference = *rc::gen::element(0.0, 0.0, 0.2);
-  spec.options = random_options();
-  return spec;
-}
-
-testing::RandomTraceShape plan_shape() {
-  testing::RandomTraceShape shape;
-  shape.seed = *rc::gen::arbitrary<std::uint64_t>();
-  shape.layers = *rc::gen::inRange(1u, 4u);
-  shape.steps = *rc::gen::inRange(2u, 60u);
-  shape.prompt_tokens = *rc::gen::inRange(0u, 60u);
-  shape.block_tokens = *rc::gen::element(1u, 1u, 4u, 16u);
-  shape.requests = *rc::gen::element(1u, 1u, 2u);
-  shape.reads = *rc::gen::inRange(1u, 14u);
-  return shape;
-}
+ private:
+  explicit PlanCase(testing::RandomCase&& random) : RandomInstance(random, plan_shape(random)) {
+    spec.options.mode = Mode::kInclusive;
+  }
+  static testing::RandomTraceShape plan_shape(testing::RandomCase& random) {
+    testing::RandomTraceShape shape = random.shape();
+    shape.experts = 0;
+    shape.read_bytes = false;
+    return shape;
+  }
+};
 
 std::string bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -62,8 +43,9 @@ std::string bytes_of(const std::string& path) {
 
 RC_GTEST_PROP(Plan, IsLegalCostsWhatWasPredictedAndBeatsBelady, ()) {
   const testing::TempDir folder;
-  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), plan_shape())).value();
-  const Instance instance = Instance::make(plan_spec(), trace.meta(), trace.totals()).value();
+  const PlanCase random;
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
   const std::string path = folder.path("plan.kvs");
   const PlanSummary plan = plan_schedule(trace, instance, {}, path, {}).value();
   const ScheduleReplay replayed = replay_schedule(trace, path, instance, {}).value();
@@ -84,8 +66,9 @@ RC_GTEST_PROP(Plan, IsLegalCostsWhatWasPredictedAndBeatsBelady, ()) {
 
 RC_GTEST_PROP(Plan, IsTheSameForAnyNumberOfThreads, ()) {
   const testing::TempDir folder;
-  const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), plan_shape())).value();
-  const Instance instance = Instance::make(plan_spec(), trace.meta(), trace.totals()).value();
+  const PlanCase random;
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
   RunContext context;
   context.threads = 1;
   const PlanSummary one = plan_schedule(trace, instance, {}, folder.path("1.kvs"), context).value();
@@ -158,32 +141,14 @@ double least_total(const Segment& segment, const Instance& instance) {
 
 TEST(Plan, IsMostlyTheOptimum) {
   // Always the same instances, so that the share cannot fail by chance.
-  std::mt19937_64 random(7);
-  const auto one_of = [&random](auto... choices) {
-    const std::common_type_t<decltype(choices)...> all[] = {choices...};
-    return all[random() % sizeof...(choices)];
-  };
+  testing::RandomCase random(7, {.layers = 1, .steps = 15, .prompt_tokens = 3, .reads = 4, .near_blocks = 5});
   int tried = 0;
   int optimal = 0;
   while (tried < 300) {
-    testing::RandomTraceShape shape;
-    shape.seed = random();
-    shape.layers = 1;
-    shape.block_tokens = one_of(1u, 4u);
-    shape.prompt_tokens = one_of(1u, 2u, 3u) * shape.block_tokens;
-    shape.steps = shape.block_tokens == 1 ? one_of(2u, 3u, 4u) : one_of(4u, 8u, 12u, 15u);
-    shape.reads = one_of(1u, 2u, 3u, 4u);
-    shape.keep = 0.4;
-    InstanceSpec spec;
-    spec.hardware = testing::paper_machine();
-    spec.hardware.near.bandwidth.spec = BytesPerSecond(one_of(500e9, 2000e9, 4900e9));
-    spec.hardware.interference = one_of(0.0, 0.0, 0.2);
-    spec.options.near_blocks_per_layer = one_of(0u, 1u, 2u, 3u, 4u, 5u);
-    spec.options.start = one_of(Start::kRecent, Start::kEmpty, Start::kFree);
-    spec.options.overlap = one_of(Overlap::kFull, Overlap::kNone);
-    spec.options.mirrored_reads = one_of(MirroredReads::kNear, MirroredReads::kSplit);
-    spec.options.weight_bytes_per_step = Bytes(one_of(0, 5000, 40000));
-    spec.options.batch = one_of(1u, 3u);
+    const testing::RandomTraceShape shape = random.plain_shape();
+    InstanceSpec spec = random.spec(shape);
+    spec.options.mode = Mode::kInclusive;
+    spec.options.barrier = Barrier::kLayer;
     const testing::TempDir folder;
     const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
     const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();

@@ -13,9 +13,9 @@
 namespace kvplace {
 namespace {
 
+using testing::CaseLimits;
 using testing::drawn;
 using testing::RandomInstance;
-using testing::SmallShape;
 
 Loads replayed(const TraceReader& trace, const Instance& instance, const std::string& schedule) {
   const ReplayResult result = replay_schedule(trace, schedule, instance, {}).value().result;
@@ -23,7 +23,7 @@ Loads replayed(const TraceReader& trace, const Instance& instance, const std::st
 }
 
 RC_GTEST_PROP(PlannerLoads, OfPathsAreThoseOfTheReplay, ()) {
-  RandomInstance random(SmallShape{3, 20, 12, 6, 5});
+  RandomInstance random(CaseLimits{3, 20, 12, 6, 5});
   random.spec.options.mirrored_reads = MirroredReads::kNear;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
@@ -53,7 +53,7 @@ RC_GTEST_PROP(PlannerLoads, OfPathsAreThoseOfTheReplay, ()) {
 }
 
 RC_GTEST_PROP(PlannerLoads, OfGapsAreThoseOfTheReplay, ()) {
-  RandomInstance random(SmallShape{3, 20, 12, 6, 5});
+  RandomInstance random(CaseLimits{3, 20, 12, 6, 5});
   random.spec.options.mode = Mode::kInclusive;
   random.spec.options.mirrored_reads = MirroredReads::kNear;
   const TraceReader trace = random.trace();

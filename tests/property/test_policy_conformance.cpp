@@ -8,7 +8,7 @@
 
 #include "kvplace/simulate/compare.h"
 #include "support/paper_machine.h"
-#include "support/random_trace.h"
+#include "support/random_instance.h"
 #include "support/temp_dir.h"
 
 namespace kvplace {
@@ -46,35 +46,24 @@ Run run(const std::string& path, const InstanceSpec& spec, const PolicySpec& pol
   return out;
 }
 
+testing::RandomCase random_case() {
+  return testing::drawn_case({.steps = 40, .prompt_tokens = 60, .reads = 14, .near_blocks = 60});
+}
+
 testing::RandomTraceShape random_shape() {
-  testing::RandomTraceShape shape;
-  shape.seed = *rc::gen::arbitrary<std::uint64_t>();
-  shape.layers = *rc::gen::inRange(1u, 4u);
-  shape.steps = *rc::gen::inRange(2u, 40u);
-  shape.prompt_tokens = *rc::gen::inRange(0u, 60u);
-  shape.block_tokens = *rc::gen::element(1u, 1u, 3u, 16u, 32u);
-  shape.experts = *rc::gen::element(0u, 0u, 0u, 3u);
-  shape.requests = *rc::gen::element(1u, 1u, 2u);
-  shape.reads = *rc::gen::inRange(1u, 14u);
-  shape.read_bytes = *rc::gen::arbitrary<bool>();
-  shape.ranking = *rc::gen::arbitrary<bool>();
+  testing::RandomCase random = random_case();
+  testing::RandomTraceShape shape = random.shape();
+  shape.steps = std::max(shape.steps, 2u);
+  shape.block_tokens = random.one_of({1u, 1u, 3u, 16u, 32u});
+  shape.ranking = random.chance(0.5);
   return shape;
 }
 
 InstanceSpec random_spec(const testing::RandomTraceShape& shape) {
-  InstanceSpec spec;
-  spec.hardware = testing::paper_machine();
-  if (shape.experts > 0) {
-    Model model;
-    model.layers = shape.layers;
-    model.kv_bytes_per_token_per_layer = Bytes(1000);
-    model.experts.bytes_per_expert = Bytes(*rc::gen::element(500, 1700, 40000));
-    spec.model = model;
+  InstanceSpec spec = random_case().spec(shape);
+  if (spec.options.start == Start::kFree) {
+    spec.options.start = Start::kEmpty;  // for policies that are no oracles, too
   }
-  spec.options.near_blocks_per_layer = *rc::gen::element(0u, 1u, 2u, 5u, 17u, 33u, 1000u);
-  spec.options.mode = *rc::gen::element(Mode::kInclusive, Mode::kExclusive);
-  spec.options.start = *rc::gen::element(Start::kRecent, Start::kEmpty);
-  spec.options.seed = *rc::gen::inRange(0u, 3u);
   return spec;
 }
 
@@ -120,7 +109,7 @@ RC_GTEST_PROP(PolicyConformance, RunsAnywhereAndCountsAddUp, ()) {
     RC_ASSERT(by_layer == r.far_reads);
     RC_ASSERT(r.demotions == (spec.options.mode == Mode::kExclusive ? r.evictions : 0));
     RC_ASSERT(r.total.value() > 0);
-    if (*spec.options.near_blocks_per_layer == 0 && r.information != Information::kIdeal) {
+    if (*spec.options.near_capacity == Bytes(0) && r.information != Information::kIdeal) {
       RC_ASSERT(r.promotions == 0u && r.evictions == 0u && r.peak_near_blocks == 0u);
     }
   }
@@ -171,10 +160,6 @@ RC_GTEST_PROP(PolicyConformance, APrefixOfTheTraceGivesAPrefixOfTheDecisions, ()
   }
   const std::string prefix = testing::write_trace(folder.path("prefix.kvt"), testing::meta_of(shape), first);
   InstanceSpec spec = random_spec(shape);
-  // The same bytes, though the prefix has fewer blocks.
-  spec.options.near_capacity =
-      Bytes(1000 * std::int64_t{shape.block_tokens} * *spec.options.near_blocks_per_layer * shape.layers);
-  spec.options.near_blocks_per_layer.reset();
   const std::uint32_t whole_blocks = TraceReader::open(whole).value().totals().blocks_per_layer;
   const std::uint32_t prefix_blocks = TraceReader::open(prefix).value().totals().blocks_per_layer;
   for (const PolicySpec& policy : all_policies(shape)) {
@@ -203,7 +188,6 @@ RC_GTEST_PROP(PolicyConformance, WithRoomForEverythingNothingIsEvicted, ()) {
   const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
   InstanceSpec spec = random_spec(shape);
   spec.options.near_capacity = Bytes(std::int64_t{1} << 40);
-  spec.options.near_blocks_per_layer.reset();
   spec.options.start = Start::kRecent;
   for (const PolicySpec& policy : all_policies(shape)) {
     RC_LOG() << policy.text();

@@ -12,11 +12,11 @@
 namespace kvplace {
 namespace {
 
+using testing::CaseLimits;
 using testing::drawn;
 using testing::RandomInstance;
-using testing::SmallShape;
 
-constexpr SmallShape kShape{3, 12, 8, 6, 4};
+constexpr CaseLimits kShape{3, 12, 8, 6, 4};
 
 double few_hundredths() { return 0.01 * drawn(rc::gen::inRange(0, 100)); }
 

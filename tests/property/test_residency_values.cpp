@@ -14,8 +14,8 @@
 namespace kvplace {
 namespace {
 
+using testing::CaseLimits;
 using testing::RandomInstance;
-using testing::SmallShape;
 
 /// The elements of a one-dimensional .npy file of float32.
 std::vector<float> read_values(const std::string& path) {
@@ -95,7 +95,7 @@ class Futures {
 };
 
 RC_GTEST_PROP(ResidencyValues, AreWhatTheCheapestFutureSaves, ()) {
-  RandomInstance random(SmallShape{2, 5, 4, 3, 3});
+  RandomInstance random(CaseLimits{2, 5, 4, 3, 3});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const ProvenBound proven = solve_bound(trace, instance, {}, {}).value();

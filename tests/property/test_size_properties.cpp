@@ -93,31 +93,21 @@ struct SizeCase {
 };
 
 SizeCase random_size_case(std::uint32_t experts = 0) {
-  testing::RandomTraceShape shape;
+  testing::RandomCase random = testing::drawn_case({.prompt_tokens = 14});
+  testing::RandomTraceShape shape = random.plain_shape();
   shape.experts = experts;
-  shape.seed = drawn(rc::gen::arbitrary<std::uint64_t>());
-  shape.layers = drawn(rc::gen::inRange(1u, 4u));
   shape.steps = 8;
-  shape.prompt_tokens = drawn(rc::gen::inRange(5u, 20u));
-  shape.reads = drawn(rc::gen::inRange(2u, 6u));
+  shape.block_tokens = 1;
+  shape.prompt_tokens += 5;
+  shape.reads = 2 + random.below(4);
   auto folder = std::make_unique<testing::TempDir>();
   TraceReader trace = TraceReader::open(testing::write_random_trace(folder->path("t.kvt"), shape)).value();
-  InstanceSpec spec;
-  spec.hardware = testing::paper_machine();
-  const auto rate = [] { return BytesPerSecond(1e6 * drawn(rc::gen::inRange(300, 1000))); };
-  spec.hardware.near.bandwidth.spec = rate() * drawn(rc::gen::element(1.0, 3.0, 10.0));
-  spec.hardware.far.bandwidth.spec = rate();
-  spec.hardware.far.link_read.spec = rate();
-  spec.hardware.far.link_write.spec = rate();
-  spec.options.start = drawn(rc::gen::element(Start::kRecent, Start::kEmpty));
-  spec.options.weight_bytes_per_step = Bytes(drawn(rc::gen::element(0, 3000)));
-  spec.options.near_blocks_per_layer = drawn(rc::gen::inRange(1u, 8u));
-  if (experts > 0) {
-    spec.model.emplace();
-    spec.model->layers = shape.layers;
-    spec.model->kv_bytes_per_token_per_layer = Bytes(1000);
-    spec.model->experts = {experts, 1, Bytes(drawn(rc::gen::element(700, 2000, 3500)))};
-  }
+  InstanceSpec spec = random.spec(shape);
+  InstanceOptions options;  // the others as they are by default
+  options.start = random.one_of({Start::kRecent, Start::kEmpty});
+  options.weight_bytes_per_step = spec.options.weight_bytes_per_step;
+  options.near_blocks_per_layer = 1 + random.below(7);
+  spec.options = options;
   return {std::move(folder), std::move(trace), std::move(spec)};
 }
 

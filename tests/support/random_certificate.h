@@ -1,0 +1,100 @@
+/// Certificates with random valid prices.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+
+#include "kvplace/bound/certificate.h"
+#include "support/random_case.h"
+
+namespace kvplace::testing {
+
+class RandomPrices {
+ public:
+  explicit RandomPrices(RandomCase& random) : random_(random) {}
+
+  /// Channel prices that claim at most the whole of each group's time, often exactly it; row prices of random size.
+  Certificate certificate(const BoundNumbers& numbers, const TraceMeta& meta) {
+    Certificate c;
+    c.numbers = numbers;
+    c.made_by = "random";
+    std::int64_t unit = std::gcd(numbers.kv_block_bytes, numbers.expert_block_bytes);
+    unit = numbers.mode == Mode::kExclusive ? std::gcd(unit, numbers.new_kv_bytes) : unit;
+    c.unit_bytes = meta.has_read_bytes || random_.chance(0.2) ? 1 : unit;
+    c.ticks_per_second = (std::uint64_t{1} << (30 + random_.below(16))) + random_.below(1000);
+    const double whole = static_cast<double>(c.ticks_per_second) * static_cast<double>(c.unit_bytes) *
+                         static_cast<double>(numbers.batch);
+    c.channel_prices.resize(num_groups(numbers));
+    std::array<double, kNumChannels> kept = weights();
+    const double keep = random_.uniform();
+    for (auto& prices : c.channel_prices) {
+      if (!random_.chance(keep)) {
+        kept = weights();
+      }
+      prices = channel_prices(numbers, whole, kept, random_.chance(0.7) ? 1 : random_.uniform());
+    }
+    c.row_prices.resize(std::size_t{numbers.steps} * numbers.layers);
+    const double dear = random_.chance(0.1) ? 0 : std::pow(10, -4 * random_.uniform());
+    const double often = random_.uniform();
+    for (std::uint64_t& price : c.row_prices) {
+      price = random_.chance(often) ? row_price(c, dear) : 0;
+    }
+    c.start_price = numbers.start == Start::kFree && random_.chance(0.5) ? row_price(c, dear) : 0;
+    return c;
+  }
+
+  /// A price or the prices of one group changed at random; valid if they were.
+  void mutate(Certificate& c) {
+    const double whole = static_cast<double>(c.ticks_per_second) * static_cast<double>(c.unit_bytes) *
+                         static_cast<double>(c.numbers.batch);
+    if (random_.chance(0.5)) {
+      c.channel_prices[random_.below(c.channel_prices.size())] = channel_prices(c.numbers, whole, weights(), 1);
+    } else if (c.numbers.start == Start::kFree && random_.chance(0.1)) {
+      c.start_price = row_price(c, random_.uniform());
+    } else {
+      std::uint64_t& price = c.row_prices[random_.below(c.row_prices.size())];
+      price = random_.chance(0.3) ? 0 : row_price(c, 0.3 * random_.uniform());
+    }
+  }
+
+ private:
+  std::array<double, kNumChannels> weights() {
+    std::array<double, kNumChannels> w{};
+    for (double& weight : w) {
+      weight = random_.chance(0.4) ? 0 : random_.uniform();
+    }
+    if (random_.chance(0.4)) {
+      w = {};
+      w[random_.below(kNumChannels)] = 1;
+    }
+    return w;
+  }
+
+  static std::array<std::uint64_t, kNumChannels> channel_prices(const BoundNumbers& n, double whole,
+                                                                const std::array<double, kNumChannels>& w,
+                                                                double share) {
+    const double far = w[1] + w[2] + w[3];
+    const double interference = std::ldexp(n.interference_2_20, -20);
+    const double claimed = n.overlap == Overlap::kNone
+                               ? std::max(w[0], far)
+                               : std::max(*std::max_element(w.begin(), w.end()), (w[0] + far) / (1 + interference));
+    std::array<std::uint64_t, kNumChannels> prices{};
+    for (std::size_t c = 0; c < kNumChannels && claimed > 0; ++c) {
+      const double price = share * w[c] / claimed * whole / static_cast<double>(n.bandwidth_bytes_per_second[c]);
+      prices[c] = static_cast<std::uint64_t>(price * (1 - 1e-9));
+    }
+    return prices;
+  }
+
+  std::uint64_t row_price(const Certificate& c, double dear) {
+    const auto& some = c.channel_prices[random_.below(c.channel_prices.size())];
+    return static_cast<std::uint64_t>(dear * random_.uniform() * static_cast<double>(some[0] + some[1] + some[3]));
+  }
+
+  RandomCase& random_;
+};
+
+}  // namespace kvplace::testing
