@@ -105,7 +105,8 @@ def _instance_of(kind: Any) -> Accepted:
         methods = [name for name in vars(kind) if not name.startswith("_")]
         text = f"an object with the methods {', '.join(methods)}"
         return Accepted(text, text, lambda value: all(callable(getattr(value, name, None)) for name in methods))
-    name = kind.__name__ if kind.__module__ == "builtins" else f"kvplace.{kind.__name__}"
+    package = kind.__module__.partition(".")[0]
+    name = kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
     return Accepted(f"a {name}", name, lambda value: isinstance(value, kind))
 
 

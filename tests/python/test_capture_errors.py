@@ -1,5 +1,6 @@
 """What capture refuses, and what is left when it is cut short: one clear sentence each."""
 
+import inspect
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import transformers
 from tiny_models import COMMON, CharacterTokenizer, random_text, tiny_model, token_ids
 
 import kvplace
-from kvplace.capture import capture, capture_text, examine, load_model
+from kvplace.capture import capture, capture_selections, capture_text, examine, load_model
 
 HERE = Path(__file__).resolve().parent
 
@@ -125,6 +126,24 @@ class Values(RefusalTest):
         self.refused("the cache returned 7 keys where 5 tokens", take, torch.zeros(1, 4, 5, 16),
                      torch.zeros(1, 2, 7, 16))
         self.refused("a batch of 2", take, torch.zeros(2, 4, 5, 16), torch.zeros(2, 2, 5, 16))
+
+
+class Types(RefusalTest):
+    """The wrong type of any parameter is a TypeError that names it, before a model is looked at."""
+
+    def test_every_parameter_is_named(self):
+        given = {"model": object(), "tokenizer": object(), "text": "a", "wanted": [], "prompt_tokens": 1,
+                 "decode_tokens": 1, "out": self.out, "name": "smollm2"}
+        for call in (capture, capture_text, capture_selections, load_model):
+            parameters = inspect.signature(call).parameters
+            required = {name: given[name] for name, p in parameters.items() if p.default is p.empty}
+            for parameter in parameters.keys() - {"model", "tokenizer"}:
+                with self.subTest(call=call.__name__, parameter=parameter):
+                    with self.assertRaisesRegex(TypeError, rf"^{call.__name__}: {parameter} takes ."):
+                        call(**{**required, parameter: object()})
+        with self.assertRaisesRegex(TypeError, "^load_model: dtype takes a torch.dtype, not 'bf16'"):
+            load_model("smollm2", dtype="bf16")
+        self.assertEqual(list(self.out.parent.iterdir()), [])
 
 
 class Live(RefusalTest):

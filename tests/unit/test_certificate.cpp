@@ -9,7 +9,6 @@
 #include "kvplace/bound/verify.h"
 #include "kvplace/simulate/replay.h"
 #include "support/format_test.h"
-#include "support/random_bound_case.h"
 #include "support/temp_dir.h"
 #include "trace/byte_order.h"
 #include "trace/kvt_format.h"

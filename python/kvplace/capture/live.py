@@ -11,6 +11,7 @@ import torch
 from .._capture_checks import check_counts, check_output_can_be_created, check_selection
 from .._errors import BadInput, Error
 from .._trace import Trace
+from .._types import checked
 from .experts import ExpertChoices
 from .feedback import restricted_attention
 from .hook import AttentionCall, attached
@@ -23,6 +24,7 @@ from .sink import TraceSink, step_of
 from .steps import LayerSteps
 
 
+@checked
 def capture(
     model: Any,
     *,
@@ -44,9 +46,9 @@ def capture(
     step. With ``feedback`` attention in decode steps is restricted to the blocks selected, so the selection changes
     what is generated; without it the model attends to everything, and the selection is what would have been read.
 
-    ``select``, ``ranking_depth``, ``without_experts``, the measurements and errors are those of ``capture_text``. One context holds one
-    generation of one request: no batch, no beams, no assistant. Generation that raises leaves the steps captured so far
-    readable with ``Trace(out, recover=True)``.
+    ``select``, ``ranking_depth``, ``without_experts``, the measurements and errors are those of ``capture_text``. One
+    context holds one generation of one request: no batch, no beams, no assistant. Generation that raises leaves the
+    steps captured so far readable with ``Trace(out, recover=True)``.
     """
     return Capture(model, select, ranking_depth, out, feedback, source, threads, without_experts)
 

