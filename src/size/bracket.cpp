@@ -57,6 +57,10 @@ std::optional<std::int64_t> Bracket::next_without_reaching() const {
   if (range_.from == From::kEnds) {
     return range_.most;
   }
+  if (range_.from == From::kFirst) {
+    const std::int64_t first = range_.first;
+    return fails_ ? std::min(range_.most, fails_->number + std::max(range_.stride, fails_->number - first)) : first;
+  }
   const std::int64_t least = range_.least;
   return fails_ ? std::min(range_.most, 2 * (fails_->number - least) + 1 + least) : least;
 }

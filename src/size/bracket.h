@@ -18,6 +18,7 @@ class Bracket {
   enum class From : std::uint8_t {
     kEnds,   ///< both ends, then between: for what the largest reaches if any does
     kLeast,  ///< from the least upwards in doubling steps, then between: for what may fall again
+    kFirst,  ///< from `first` upwards in doubling steps, or down, then between: where the ends are far from anything
   };
 
   /// Numbers `least` to `most`. A search ends when both ends are this near, relative to the upper one: `tolerance`.
@@ -28,6 +29,8 @@ class Bracket {
     double tolerance = 0;
     /// Rising with the number: where the excess is nearly straight. Empty: the number itself.
     std::function<double(std::int64_t)> position{};
+    std::int64_t first = 0;   ///< of kFirst, from least to most
+    std::int64_t stride = 1;  ///< the first step upwards from it
   };
 
   /// REQUIRES: least <= most.

@@ -154,6 +154,10 @@ class BoundCover {
           line_.blocks(middle) == line_.blocks(fastest->high)) {
         break;
       }
+      KVPLACE_ASSIGN(final, no_split_tells_more(*fastest, kBoundSplits - split));
+      if (final) {
+        break;
+      }
       KVPLACE_ASSIGN(halves,
                      with_perfect_split(std::array{std::pair(fastest->low, middle), std::pair(middle, fastest->high)},
                                         kBoundSplits - split));
@@ -180,7 +184,10 @@ class BoundCover {
     bool evaluated = false;
   };
 
-  static bool is_faster(const Interval& a, const Interval& b) { return a.probe.total < b.probe.total; }
+  /// Of those that are as fast the one with the fastest link.
+  static bool is_faster(const Interval& a, const Interval& b) {
+    return std::pair(a.probe.total, a.low) < std::pair(b.probe.total, b.low);
+  }
 
   void set_time(Interval& interval, Seconds total) const {
     const double near = static_cast<double>(interval.instance.capacity().value()) * interval.instance.options().batch;
@@ -209,6 +216,26 @@ class BoundCover {
       set_time(intervals[i], bounds[i].perfect_split * (1 - kBelow));
     }
     return intervals;
+  }
+
+  /// An interval whose bound is no more than the perfect split, which is that of the division at its upper end as well:
+  /// if that has no other bound, an interval with that division is as fast however narrow it is.
+  Result<bool> no_split_tells_more(const Interval& interval, int splits_left) {
+    constexpr double kRounding = 1e-9;
+    const std::optional<InstanceSpec> spec = line_.spec(interval.high, interval.high);
+    if (!spec) {
+      return false;
+    }
+    KVPLACE_ASSIGN(division, evaluator_.make(*spec));
+    const Instance* const instance = &division;
+    KVPLACE_ASSIGN(split, evaluator_.elementary(std::span(&instance, 1), passes_left(splits_left)));
+    const Seconds enough = interval.probe.total * (1 + 2 * kRounding);
+    if (split.front().perfect_split > enough) {
+      return false;
+    }
+    const Evaluator::Trial trial{&bound_, instance};
+    KVPLACE_ASSIGN(times, evaluator_.times(std::span(&trial, 1), passes_left(splits_left)));
+    return times.front().total <= enough;
   }
 
   /// Until the fastest is one that was evaluated; two at once, whatever the number of threads.

@@ -67,9 +67,10 @@ Scale link_scale(const Instance& instance, double tolerance) {
     return changed;
   };
   scale.end = RangeEnd::kSearchLimit;
-  scale.first = 0;  // the link given
-  const auto stride = static_cast<std::int64_t>(std::ceil(std::log(kStride) / step));
-  scale.lower = [stride](std::int64_t i, std::int64_t times) { return i - stride * times; };
+  scale.from = Bracket::From::kFirst;
+  scale.first = std::clamp<std::int64_t>(0, scale.least, scale.most);  // the link given
+  scale.stride = static_cast<std::int64_t>(std::ceil(std::log(kStride) / step));
+  scale.lower = [stride = scale.stride](std::int64_t i, std::int64_t times) { return i - stride * times; };
   scale.value = [read, factor](std::int64_t i) { return read * factor(i); };
   return scale;
 }

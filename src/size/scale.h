@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <optional>
 
 #include "kvplace/size/size.h"
 #include "size/bracket.h"
@@ -25,10 +24,11 @@ struct Scale {
   std::function<double(std::int64_t)> value;                            ///< in the unit of Find
   std::function<double(std::int64_t)> position;                         ///< of Bracket
   std::int64_t bytes_of_request = 0;                                    ///< near, of one number; 0 if it is none
-  std::optional<std::int64_t> first;                                    ///< what is tried before the least
+  std::int64_t first = 0;                                               ///< of Bracket
+  std::int64_t stride = 1;                                              ///< of Bracket
   std::function<std::int64_t(std::int64_t, std::int64_t times)> lower;  ///< so many strides below a number; or none
 
-  [[nodiscard]] Bracket::Range bracket() const { return {least, most, from, tolerance, position}; }
+  [[nodiscard]] Bracket::Range bracket() const { return {least, most, from, tolerance, position, first, stride}; }
   [[nodiscard]] SizeRange range() const {
     return {std::min(value(least), value(most)), std::max(value(least), value(most)), end};
   }

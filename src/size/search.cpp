@@ -45,9 +45,6 @@ class ScaleSearch {
     std::vector<std::size_t> bounds;
     for (std::size_t c = 0; c < contenders_.size(); ++c) {
       (contenders_[c].policy ? policies : bounds).push_back(c);
-      if (contenders_[c].policy && scale_.first) {
-        brackets_[c].suggest_low(*scale_.first);
-      }
     }
     const double passes_of_bounds = kPassesOfBound * static_cast<double>(bounds.size());
     Status status =

@@ -38,13 +38,20 @@ class BoundSearch {
         return bad_input("the certificate to start from speaks about another instance: " + other);
       }
     }
-    KVPLACE_TRY(consider(perfect_split()));
+    if (!verifies_last()) {
+      KVPLACE_TRY(consider(perfect_split()));
+    }
     if (options_.known != nullptr) {
       KVPLACE_TRY(consider_certificate(*options_.known));
     }
     searching_ = true;
     if (instance_.steps() > 0) {
       KVPLACE_TRY(search_windows(*kernel));
+    }
+    if (verifies_last()) {
+      KVPLACE_TRY(consider(most_valued_ ? *most_valued_ : perfect_split()));
+    }
+    if (instance_.steps() > 0) {
       KVPLACE_TRY(take_exact_prices());
     }
     best_->search_value_s = search_value_;
@@ -61,6 +68,12 @@ class BoundSearch {
   }
 
  private:
+  /// Of many searches each has one certificate, of the prices that the dual's value says are best. In exclusive mode
+  /// only certificates tell.
+  [[nodiscard]] bool verifies_last() const {
+    return shared_ != nullptr && !options_.ascend && instance_.options().mode == Mode::kInclusive;
+  }
+
   [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
 
   /// True if the search has to end; remembers why.
@@ -125,6 +138,10 @@ class BoundSearch {
   Status try_windows(GapDual& dual, const GapClasses& classes, const WindowTables& tables) {
     const bool free_start = instance_.options().start == Start::kFree;
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
+    if (verifies_last()) {
+      most_valued_ = perfect_split();
+      search_value_ = dual(*most_valued_);
+    }
     const std::vector<std::size_t> forms = window_forms(dual);
     for (const std::size_t form : forms) {
       // Whole blocks count where misses are dearest.
@@ -144,7 +161,11 @@ class BoundSearch {
           const double value = dual(found.prices);
           if (value > search_value_) {
             search_value_ = value;
-            KVPLACE_TRY(consider(found.prices));
+            if (verifies_last()) {
+              most_valued_ = std::move(found.prices);
+            } else {
+              KVPLACE_TRY(consider(found.prices));
+            }
           } else {
             ++evaluations_;
           }
@@ -227,8 +248,9 @@ class BoundSearch {
   Clock::time_point begin_;
   std::vector<PriceForm> forms_;
   std::optional<ProvenBound> best_;
-  bool searching_ = false;   // what is there to begin with is no checkpoint
-  double search_value_ = 0;  // seconds
+  bool searching_ = false;                 // what is there to begin with is no checkpoint
+  double search_value_ = 0;                // seconds
+  std::optional<DualPrices> most_valued_;  // not verified yet
   std::uint64_t evaluations_ = 0;
   SearchStatus status_ = SearchStatus::kConverged;
 };

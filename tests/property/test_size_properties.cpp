@@ -33,7 +33,9 @@ RC_GTEST_PROP(Bracket, FindsTheLeastOfAMonotoneRow, ()) {
   Bracket::Range range;
   range.least = static_cast<std::int64_t>(drawn(rc::gen::inRange(-20, 20)));
   range.most = range.least + drawn(rc::gen::inRange(0, 60));
-  range.from = drawn(rc::gen::element(Bracket::From::kEnds, Bracket::From::kLeast));
+  range.from = drawn(rc::gen::element(Bracket::From::kEnds, Bracket::From::kLeast, Bracket::From::kFirst));
+  range.first = range.least + drawn(rc::gen::inRange<std::int64_t>(0, range.most - range.least + 1));
+  range.stride = drawn(rc::gen::inRange(1, 10));
   const std::int64_t first = range.least + drawn(rc::gen::inRange(0, 62));  // may be behind the end: none reaches
   const double power = drawn(rc::gen::element(0.3, 1.0, 4.0));
   const auto any = [&] { return range.least + drawn(rc::gen::inRange(-2, 64)); };

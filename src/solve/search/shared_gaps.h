@@ -29,7 +29,8 @@ struct SharedGaps {
 [[nodiscard]] Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance,
                                             const RunContext& context);
 
-/// As the public one. `shared`, of the same trace, is used if it fits; null: nothing is shared.
+/// As the public one. `shared`, of the same trace, is used if it fits; null: nothing is shared. With it and without
+/// the ascent, only the prices that the search values most are verified.
 [[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
                                               const BoundOptions& options, const RunContext& context,
                                               const SharedGaps* shared);

@@ -187,9 +187,15 @@ class WindowPath {
     level_.assign(num_places_, 0);
     scales_.push_back(1);
     double low = 0;
+    std::vector<double> worth_at_low(num_places_);
+    for (std::size_t place = 0; place < num_places_; ++place) {
+      worth_at_low[place] = worth(place, low);
+    }
     for (const double high : scales_) {
       for (std::size_t place = 0; place < num_places_; ++place) {
-        allowance_[place] = (worth(place, low) - worth(place, high)) / ((high - low) * price_);
+        const double at_high = worth(place, high);
+        allowance_[place] = (worth_at_low[place] - at_high) / ((high - low) * price_);
+        worth_at_low[place] = at_high;
       }
       find(*tables.fine, *tables.coarse);
       take(found, high - low);
