@@ -1,9 +1,9 @@
 #include "simulate/result_fields.h"
 
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace kvplace {
