@@ -171,12 +171,19 @@ VerbResult App::run_chosen() const {
 }
 
 void add_threads_flag(CLI::App& verb, unsigned& threads) {
-  verb.add_option("--threads", threads, "worker threads, 0 to 4096 (default: all cores)")
+  verb.add_option("--threads", threads, "worker threads, 0 to 4096; 0 = all cores; never changes a result")
+      ->default_str("0")
       ->type_name("N")
       ->check(CLI::Range(0u, 4096u));
 }
 
-void add_quiet_flag(CLI::App& verb) { verb.add_flag("--quiet", quiet, "no progress on stderr"); }
+void add_json_flag(CLI::App& verb, bool& json) {
+  verb.add_flag("--json", json, "one JSON object instead of text; its keys are in docs/json.md");
+}
+
+void add_quiet_flag(CLI::App& verb) {
+  verb.add_flag("--quiet", quiet, "no progress on stderr (docs/files.md, \"Progress\")");
+}
 
 RunContext run_context(unsigned threads) {
   RunContext context;

@@ -10,7 +10,8 @@
 #include "kvplace/base/run_context.h"
 
 // What a flag's value is stands in its type_name(), alternatives divided by '|': help shows it, and completions are
-// made of it (value_words.h).
+// made of it (value_words.h). Its default stands in its default_str(), in words. Descriptions and defaults have what is
+// typed as it is written in backquotes, and pages of docs/ by their path: the tables of docs/verbs are made of them.
 
 namespace kvplace::cli {
 
@@ -60,6 +61,9 @@ CLI::Option* writes_file(CLI::Option* option);
 
 /// The --threads flag of a verb.
 void add_threads_flag(CLI::App& verb, unsigned& threads);
+
+/// The --json flag.
+void add_json_flag(CLI::App& verb, bool& json);
 
 /// The --quiet flag, of every verb that may take long.
 void add_quiet_flag(CLI::App& verb);

@@ -37,7 +37,7 @@ std::string flag_line(const std::string& condition, const CLI::Option& option, c
   if (!value_name(option).empty()) {
     line += " -r" + offers(value_words(option, parser));
   }
-  return line + " -d " + in_single_quotes(option.get_description()) + "\n";
+  return line + " -d " + in_single_quotes(description(option)) + "\n";
 }
 
 }  // namespace

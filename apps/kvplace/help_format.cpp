@@ -9,6 +9,16 @@ bool is_unlimited(const CLI::Option& option) {
 
 }  // namespace
 
+std::string plain(std::string text) {
+  std::erase(text, '`');
+  return text;
+}
+
+std::string description(const CLI::Option& option) {
+  const std::string by_default = option.get_default_str();
+  return plain(option.get_description() + (by_default.empty() ? "" : " (default: " + by_default + ")"));
+}
+
 std::string value_name(const CLI::Option& option) {
   const std::string type = option.get_type_size() == 0 ? std::string() : option.get_type_name();
   return type.substr(0, type.find(':'));  // behind it stand the checks
@@ -38,5 +48,7 @@ std::string HelpFormat::make_option_opts(const CLI::Option* option) const {
   return (value.empty() ? "" : " " + value) + (takes_several(*option) ? " ..." : "") +
          (option->get_required() ? " (required)" : "");
 }
+
+std::string HelpFormat::make_option_desc(const CLI::Option* option) const { return description(*option); }
 
 }  // namespace kvplace::cli

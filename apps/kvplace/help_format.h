@@ -11,7 +11,14 @@ namespace kvplace::cli {
 class HelpFormat : public CLI::Formatter {
  public:
   std::string make_option_opts(const CLI::Option* option) const override;
+  std::string make_option_desc(const CLI::Option* option) const override;
 };
+
+/// Text without the backquotes that stand around what is typed as it is written.
+[[nodiscard]] std::string plain(std::string text);
+
+/// What an option means and, if it has a default, in brackets what that is. The default is told by default_str().
+[[nodiscard]] std::string description(const CLI::Option& option);
 
 /// The name of an option's value, "FILE" or "inclusive|exclusive"; empty if it takes none.
 [[nodiscard]] std::string value_name(const CLI::Option& option);

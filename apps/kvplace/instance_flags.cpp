@@ -6,33 +6,22 @@
 #include "kvplace/base/toml_file.h"
 #include "kvplace/instance/layer_budgets.h"
 #include "kvplace/instance/resolve.h"
+#include "kvplace/instance/settings.h"
 
 namespace kvplace::cli {
 namespace {
 
-struct Flag {
-  const char* name;
-  const char* key;
-  const char* value;
-  const char* doc;
-};
+const Setting& setting_of(const std::string& flag) {
+  return *std::find_if(settings().begin(), settings().end(),
+                       [&](const Setting& setting) { return setting.flag == flag; });
+}
 
-constexpr Flag kFlags[] = {
-    {"--hardware", "hardware", "HARDWARE|FILE", "preset or FILE.toml (default: fang2025, the paper's machine)"},
-    {"--model", "model", "MODEL|FILE", "preset or FILE.toml (default: what the trace names)"},
-    {"--near-capacity", "options.near_capacity", "SIZE",
-     "near bytes left for KV and experts, like 16GiB (default: near memory less weights)"},
-    {"--near-blocks-per-layer", "options.near_blocks_per_layer", "N", "near capacity as blocks per layer"},
-    {"--near-fraction", "options.near_fraction", "SHARE", "near capacity as a share of all blocks, 0 to 1"},
-    {"--mode", "options.mode", "inclusive|exclusive", "inclusive (far has a copy of all) or exclusive"},
-    {"--barrier", "options.barrier", "layer|token", "layer or token"},
-    {"--overlap", "options.overlap", "full|none", "full (max of both sides) or none (sum)"},
-    {"--batch", "options.batch", "N", "the trace stands for one of N like requests"},
-    {"--block-bytes", "options.block_bytes", "SIZE", "bytes of a KV page (default: model or trace)"},
-    {"--weight-bytes-per-step", "options.weight_bytes_per_step", "SIZE", "weights read per layer and decode step"},
-    {"--start", "options.start", "recent|empty|free", "recent, empty or free (oracle policies only)"},
-    {"--seed", "options.seed", "N", "of policies that draw random numbers"},
-};
+/// Gives an option the words of a setting.
+CLI::Option* described(CLI::Option* option, const Setting& setting) {
+  return option->description(setting.doc)->default_str(setting.by_default)->type_name(setting.value);
+}
+
+constexpr const char* kTraceDoc = "trace (`.kvt`); `-` is standard input";
 
 bool belongs_to_instance(const ConfigEntry& entry) {
   const std::string section = entry.key.substr(0, entry.key.find('.'));
@@ -42,21 +31,18 @@ bool belongs_to_instance(const ConfigEntry& entry) {
 }  // namespace
 
 void InstanceFlags::add_to(CLI::App& verb) {
-  reads_file(verb.add_option("--config", config_file_, "TOML file as show-config prints it"));
-  for (const Flag& flag : kFlags) {
-    verb.add_option_function<std::string>(
-            flag.name, [this, &flag](const std::string& text) { flags_.push_back({flag.key, text, flag.name}); },
-            flag.doc)
-        ->type_name(flag.value)
-        ->group("Instance");
+  described(reads_file(verb.add_option("--config", config_file_)), setting_of("--config"));
+  for (const Setting& setting : settings()) {
+    if (!setting.flag.empty() && !setting.key.empty()) {
+      const auto give = [this, &setting](const std::string& text) {
+        flags_.push_back({setting.key, text, setting.flag});
+      };
+      described(verb.add_option_function<std::string>(setting.flag, give), setting)->group(kInstanceGroup);
+    }
   }
-  verb.add_option("--layer-budgets", layer_budgets_,
-                  "FILE.json or .toml of kvplace budgets: how buffers per layer divide the near capacity")
-      ->type_name("FILE")
-      ->group("Instance");
-  verb.add_option("--set", assignments_, "any field: hardware.*, model.* or options.*; repeatable")
-      ->type_name("KEY=VALUE")
-      ->group("Instance")
+  described(verb.add_option("--layer-budgets", layer_budgets_), setting_of("--layer-budgets"))->group(kInstanceGroup);
+  described(verb.add_option("--set", assignments_), setting_of("--set"))
+      ->group(kInstanceGroup)
       ->allow_extra_args(false);
   add_threads_flag(verb, threads_);
 }
@@ -110,10 +96,12 @@ Result<Instance> InstanceFlags::instance(const TraceReader& trace) const {
   return Instance::make(resolved, trace.meta(), trace.totals());
 }
 
-void PolicyFlags::add_to(CLI::App& verb) {
+void PolicyFlags::add_to(CLI::App& verb, const std::string& by_default) {
   verb.add_option(
           "--policy", texts_,
-          "a name, NAME:key=value,... or all; for several: --policy lru --policy belady (kvplace list policies)")
+          "NAME or NAME:key=value,..., or `all`: every policy that runs in one pass on the trace; one each time, "
+          "for several `--policy lru --policy belady` (docs/policies.md)")
+      ->default_str(by_default)
       ->type_name("POLICY|all")
       ->allow_extra_args(false);
 }
@@ -131,12 +119,14 @@ Result<std::vector<std::string>> PolicyFlags::texts(const InstanceFlags& instanc
   return texts;
 }
 
-void TraceFlags::add_to(CLI::App& verb, bool required) {
-  CLI::Option* option = reads_file(verb.add_option("trace", path_, "trace (.kvt)"));
-  if (required) {
-    option->required();
-  }
-  verb.add_flag("--recover", recover_, "read the whole chunks of a truncated trace");
+void TraceFlags::add_to(CLI::App& verb, const std::string& recover) {
+  reads_file(verb.add_option("trace", path_, kTraceDoc))->required();
+  verb.add_flag("--recover", recover_, recover);
+}
+
+void TraceFlags::add_optional_to(CLI::App& verb, const std::string& recover) {
+  reads_file(verb.add_option("trace", path_, kTraceDoc))->default_str("`trace` of the `--config` file");
+  verb.add_flag("--recover", recover_, recover);
 }
 
 Result<std::string> TraceFlags::path(const InstanceFlags* instance) const {

@@ -13,6 +13,9 @@
 
 namespace kvplace::cli {
 
+/// The heading of flags that are settings of an instance, in --help.
+inline constexpr const char* kInstanceGroup = "Instance";
+
 class InstanceFlags {
  public:
   void add_to(CLI::App& verb);
@@ -44,7 +47,8 @@ class InstanceFlags {
 /// The --policy flag, repeatable.
 class PolicyFlags {
  public:
-  void add_to(CLI::App& verb);
+  /// `by_default`: what is taken if neither flag nor configuration file names one.
+  void add_to(CLI::App& verb, const std::string& by_default);
   /// The policies named by flags, else by the configuration file, else none.
   [[nodiscard]] Result<std::vector<std::string>> texts(const InstanceFlags& instance) const;
 
@@ -55,7 +59,13 @@ class PolicyFlags {
 /// The trace argument and how it is opened.
 class TraceFlags {
  public:
-  void add_to(CLI::App& verb, bool required = true);
+  /// What --recover does where a truncated trace will do.
+  static constexpr const char* kRecovers = "read the whole chunks of a truncated trace";
+
+  /// `recover`: what --recover does.
+  void add_to(CLI::App& verb, const std::string& recover = kRecovers);
+  /// The same where a configuration file may name the trace.
+  void add_optional_to(CLI::App& verb, const std::string& recover = kRecovers);
   /// Opens the trace named by the argument, else by the configuration file.
   [[nodiscard]] Result<TraceReader> open(const InstanceFlags* instance = nullptr) const;
   /// The path named by the argument, else by the configuration file; may be empty.

@@ -48,10 +48,10 @@ std::string entry(const CLI::Option& option) {
   if (!value_name(option).empty()) {
     head += " " + value_in_fonts(option);
   }
-  std::string description = roff(option.get_description());
-  description += option.get_required() ? " (required)" : "";
-  description += is_repeatable(option) && description.find("repeatable") == std::string::npos ? " (repeatable)" : "";
-  return ".TP\n" + head + "\n" + description + "\n";
+  std::string meaning = roff(description(option));
+  meaning += option.get_required() ? " (required)" : "";
+  meaning += is_repeatable(option) && meaning.find("repeatable") == std::string::npos ? " (repeatable)" : "";
+  return ".TP\n" + head + "\n" + meaning + "\n";
 }
 
 std::string verb_section(const CLI::App& verb) {

@@ -46,7 +46,7 @@ std::string wrong_word(const CLI::App& verb, const std::vector<std::string>& wor
     }
     const bool value_is_next = words[i].find('=') == std::string::npos;
     if (value_is_next && i + 1 == words.size()) {
-      return words[i] + " needs a value: " + option->get_description();
+      return words[i] + " needs a value: " + description(*option);
     }
     i += value_is_next ? 1 : 0;
     if (words_are_left && is_repeatable(*option) && i + 1 < words.size() && !looks_like_a_flag(words[i + 1])) {
@@ -63,8 +63,8 @@ std::string missing_argument(const CLI::App& verb) {
   for (const CLI::Option* option : verb.get_options({})) {
     if (option->get_required() && option->count() == 0) {
       const std::vector<std::string> names = flag_names(*option);
-      return in_quotes(names.empty() ? option->get_name(true) : names.back()) +
-             " is missing: " + option->get_description() + " (" + value_name(*option) + ")";
+      return in_quotes(names.empty() ? option->get_name(true) : names.back()) + " is missing: " + description(*option) +
+             " (" + value_name(*option) + ")";
     }
   }
   return "";

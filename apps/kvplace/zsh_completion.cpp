@@ -35,13 +35,13 @@ std::string action(const CLI::Option& option, const CLI::App& parser) {
 std::string flag_specification(const CLI::Option& option, const CLI::App& parser) {
   const std::vector<std::string> names = flag_names(option);
   const bool several = is_repeatable(option) || takes_several(option);
-  const std::string description = "[" + in_specification(option.get_description()) + "]";
+  const std::string meaning = "[" + in_specification(description(option)) + "]";
   const std::string value = value_name(option).empty() ? "" : action(option, parser);
   // (-o --out): once one of them is given, neither is offered any more.
   const std::string once = several ? "*" : "(" + CLI::detail::join(names, " ") + ")";
   std::string out;
   for (const std::string& name : names) {
-    out += fmt::format(" \\\n            '{}{}{}{}'", once, name, description, value);
+    out += fmt::format(" \\\n            '{}{}{}{}'", once, name, meaning, value);
   }
   return out;
 }

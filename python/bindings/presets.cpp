@@ -100,7 +100,7 @@ void bind_presets(nb::module_& module) {
              "A text with its unit as a number: bytes, bytes/s, seconds, FLOP or FLOP/s; None if it is no quantity.");
   module.def(
       "listing", [](const std::string& what) { return unwrap(listing_json(what)); }, "what"_a,
-      "JSON of the policies, hardware, models or formats there are.");
+      "JSON of what `kvplace list` lists.");
   module.def("version", [] { return make_manifest().version; });
   module.def("commit", [] { return make_manifest().commit; });
 }

@@ -26,30 +26,55 @@ _TABLE_WIDTH = 100
 class Result:
     """What a policy or a schedule costs. Counts are of the trace's one request; bytes and times of the whole batch."""
 
-    policy: str  #: the name asked for
-    parameters: dict[str, float]  #: all of them; of a policy found by search, those of what was found
-    information: str  #: "causal", "lookahead", "oracle", "ideal", or "stored" of a replayed schedule
-    steps: int  #: decode steps replayed
-    total_s: float  #: total time, seconds
-    tokens_per_s: float  #: decode steps x batch / total time
-    reads: int  #: blocks; near_reads + far_reads
-    near_reads: int  #: blocks
-    far_reads: int  #: blocks
-    promotions: int  #: blocks copied from far to near
-    demotions: int  #: evicted blocks that had to be written to far
-    evictions: int  #: blocks that left near
-    near_bytes: int  #: on near memory: reads, writes, migrations, weights
-    far_read_bytes: int  #: over the link, far to near
-    far_write_bytes: int  #: over the link, near to far
-    peak_near_blocks: int  #: most blocks near at the end of a step
-    aggregate_gb_per_s: float  #: 1e9 bytes/s read from both sides
-    aggregate_utilization: float  #: the same as a share of both sides' bandwidth
-    gap_to_bound: float | None  #: total time / certified bound - 1; None without one, and of an ideal
-    gap_to_perfect_split: float | None  #: total time / perfect split - 1; None of an ideal
-    far_reads_by_layer: list[int]  #: blocks; one number per layer
-    bottleneck_steps: dict[str, int]  #: channel -> steps in which it took longest
-    found: str | None = None  #: of a policy found by search: what was found, as text
-    planning_status: str | None = None  #: of a planned policy: how planning ended, see ProvenBound
+    # Made by scripts/doc_tables.
+    #: the name asked for; of a stored schedule, what it says it was made by
+    policy: str
+    #: name to value, all of them; of a policy found by search, those of the member found
+    parameters: dict[str, float]
+    #: ``causal``, ``ranked``, ``lookahead``, ``oracle`` or ``ideal``; of a replayed schedule ``stored``
+    information: str
+    #: replayed (decode steps)
+    steps: int
+    #: total time (s)
+    total_s: float
+    #: decode steps x batch / total time (tokens/s)
+    tokens_per_s: float
+    #: near_reads + far_reads (blocks)
+    reads: int
+    #: near, or appended to in the step that reads them (blocks)
+    near_reads: int
+    #: all others (blocks)
+    far_reads: int
+    #: copied from far to near; newborn blocks that stay near are not copied (blocks)
+    promotions: int
+    #: evictions that had to be written to far: exclusive mode only (blocks)
+    demotions: int
+    #: left near (blocks)
+    evictions: int
+    #: on ``near.mem``: reads, writes, migrations, weights (bytes)
+    near_bytes: int
+    #: on ``far.link_read``, far to near (bytes)
+    far_read_bytes: int
+    #: on ``far.link_write``, near to far (bytes)
+    far_write_bytes: int
+    #: most blocks near at the end of a step, or at the start (blocks)
+    peak_near_blocks: int
+    #: weights and KV read from both sides / total time (1e9 bytes/s)
+    aggregate_gb_per_s: float
+    #: the same over near bandwidth + min(far.link_read, far.mem) (share)
+    aggregate_utilization: float
+    #: total time / certified bound - 1; None without one, and of an ``ideal``, which no placement reaches (share)
+    gap_to_bound: float | None
+    #: total time / perfect split - 1; None of an ``ideal`` (share)
+    gap_to_perfect_split: float | None
+    #: one number per layer (blocks)
+    far_reads_by_layer: list[int]
+    #: channel name to steps in which it took longest (decode steps with barrier token); the first of equals (steps)
+    bottleneck_steps: dict[str, int]
+    #: only of a policy found by search: what was found, as text
+    found: str | None = None
+    #: only of ``planned``: how its planning ended, as for ``bound``
+    planning_status: str | None = None
 
     @classmethod
     @checked

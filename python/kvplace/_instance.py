@@ -9,16 +9,16 @@ from typing import Any, Union
 
 from . import _core
 from ._errors import BadInput
-from ._presets import Hardware, Model, Preset, Value, text_of
+from ._presets import Hardware, Model, Preset, Value, list_settings, text_of
 from ._trace import Trace
 from ._types import check_keywords, checked
 
 PresetLike = Union[str, "os.PathLike[str]", Preset]
 _Entry = tuple[str, str, str]
 
-# Keyword -> key of the configuration, as the command's flags.
-_KEYWORDS = ("near_capacity", "near_blocks_per_layer", "near_fraction", "mode", "barrier", "overlap", "batch",
-             "block_bytes", "weight_bytes_per_step", "start", "seed", "layer_shares")
+# Those of Instance that are options: the key is "options." and the keyword.
+_KEYWORDS = [setting["keyword"] for setting in list_settings()
+             if setting["keyword"] and setting["key"].startswith("options.")]
 _SECTIONS = ("hardware", "model", "options")
 
 
@@ -56,31 +56,36 @@ def entries_of(
 class Instance(_core.Instance):
     """A machine, a model and a trace, resolved to the numbers that costs are computed from. Immutable.
 
-    The keywords are the flags of ``kvplace compare``; any other field is given by its key::
+    The keywords are the flags of ``kvplace compare``; any other field is given by its key. ``hardware`` and ``model``
+    also take a Hardware and a Model, ``layer_shares`` the ``blocks`` that ``kvplace.budgets`` finds. At most one of the
+    three near capacities is given; of a number of bytes, ``near_capacity=f"{size}B"``::
 
         Instance(trace, hardware="h100-sxm-pcie5", near_blocks_per_layer=96, weight_bytes_per_step=0,
                  **{"hardware.far.link_read": "55GB/s"})
 
     :param trace: the trace; an instance is of one trace.
-    :param config: TOML file, as ``kvplace show-config`` prints it; keywords override it.
-    :param hardware: preset, TOML file or Hardware; default the machine of the paper, ``fang2025``.
-    :param model: preset, TOML file or Model; default what the trace names.
-    :param near_capacity: what is left near for KV, as ``"16GiB"`` (of a number of bytes, ``f"{size}B"``). At most one
-        of the three; default: near memory less the model's weights.
-    :param near_blocks_per_layer: near capacity as blocks per layer.
-    :param near_fraction: near capacity as a share of all blocks at the end of the trace, 0 to 1.
-    :param mode: ``"inclusive"`` (far has a copy of all blocks; default) or ``"exclusive"``.
-    :param barrier: ``"layer"`` (default) or ``"token"``: where the two sides wait for each other.
-    :param overlap: ``"full"`` (max of both sides; default) or ``"none"`` (sum).
-    :param batch: the trace stands for one of so many like requests; default 1.
-    :param block_bytes: bytes of a KV page, as ``4096`` or ``"4KiB"``; default that of the model or the trace.
-    :param weight_bytes_per_step: weights read in each layer of each decode step, bytes like the above; default the
-        model's.
-    :param start: ``"recent"`` (default), ``"empty"`` or ``"free"``: what is near at the first decode step.
-    :param seed: of policies that draw random numbers; default 0.
-    :param layer_shares: how policies with a buffer per layer divide the near capacity, a number per layer, relative to
-        their sum; default: equally. As ``kvplace.budgets`` finds them: ``layer_shares=budgets.blocks``.
-    :param layer_budgets: the same from a .json or .toml file that ``kvplace budgets`` wrote.
+    :param config: TOML file, as ``kvplace show-config`` prints it; all that is given beside it overrides it.
+    :param hardware: preset or FILE.toml; default: ``fang2025``, the paper's machine.
+    :param model: preset or FILE.toml; default: what the trace names.
+    :param near_capacity: near bytes left for the KV (and experts) of all requests, like ``"16GiB"`` or ``"5.38 GiB"``;
+        a bare number is an error; default: near memory less the model's weights.
+    :param near_blocks_per_layer: near capacity as blocks per layer of the trace's request; at most all.
+    :param near_fraction: near capacity as a share of all blocks at the trace's end, 0 to 1.
+    :param layer_shares: how policies with a buffer per layer divide the near capacity: a number per layer, relative to
+        their sum; default: equally.
+    :param mode: ``"inclusive"`` (far has a copy of every block) or ``"exclusive"`` (there is one copy); default:
+        ``"inclusive"``.
+    :param barrier: where the two sides wait for each other: ``"layer"`` or ``"token"``; default: ``"layer"``.
+    :param overlap: far reads beside near reads: ``"full"`` (the slower side counts), or before them: ``"none"`` (both
+        add up); default: ``"full"``.
+    :param start: near at the first decode step: ``"recent"``, ``"empty"`` or ``"free"`` (oracle policies only);
+        default: ``"recent"``.
+    :param batch: the trace stands for one of so many like requests, decoded together; default: 1.
+    :param block_bytes: bytes of a KV page: ``12288`` or ``"12KiB"``; default: model, else trace.
+    :param weight_bytes_per_step: weights read in each layer of a decode step, bytes; default: model, else 0.
+    :param seed: of policies that draw random numbers; default: 0.
+    :param layer_budgets: FILE.json or FILE.toml of ``kvplace budgets``: how policies with a buffer per layer divide the
+        near capacity; default: equally.
     :param fields: any field of ``hardware.``, ``model.`` or ``options.`` by its key.
 
     Raises BadInput if a key is unknown, a value is out of range or lacks its unit, or fields contradict each other.

@@ -125,3 +125,13 @@ def list_formats() -> list[dict[str, Any]]:
 def list_generators() -> list[dict[str, Any]]:
     """The presets of synthetic traces: name, description and shape."""
     return _listing("generators")
+
+
+def list_settings() -> list[dict[str, Any]]:
+    """The settings of an instance: key, flag, keyword, range, default, doc."""
+    return _listing("settings")
+
+
+def list_results() -> list[dict[str, Any]]:
+    """The fields of a result: key, unit, type of its JSON, whether it is optional, doc."""
+    return _listing("results")

@@ -1,10 +1,14 @@
 #include "kvplace/instance/options.h"
 
+#include <algorithm>
 #include <array>
+#include <functional>
 
 #include "base/fields.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/instance/layer_budgets.h"
+#include "kvplace/instance/resolve.h"
+#include "kvplace/instance/settings.h"
 
 namespace kvplace {
 namespace {
@@ -22,6 +26,17 @@ constexpr std::array kStarts{Choice<Start>{Start::kRecent, "recent"}, Choice<Sta
                              Choice<Start>{Start::kFree, "free"}};
 constexpr std::array kMirroredReads{Choice<MirroredReads>{MirroredReads::kNear, "near"},
                                     Choice<MirroredReads>{MirroredReads::kSplit, "split"}};
+constexpr std::array kYesOrNo{Choice<bool>{true, "true"}, Choice<bool>{false, "false"}};
+
+/// How values are named, read and printed.
+template <class V>
+struct Kind {
+  std::string value;  // as in Setting
+  std::string range;
+  std::function<Result<V>(std::string_view)> parse;
+  std::function<std::string(const V&)> format;
+  bool is_text = false;  // as in Field
+};
 
 template <class Enum, std::size_t n>
 std::string name_of(const std::array<Choice<Enum>, n>& choices, Enum value) {
@@ -34,144 +49,210 @@ std::string name_of(const std::array<Choice<Enum>, n>& choices, Enum value) {
 }
 
 template <class Enum, std::size_t n>
-Field<InstanceOptions> choice_field(std::string key, std::string doc, Enum InstanceOptions::* member,
-                                    const std::array<Choice<Enum>, n>& choices) {
-  Field<InstanceOptions> field;
-  field.key = std::move(key);
-  field.doc = std::move(doc);
-  field.set = [member, &choices](InstanceOptions& options, std::string_view text) -> Status {
-    std::string names;
+std::string names_of(const std::array<Choice<Enum>, n>& choices, const std::string& between) {
+  std::string names;
+  for (const Choice<Enum>& choice : choices) {
+    names += (names.empty() ? "" : between) + std::string(choice.name);
+  }
+  return names;
+}
+
+template <class Enum, std::size_t n>
+Kind<Enum> one_of(const std::array<Choice<Enum>, n>& choices) {
+  const auto parse = [&choices](std::string_view text) -> Result<Enum> {
     for (const Choice<Enum>& choice : choices) {
       if (choice.name == text) {
-        options.*member = choice.value;
-        return {};
+        return choice.value;
       }
-      names += (names.empty() ? "" : " or ") + std::string(choice.name);
     }
-    return bad_input(in_quotes(text) + " is not " + names);
+    return bad_input(in_quotes(text) + " is not " + names_of(choices, " or "));
   };
-  field.get = [member, &choices](const InstanceOptions& options) { return name_of(choices, options.*member); };
-  return field;
+  return {names_of(choices, "|"), names_of(choices, ", "), parse,
+          [&choices](const Enum& value) { return name_of(choices, value); }, true};
 }
 
-/// A field that may be left unset; `parse` checks range, `format` prints.
-template <class V, class Parse, class Format>
-Field<InstanceOptions> optional_field(std::string key, std::string doc, std::optional<V> InstanceOptions::* member,
-                                      Parse parse, Format format, bool is_text) {
-  Field<InstanceOptions> field;
-  field.key = std::move(key);
-  field.doc = std::move(doc);
-  field.set = [member, parse](InstanceOptions& options, std::string_view text) -> Status {
-    KVPLACE_ASSIGN(value, parse(text));
-    options.*member = value;
-    return {};
-  };
-  field.get = [member, format](const InstanceOptions& options) {
-    return options.*member ? format(*(options.*member)) : std::string();
-  };
-  field.is_text = is_text;
-  return field;
+/// A size; it may lack its unit if the key says that it counts bytes.
+Kind<Bytes> size_kind(const std::string& key) {
+  return {"SIZE", "size", [key](std::string_view text) { return parse_bytes_of(key, text); }, format_bytes, true};
 }
 
-Result<double> parse_share(std::string_view text) {
-  KVPLACE_ASSIGN(share, parse_number(text));
-  if (!(share >= 0 && share <= 1)) {
-    return bad_input(in_quotes(text) + " is not between 0 and 1");
-  }
-  return share;
-}
-
-Field<InstanceOptions> sized_field(std::string key, std::string doc, std::optional<Bytes> InstanceOptions::* member) {
-  const auto parse = [key](std::string_view text) { return parse_bytes_of(key, text); };
-  return optional_field<Bytes>(std::move(key), std::move(doc), member, parse, format_bytes, true);
-}
-
-std::vector<Field<InstanceOptions>> make_fields() {
-  std::vector<Field<InstanceOptions>> fields;
-  fields.push_back(sized_field("near_capacity",
-                               "near bytes left for the KV of all requests; default: the hardware's "
-                               "near capacity less the model's weights",
-                               &InstanceOptions::near_capacity));
-  fields.push_back(optional_field<std::uint32_t>(
-      "near_blocks_per_layer", "near capacity as blocks per layer of the trace's request",
-      &InstanceOptions::near_blocks_per_layer, TextForm<std::uint32_t>::parse, TextForm<std::uint32_t>::format, false));
-  fields.push_back(optional_field<double>("near_fraction", "near capacity as a share of all blocks at the trace's end",
-                                          &InstanceOptions::near_fraction, parse_share, format_number, false));
-  Field<InstanceOptions> layer_shares;
-  layer_shares.key = "layer_shares";
-  layer_shares.doc =
-      "how policies with a buffer per layer divide the near capacity: a number per layer; default: equally";
-  layer_shares.set = [](InstanceOptions& options, std::string_view text) -> Status {
-    KVPLACE_ASSIGN(shares, parse_layer_shares(text));
-    options.layer_shares = std::move(shares);
-    return {};
+Kind<double> share_kind() {
+  const auto parse = [](std::string_view text) -> Result<double> {
+    KVPLACE_ASSIGN(share, parse_number(text));
+    if (!(share >= 0 && share <= 1)) {
+      return bad_input(in_quotes(text) + " is not between 0 and 1");
+    }
+    return share;
   };
-  layer_shares.get = [](const InstanceOptions& options) { return format_layer_shares(options.layer_shares); };
-  layer_shares.is_text = false;
-  fields.push_back(std::move(layer_shares));
-  fields.push_back(choice_field("mode", "inclusive: far holds a copy of every block; exclusive: one copy",
-                                &InstanceOptions::mode, kModes));
-  fields.push_back(choice_field("barrier", "where the two sides wait for each other: layer or token",
-                                &InstanceOptions::barrier, kBarriers));
-  fields.push_back(choice_field("overlap", "far reads beside near reads (full) or before them (none)",
-                                &InstanceOptions::overlap, kOverlaps));
-  fields.push_back(choice_field("start", "near at the first decode step: recent, empty or free (oracle policies only)",
-                                &InstanceOptions::start, kStarts));
-  fields.push_back(choice_field("mirrored_reads", "who serves a block both sides hold: near, or both (split)",
-                                &InstanceOptions::mirrored_reads, kMirroredReads));
-  Field<InstanceOptions> batch = KVPLACE_FIELD(InstanceOptions, batch, "like requests decoded together, 1 to 2^20");
-  batch.set = [](InstanceOptions& options, std::string_view text) -> Status {
+  return {"SHARE", "0 to 1", parse, format_number};
+}
+
+Kind<std::uint32_t> count_kind() {
+  return {"N", "count", TextForm<std::uint32_t>::parse, TextForm<std::uint32_t>::format};
+}
+
+Kind<std::uint64_t> seed_kind() {
+  return {"N", "count", parse_count, [](std::uint64_t value) { return std::to_string(value); }};
+}
+
+Kind<std::uint32_t> batch_kind() {
+  const auto parse = [](std::string_view text) -> Result<std::uint32_t> {
     KVPLACE_ASSIGN(batch_size, parse_count(text));
     if (batch_size < 1 || batch_size > (1u << 20)) {
       return bad_input(in_quotes(text) + " is not 1 to 2^20 requests");
     }
-    options.batch = static_cast<std::uint32_t>(batch_size);
+    return static_cast<std::uint32_t>(batch_size);
+  };
+  return {"N", "1 to 2^20", parse, TextForm<std::uint32_t>::format};
+}
+
+Kind<bool> bool_kind() {
+  Kind<bool> kind = one_of(kYesOrNo);
+  kind.parse = parse_bool;
+  kind.is_text = false;
+  return kind;
+}
+
+Kind<std::vector<double>> shares_kind() {
+  return {"LIST", "a number per layer", parse_layer_shares,
+          [](const std::vector<double>& shares) { return format_layer_shares(shares); }};
+}
+
+/// How a field may be given, beside by its key.
+enum class Reach : std::uint8_t { kByFlagAndKeyword, kByKeyword, kByKey };
+
+struct Words {
+  std::string doc;
+  std::string by_default = {};  ///< empty: that of InstanceOptions
+  Reach reach = Reach::kByFlagAndKeyword;
+};
+
+struct OptionRow {
+  Field<InstanceOptions> field;
+  Setting setting;
+};
+
+std::string flag_of(std::string key) {
+  std::replace(key.begin(), key.end(), '_', '-');
+  return "--" + key;
+}
+
+template <class V>
+const V* given(const V& value) {
+  return &value;
+}
+template <class V>
+const V* given(const std::optional<V>& value) {
+  return value ? &*value : nullptr;
+}
+
+template <class V, class Member>
+OptionRow option_row(const std::string& key, Member InstanceOptions::* member, const Kind<V>& kind,
+                     const Words& words) {
+  Field<InstanceOptions> field;
+  field.key = key;
+  field.doc = words.doc;
+  field.set = [member, parse = kind.parse](InstanceOptions& options, std::string_view text) -> Status {
+    KVPLACE_ASSIGN(value, parse(text));
+    options.*member = std::move(value);
     return {};
   };
-  fields.push_back(std::move(batch));
-  fields.push_back(
-      sized_field("block_bytes", "bytes of a KV page; default: model or trace", &InstanceOptions::block_bytes));
-  fields.push_back(sized_field("weight_bytes_per_step", "weights read in each layer of a decode step; default: model",
-                               &InstanceOptions::weight_bytes_per_step));
-  Field<InstanceOptions> weights_near =
-      KVPLACE_FIELD(InstanceOptions, weights_near, "share of the weights that is near");
-  weights_near.set = [](InstanceOptions& options, std::string_view text) -> Status {
-    KVPLACE_ASSIGN(share, parse_share(text));
-    options.weights_near = share;
-    return {};
+  field.get = [member, format = kind.format](const InstanceOptions& options) {
+    const V* value = given(options.*member);
+    return value != nullptr ? format(*value) : std::string();
   };
-  weights_near.get = [](const InstanceOptions& options) { return format_number(options.weights_near); };
-  fields.push_back(std::move(weights_near));
-  Field<InstanceOptions> new_kv;
-  new_kv.key = "new_kv";
-  new_kv.doc = "whether writing new KV costs anything";
-  new_kv.set = [](InstanceOptions& options, std::string_view text) -> Status {
-    KVPLACE_ASSIGN(value, parse_bool(text));
-    options.new_kv = value;
-    return {};
+  field.is_text = kind.is_text;
+  const std::string by_default = words.by_default.empty() ? field.get(InstanceOptions()) : words.by_default;
+  Setting setting{"options." + key,
+                  words.reach == Reach::kByFlagAndKeyword ? flag_of(key) : std::string(),
+                  words.reach != Reach::kByKey ? key : std::string(),
+                  kind.value,
+                  kind.range,
+                  by_default,
+                  words.doc};
+  return {std::move(field), std::move(setting)};
+}
+
+std::vector<OptionRow> make_option_rows() {
+  using O = InstanceOptions;
+  return {
+      option_row(
+          "near_capacity", &O::near_capacity, size_kind("near_capacity"),
+          {"near bytes left for the KV (and experts) of all requests, like `16GiB` or `5.38 GiB`; a bare number is an "
+           "error",
+           "near memory less the model's weights"}),
+      option_row("near_blocks_per_layer", &O::near_blocks_per_layer, count_kind(),
+                 {"near capacity as blocks per layer of the trace's request; at most all"}),
+      option_row("near_fraction", &O::near_fraction, share_kind(),
+                 {"near capacity as a share of all blocks at the trace's end, 0 to 1"}),
+      option_row(
+          "layer_shares", &O::layer_shares, shares_kind(),
+          {"how policies with a buffer per layer divide the near capacity: a number per layer, relative to their sum",
+           "equally", Reach::kByKeyword}),
+      option_row("mode", &O::mode, one_of(kModes),
+                 {"`inclusive` (far has a copy of every block) or `exclusive` (there is one copy)"}),
+      option_row("barrier", &O::barrier, one_of(kBarriers),
+                 {"where the two sides wait for each other: `layer` or `token`"}),
+      option_row(
+          "overlap", &O::overlap, one_of(kOverlaps),
+          {"far reads beside near reads: `full` (the slower side counts), or before them: `none` (both add up)"}),
+      option_row("start", &O::start, one_of(kStarts),
+                 {"near at the first decode step: `recent`, `empty` or `free` (oracle policies only)"}),
+      option_row(
+          "mirrored_reads", &O::mirrored_reads, one_of(kMirroredReads),
+          {"who serves a block that both sides hold (inclusive mode): `near`, or both (`split`)", {}, Reach::kByKey}),
+      option_row("batch", &O::batch, batch_kind(),
+                 {"the trace stands for one of so many like requests, decoded together"}),
+      option_row("block_bytes", &O::block_bytes, size_kind("block_bytes"),
+                 {"bytes of a KV page: `12288` or `12KiB`", "model, else trace"}),
+      option_row("weight_bytes_per_step", &O::weight_bytes_per_step, size_kind("weight_bytes_per_step"),
+                 {"weights read in each layer of a decode step, bytes", "model, else 0"}),
+      option_row("weights_near", &O::weights_near, share_kind(),
+                 {"share of the weights that is near", {}, Reach::kByKey}),
+      option_row("new_kv", &O::new_kv, bool_kind(), {"whether writing new KV costs anything", {}, Reach::kByKey}),
+      option_row("seed", &O::seed, seed_kind(), {"of policies that draw random numbers"}),
   };
-  new_kv.get = [](const InstanceOptions& options) { return std::string(options.new_kv ? "true" : "false"); };
-  new_kv.is_text = false;
-  fields.push_back(std::move(new_kv));
-  Field<InstanceOptions> seed;
-  seed.key = "seed";
-  seed.doc = "of policies that draw random numbers";
-  seed.set = [](InstanceOptions& options, std::string_view text) -> Status {
-    KVPLACE_ASSIGN(value, parse_count(text));
-    options.seed = value;
-    return {};
-  };
-  seed.get = [](const InstanceOptions& options) { return std::to_string(options.seed); };
-  seed.is_text = false;
-  fields.push_back(std::move(seed));
-  return fields;
+}
+
+const std::vector<OptionRow>& option_rows() {
+  static const std::vector<OptionRow> kRows = make_option_rows();
+  return kRows;
+}
+
+std::vector<Setting> make_settings() {
+  std::vector<Setting> all{
+      {"", "--config", "config", "FILE", "file", "",
+       "TOML file, as `kvplace show-config` prints it; all that is given beside it overrides it"},
+      {"hardware", "--hardware", "hardware", "HARDWARE|FILE", "name or file",
+       "`" + std::string(kDefaultHardware) + "`, the paper's machine", "preset or FILE.toml"},
+      {"model", "--model", "model", "MODEL|FILE", "name or file", "what the trace names", "preset or FILE.toml"}};
+  for (const OptionRow& row : option_rows()) {
+    all.push_back(row.setting);
+  }
+  all.push_back({"", "--layer-budgets", "layer_budgets", "FILE", "file", "equally",
+                 "FILE.json or FILE.toml of `kvplace budgets`: how policies with a buffer per layer divide the near "
+                 "capacity"});
+  all.push_back(
+      {"", "--set", "", "KEY=VALUE", "any", "", "any field: `hardware.*`, `model.*` or `options.*`; repeatable"});
+  return all;
 }
 
 }  // namespace
 
 std::span<const Field<InstanceOptions>> option_fields() {
-  static const std::vector<Field<InstanceOptions>> kFields = make_fields();
+  static const std::vector<Field<InstanceOptions>> kFields = [] {
+    std::vector<Field<InstanceOptions>> fields;
+    for (const OptionRow& row : option_rows()) {
+      fields.push_back(row.field);
+    }
+    return fields;
+  }();
   return kFields;
+}
+
+std::span<const Setting> settings() {
+  static const std::vector<Setting> kSettings = make_settings();
+  return kSettings;
 }
 
 std::string to_text(Mode mode) { return name_of(kModes, mode); }

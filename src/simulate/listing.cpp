@@ -5,9 +5,11 @@
 #include "kvplace/base/parse.h"
 #include "kvplace/generate/config.h"
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/settings.h"
 #include "kvplace/model/model.h"
 #include "kvplace/policy/registry.h"
 #include "kvplace/trace/formats.h"
+#include "simulate/result_fields.h"
 
 namespace kvplace {
 namespace {
@@ -92,29 +94,71 @@ Json list_formats() {
   return list;
 }
 
+Json list_settings() {
+  Json list = Json::array();
+  for (const Setting& setting : settings()) {
+    list.push_back({{"key", setting.key},
+                    {"flag", setting.flag},
+                    {"keyword", setting.keyword},
+                    {"value", setting.value},
+                    {"range", setting.range},
+                    {"default", setting.by_default},
+                    {"doc", setting.doc}});
+  }
+  return list;
+}
+
+Json list_results() {
+  Json list = Json::array();
+  for (const ResultField& field : result_fields()) {
+    list.push_back({{"key", field.key},
+                    {"unit", field.unit},
+                    {"type", field.type},
+                    {"optional", field.optional},
+                    {"doc", field.doc}});
+  }
+  return list;
+}
+
+struct Listing {
+  std::string name;
+  Result<Json> (*make)();
+};
+
+const std::vector<Listing>& listings() {
+  static const std::vector<Listing> kListings{
+      {"policies", [] { return Result<Json>(list_policies()); }},
+      {"hardware", list_hardware},
+      {"models", list_models},
+      {"formats", [] { return Result<Json>(list_formats()); }},
+      {"generators", list_generators},
+      {"settings", [] { return Result<Json>(list_settings()); }},
+      {"results", [] { return Result<Json>(list_results()); }},
+  };
+  return kListings;
+}
+
 Result<Json> listing(std::string_view what) {
-  if (what == "policies") {
-    return list_policies();
+  std::string known;
+  for (const Listing& listing : listings()) {
+    if (listing.name == what) {
+      return listing.make();
+    }
+    known += (known.empty() ? "" : (&listing == &listings().back() ? " and " : ", ")) + listing.name;
   }
-  if (what == "hardware") {
-    return list_hardware();
-  }
-  if (what == "models") {
-    return list_models();
-  }
-  if (what == "formats") {
-    return list_formats();
-  }
-  if (what == "generators") {
-    return list_generators();
-  }
-  const std::vector<std::string> known{"policies", "hardware", "models", "formats", "generators"};
-  return bad_input("kvplace list " + in_quotes(what) +
-                   ": there are policies, hardware, models, formats and generators; the nearest is " +
-                   in_quotes(nearest_name(what, known)));
+  return bad_input("kvplace list " + in_quotes(what) + ": there are " + known + "; the nearest is " +
+                   in_quotes(nearest_name(what, listing_names())));
 }
 
 }  // namespace
+
+std::vector<std::string> listing_names() {
+  std::vector<std::string> names;
+  for (const Listing& listing : listings()) {
+    names.push_back(listing.name);
+  }
+  return names;
+}
 
 Result<std::string> listing_json(std::string_view what) {
   KVPLACE_ASSIGN(list, listing(what));

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvplace/instance/resolve.h"
+#include "simulate/result_fields.h"
 
 namespace kvplace {
 namespace {
@@ -55,49 +56,14 @@ std::string holds_for(const BoundNumbers& numbers) {
   return "schedules " + proven_schedules(numbers.barrier, numbers.batch);
 }
 
-/// Time over that of a bound, less 1; null without one.
-Json gap_over(Seconds total, Seconds bound) {
-  return bound.value() > 0 ? Json(total.value() / bound.value() - 1) : Json(nullptr);
-}
-
-/// `certified`: 0 if it is not known.
-Json json_of(const ReplayResult& result, const Bounds& bounds, Seconds certified, const std::string& information) {
+Json json_of(const ResultContext& context) {
   Json json;
-  json["policy"] = result.found_by;
-  json["parameters"] = result.policy.parameters;
-  if (result.policy.name != result.found_by) {
-    json["found"] = result.policy.text();
+  for (const ResultField& field : result_fields()) {
+    Json value = field.get(context);
+    if (!field.optional || !value.is_null()) {
+      json[field.key] = std::move(value);
+    }
   }
-  json["information"] = information;
-  if (result.planning) {
-    json["planning_status"] = to_text(*result.planning);
-  }
-  json["steps"] = result.steps;
-  json["total_s"] = result.total.value();
-  json["tokens_per_s"] = result.tokens_per_second;
-  json["reads"] = result.reads;
-  json["near_reads"] = result.near_reads;
-  json["far_reads"] = result.far_reads;
-  json["promotions"] = result.promotions;
-  json["demotions"] = result.demotions;
-  json["evictions"] = result.evictions;
-  const auto on = [&](Channel channel) { return result.channel_bytes[static_cast<std::size_t>(channel)]; };
-  json["near_bytes"] = on(Channel::kNearMem);
-  json["far_read_bytes"] = on(Channel::kFarLinkRead);
-  json["far_write_bytes"] = on(Channel::kFarLinkWrite);
-  json["peak_near_blocks"] = result.peak_near_blocks;
-  json["aggregate_gb_per_s"] = result.aggregate_bytes_per_second / 1e9;
-  json["aggregate_utilization"] = result.aggregate_utilization;
-  // A bound says nothing about an ideal, which no placement reaches.
-  const bool ideal = result.information == Information::kIdeal;
-  json["gap_to_bound"] = ideal ? Json(nullptr) : gap_over(result.total, certified);
-  json["gap_to_perfect_split"] = ideal ? Json(nullptr) : gap_over(result.total, bounds.perfect_split);
-  json["far_reads_by_layer"] = result.far_reads_by_layer;
-  Json bottlenecks = Json::object();
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
-    bottlenecks[std::string(channel_name(static_cast<Channel>(c)))] = result.bottleneck_steps[c];
-  }
-  json["bottleneck_steps"] = std::move(bottlenecks);
   return json;
 }
 
@@ -136,7 +102,7 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   const Seconds certified = comparison.proven ? comparison.proven->verified.bound : Seconds(0);
   json["results"] = Json::array();
   for (const ReplayResult& result : comparison.results) {
-    json["results"].push_back(json_of(result, comparison.bounds, certified, to_text(result.information)));
+    json["results"].push_back(json_of(ResultContext{result, comparison.bounds, certified}));
   }
   return text_of(json);
 }
@@ -148,7 +114,7 @@ std::string to_json(const ReplayResult& result, const Bounds& bounds, const Mani
   json["instance"] = json_of(instance);
   json["status"] = result.steps == instance.steps() ? "complete" : "interrupted";
   json["bounds"] = json_of(bounds, std::nullopt, instance.options().mode);
-  json["result"] = json_of(result, bounds, Seconds(0), "stored");
+  json["result"] = json_of(ResultContext{result, bounds, Seconds(0), true});
   return text_of(json);
 }
 

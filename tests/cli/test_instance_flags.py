@@ -54,6 +54,7 @@ class Flags(InstanceTest):
 
     def test_every_flag_is_taken(self) -> None:
         self.write("hw.toml", HARDWARE)
+        tried = set()
         for flag, value, shown in (
                 ("--hardware", "gb200", 'name = "gb200"'), ("--hardware", "hw.toml", 'name = "mine"'),
                 ("--model", "qwen3-8b", 'name = "qwen3-8b"'), ("--near-capacity", "160kB", 'near_capacity = "160kB"'),
@@ -70,6 +71,13 @@ class Flags(InstanceTest):
                 self.assertEqual(len(compared["results"]), 1)
                 self.assertIn(shown, self.ok("show-config", *base, flag, value, "--policy", "belady"))
                 self.assertIn(shown, self.ok("show-config", flag, value))
+                tried.add(flag)
+        self.write("run.toml", "[options]\nbatch = 5\n")
+        self.write("budgets.toml", "layer_budgets = [3, 4]\n")
+        self.assertIn("batch = 5", self.ok("show-config", *self.tight, "--config", "run.toml"))
+        self.assertIn("layer_shares = [3, 4]", self.ok("show-config", *self.tight, "--layer-budgets", "budgets.toml"))
+        listed = {setting["flag"] for setting in json.loads(self.ok("list", "settings", "--json"))} - {""}
+        self.assertEqual(tried | {"--config", "--layer-budgets"}, listed)
         self.ok("compare", *self.tight, "--threads", 2)
         self.ok("show-config", *self.tight, "--threads", 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,19 @@ class Help(cli.CliTest):
         for verb in verbs():
             self.assertEqual(self.ok("help", verb), self.ok(verb, "--help"))
         self.refused(self.run_cli("help", "Compare"), cli.BAD_INPUT, '"Compare"', '"compare"')
+
+    def test_json_says_what_the_help_says(self) -> None:
+        listed = json.loads(self.ok("help", "--json"))
+        self.assertEqual([verb["verb"] for verb in listed], verbs())
+        for verb in listed:
+            self.assertEqual(json.loads(self.ok("help", verb["verb"], "--json")), [verb])
+            text = " ".join(self.ok("help", verb["verb"]).split())
+            for option in verb["arguments"] + verb["flags"]:
+                with self.subTest(verb=verb["verb"], names=option["names"]):
+                    meaning = option["doc"] + (f" (default: {option['default']})" if option["default"] else "")
+                    head = ",".join(option["names"]) + (f" {option['value']}" if option["value"] else "")
+                    head += (" ..." if option["several"] else "") + (" (required)" if option["required"] else "")
+                    self.assertIn(" ".join(f"{head} {meaning}".replace("`", "").split()), text)
 
     def test_several_values_only_where_they_may_follow(self) -> None:
         """A flag shown with "..." takes several values; the others are repeated."""

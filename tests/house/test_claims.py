@@ -97,7 +97,7 @@ CLAIMS = {
 #: What has the words of a claim and is none: definitions of what is shown, headings, assumptions that are called so,
 #: names of figures, ends of errors.
 NO_CLAIMS = (
-    "not reached with", "exact, {} variables{}", "ids ranked per step and layer", " is not written",
+    "not reached with", "exact, {} variables{}", "ids ranked per step and layer", "tokens of a KV page; ", " is not written",
     "is not a certificate, or its head is damaged", "its layers or steps are none or too many",
     "its prices are damaged",
     "target    {}; all near:", "+1 ...: tokens/s gained", "all KV near: {} request{}", "the time limit ended before the all-near speed was known",
@@ -109,9 +109,9 @@ NO_CLAIMS = (
     "the trace does not say how large a block is",
 )
 
-#: Files of docs of flags and settings.
+#: Files of docs of flags, settings and result fields.
 TABLES = ("apps/kvplace/instance_flags.cpp", "src/generate/config.cpp", "src/generate/fit_config.cpp",
-          "src/instance/options.cpp")
+          "src/instance/options.cpp", "src/simulate/result_fields.cpp")
 
 LITERALS = re.compile(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*')
 COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)
@@ -119,7 +119,8 @@ WORDS = re.compile(r"\b(no|none|nothing|never|not|every|matters?|faster|slower|f
                    r"least|better|worse|best|cannot|may|would|converged|exact|reach(es)?|serves?|enough|more|less|limit|"
                    r"Interrupted|above|below|beyond)\b")
 #: Of a statement that makes an error, or describes a flag.
-ELSEWHERE = re.compile(r"\b(bad_input|failed|rejected|interrupted|broken|wrong|Error|add_option|add_flag|add_verb|remark)\b")
+ELSEWHERE = re.compile(r"\b(bad_input|failed|rejected|interrupted|broken|wrong|Error|add_option|add_flag|add_verb|add_to|"
+                       r"add_optional_to|default_str|remark)\b")
 
 
 def sentences():

@@ -1,8 +1,10 @@
 """Comparisons and replays give what the command gives; keywords are its flags."""
 
 import dataclasses
+import inspect
 import json
 import os
+import re
 import unittest
 
 import numpy as np
@@ -53,6 +55,24 @@ class Compared(SmallTrace):
         self.assertEqual(compared["sa-guided"].parameters["w"], 7)
         with self.assertRaisesRegex(KeyError, "compared were lru, sa-guided"):
             compared["fifo"]
+
+    def test_attributes_are_the_fields_that_are_listed(self):
+        """By name and type; those that are left out where there is none are None."""
+        listed = {field["key"]: field for field in kvplace.list_results()}
+        attributes = {field.name: field for field in dataclasses.fields(kvplace.Result)}
+        self.assertEqual(sorted(attributes), sorted(listed))
+        self.assertEqual({name for name, field in attributes.items() if field.default is None},
+                         {key for key, field in listed.items() if field["optional"]})
+        kinds = {"string": str, "integer": int, "number": float, "null": type(None)}
+        compared = kvplace.compare(self.trace, self.instance, ["lru", "best-case", "planned", "sa:iterations=2"])
+        for row in compared.to_dict()["results"]:
+            self.assertEqual(set(listed) - set(row) - {key for key in listed if listed[key]["optional"]}, set())
+            for key, value in row.items():
+                first, *more = listed[key]["type"].split(" of ")
+                self.assertIsInstance(value, {"array": list, "object": dict}.get(first) or
+                                      tuple(kinds[name] for name in first.split(" or ")), key)
+                for item in (value.values() if first == "object" else value) if more else ():
+                    self.assertIsInstance(item, kinds[more[0].removesuffix("s")], key)
 
     def test_any_number_of_threads(self):
         results = [kvplace.compare(self.trace, self.instance, threads=threads).results for threads in (1, 2, 5)]
@@ -113,6 +133,16 @@ class Instances(SmallTrace):
                 again = kvplace.Instance(self.trace, config=self.path("again.toml"))
                 self.assertEqual(again.to_dict(), instance.to_dict())
 
+    def test_keywords_are_those_of_the_settings(self):
+        """What type checkers and readers see, in signature and docstring, is what the program lists."""
+        settings = {setting["keyword"]: setting for setting in kvplace.list_settings() if setting["keyword"]}
+        self.assertIn("near_capacity", settings)
+        named = [name for name, parameter in inspect.signature(kvplace.Instance).parameters.items()
+                 if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+        self.assertEqual(sorted(named), sorted(settings))
+        documented = re.findall(r":param (\w+):", kvplace.Instance.__doc__)
+        self.assertEqual(documented, ["trace", *settings, "fields"])
+
     def test_show_config_without_a_trace(self):
         self.assertEqual(kvplace.show_config(hardware="gb200", mode="exclusive", policies=["lru"]),
                          self.ok("show-config", "--hardware", "gb200", "--mode", "exclusive", "--policy", "lru"))
@@ -142,7 +172,7 @@ class Instances(SmallTrace):
 
 class Presets(CliTest):
     def test_listings_are_the_commands(self):
-        for what in ("policies", "hardware", "models", "formats"):
+        for what in ("policies", "hardware", "models", "formats", "settings", "results"):
             self.assertEqual(getattr(kvplace, f"list_{what}")(), json.loads(self.ok("list", what, "--json")))
 
     def test_fields(self):

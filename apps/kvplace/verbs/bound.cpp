@@ -44,25 +44,29 @@ void add_bound(App& app) {
   auto flags = std::make_shared<BoundFlags>();
   CLI::App* verb = app.add_verb("bound", "Prove how fast any placement could be, and find a schedule near that",
                                 [flags] { return run(*flags); });
-  add_quiet_flag(*verb);
-  flags->trace.add_to(*verb, false);
+  flags->trace.add_optional_to(*verb, "refused: a truncated trace has no digest that a certificate could name");
   flags->instance.add_to(*verb);
   ProveOptions& options = flags->options;
-  app.add_output(*verb, "-o,--output", options.certificate_path, "the certificate (.cert)")->required();
+  app.add_output(*verb, "-o,--output", options.certificate_path, "the certificate (`.cert`)")->required();
   app.add_output(*verb, "--schedule", options.schedule_path,
-                 "also plan a schedule (.kvs), replay it and say how near it comes");
+                 "also plan a schedule (`.kvs`), replay it and say how near it comes");
   app.add_output(*verb, "--values", options.values_path,
-                 "also write what residency is worth after each read, as float32 seconds (.npy)");
+                 "also write what residency is worth after each read, as float32 seconds (`.npy`)");
   verb->add_flag("--exact", options.exact,
-                 "also the linear relaxation and the best of all schedules; small instances only");
-  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 120s)")->type_name("TIME");
-  verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like 1% (default: 0%)")
+                 "also the linear relaxation and the best of all schedules; up to 100,000 variables");
+  verb->add_option("--time-limit", flags->time_limit, "of everything: search, `--exact` and planning, like `60s`")
+      ->default_str("`120s`")
+      ->type_name("TIME");
+  verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like `1%`")
+      ->default_str("`0%`")
       ->type_name("PERCENT");
-  verb->add_flag("--resume", options.resume, "start from what the certificate of that name proves already");
+  verb->add_flag("--resume", options.resume, "start from what the certificate named by `-o` proves already");
   verb->add_option("--instruction-set", options.search.instruction_set,
-                   "avx512, avx2 or portable (default: the fastest there is); the result is the same")
+                   "`avx512`, `avx2` or `portable`; never changes the result")
+      ->default_str("the fastest there is")
       ->type_name("avx512|avx2|portable");
-  verb->add_flag("--json", flags->json, "one JSON object instead of text");
+  add_quiet_flag(*verb);
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli

@@ -75,15 +75,27 @@ void add_budgets(App& app) {
   auto flags = std::make_shared<BudgetsFlags>();
   CLI::App* verb = app.add_verb("budgets", "The best fixed near capacity of each layer, from traces of a model",
                                 [flags] { return run(*flags); });
-  add_quiet_flag(*verb);
-  reads_file(verb->add_option("traces", flags->traces, "traces (.kvt) of one model"))->required();
+  reads_file(verb->add_option("traces", flags->traces,
+                              "traces (`.kvt`) of one model and block size; name them before `--held-out`"))
+      ->required();
   reads_file(verb->add_option("--held-out", flags->held_out, "traces that the budgets are only checked on"));
   flags->instance.add_to(*verb);
-  verb->add_option("--total", flags->total, "near bytes to divide, like --near-capacity")->type_name("SIZE");
-  verb->add_option("--policy", flags->policy, "a policy with a buffer per layer (default: lru)")->type_name("POLICY");
-  verb->add_option("--least-blocks", flags->least_blocks, "no layer gets less (default: 0)")->type_name("N");
-  app.add_output(*verb, "-o,--output", flags->output, "the budgets (.json or .toml), for --layer-budgets");
-  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+  verb->add_option("--total", flags->total,
+                   "near bytes to divide, for the KV of all requests, like `--near-capacity`: `16GiB`")
+      ->default_str("the near capacity of the instance flags")
+      ->type_name("SIZE");
+  verb->add_option("--policy", flags->policy,
+                   "one with a buffer per layer (docs/policies.md); any other is refused with their names")
+      ->default_str("`lru`")
+      ->type_name("POLICY");
+  verb->add_option("--least-blocks", flags->least_blocks,
+                   "no layer gets less; engines need room for what one step reads")
+      ->default_str("0")
+      ->type_name("N");
+  app.add_output(*verb, "-o,--output", flags->output,
+                 "the budgets: `.json` (all of the result) or `.toml`, for `--layer-budgets`");
+  add_quiet_flag(*verb);
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli

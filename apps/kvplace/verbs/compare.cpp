@@ -37,14 +37,14 @@ void add_compare(App& app) {
   auto flags = std::make_shared<CompareFlags>();
   CLI::App* verb = app.add_verb("compare", "What each placement policy costs on a trace and a machine",
                                 [flags] { return run(*flags); });
-  add_quiet_flag(*verb);
-  flags->trace.add_to(*verb, false);
-  flags->policies.add_to(*verb);
+  flags->trace.add_optional_to(*verb);
+  flags->policies.add_to(*verb, "those of `--config`, else the first table of docs/policies.md but `sa` and `planned`");
   flags->instance.add_to(*verb);
   app.add_output(*verb, "--schedule-out", flags->options.schedule_path,
-                 "store the one policy's decisions as a schedule (.kvs)");
-  verb->add_flag("--bound", flags->options.bound, "also prove a lower bound, and how far each policy is above it");
-  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+                 "store the one policy's decisions as a schedule (`.kvs`)");
+  verb->add_flag("--bound", flags->options.bound, "also prove a lower bound, and show how far each policy is above it");
+  add_quiet_flag(*verb);
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli

@@ -41,7 +41,7 @@ void add_completion(App& app) {
   auto shell = std::make_shared<std::string>();
   CLI::App* verb = app.add_verb("completion", "A script by which a shell completes command lines of kvplace",
                                 [shell, &app] { return run_completion(*shell, app.parser()); });
-  verb->add_option("shell", *shell, "the shell, as in: source <(kvplace completion bash)")
+  verb->add_option("shell", *shell, "the shell, as in `source <(kvplace completion bash)`")
       ->type_name(alternatives(shell_names()))
       ->required();
 }

@@ -41,12 +41,12 @@ void add_export(App& app) {
   auto flags = std::make_shared<ExportFlags>();
   CLI::App* verb = app.add_verb("export", "Write a trace in a foreign format", [flags] { return run(*flags); });
   flags->trace.add_to(*verb);
-  add_quiet_flag(*verb);
-  app.add_output(*verb, "-o,--out", flags->out, "file to write; .zst or .gz compresses")->required();
-  verb->add_option("--format", flags->format, "what it is to be (kvplace list formats)")
+  app.add_output(*verb, "-o,--out", flags->out, "file to write; a name in `.zst` or `.gz` compresses")->required();
+  verb->add_option("--format", flags->format, "what it is to be (`kvplace list formats`)")
       ->type_name(alternatives(exported_formats()))
       ->required();
-  verb->add_flag("--ranking", flags->options.ranking, "topk-npy: the rankings instead of the reads");
+  verb->add_flag("--ranking", flags->options.ranking, "`topk-npy`: the rankings instead of the reads");
+  add_quiet_flag(*verb);
 }
 
 }  // namespace kvplace::cli

@@ -23,6 +23,7 @@ using Json = nlohmann::ordered_json;
 struct Shortcut {
   std::string key;
   std::string doc;
+  std::string by_default = "as in the workload or trace";
   std::string text = {};
 
   [[nodiscard]] std::string flag() const {
@@ -40,9 +41,9 @@ struct GenerateFlags {
   std::vector<Shortcut> shortcuts{{"prompt_tokens", "tokens before the first decode step"},
                                   {"layers", "layers"},
                                   {"steps", "decode steps"},
-                                  {"block_tokens", "tokens of a KV page"},
-                                  {"ranking_depth", "ids ranked per step and layer, 0 = no rankings"},
-                                  {"seed", "of all random numbers (default: 0)"}};
+                                  {"block_tokens", "tokens of a KV page; not with `--like`"},
+                                  {"ranking_depth", "ids ranked per step and layer; 0 = no rankings"},
+                                  {"seed", "of all random numbers", "0, or the file's"}};
   std::vector<std::string> assignments;
   bool show_config = false;
   bool json = false;
@@ -225,24 +226,29 @@ void add_generate(App& app) {
   auto flags = std::make_shared<GenerateFlags>();
   CLI::App* verb = app.add_verb("generate", "Make a synthetic trace (.kvt), from a preset or like a real one",
                                 [flags] { return run(*flags); });
-  verb->add_option("workload", flags->workload, "preset (kvplace list generators) or a file ending in .toml")
+  verb->add_option(
+          "workload", flags->workload,
+          "preset (`kvplace list generators`), or a file: its name ends in `.toml` or contains a `/`; this or `--like`")
       ->type_name("WORKLOAD|FILE");
   reads_file(
-      verb->add_option("--like", flags->like, "fit to this trace instead, and print the fit; without -o only that"));
+      verb->add_option("--like", flags->like, "fit to this trace instead, and print the fit; without `-o` only that"));
   app.add_output(*verb, "-o,--out", flags->out, "trace to write");
   app.add_output(*verb, "--save-config", flags->save_config,
-                 "with --like: write the fit as settings (.toml), which make the same trace as a workload");
+                 "with `--like`: write the fit as settings (`.toml`); as a workload they make the same trace");
   for (Shortcut& shortcut : flags->shortcuts) {
-    verb->add_option(shortcut.flag(), shortcut.text, shortcut.doc)->type_name("N");
+    verb->add_option(shortcut.flag(), shortcut.text, shortcut.doc)->default_str(shortcut.by_default)->type_name("N");
   }
-  verb->add_option("--set", flags->assignments, "any setting (--show-config prints all); repeatable")
+  verb->add_option("--set", flags->assignments,
+                   "any setting (`--show-config` prints all); repeatable; not with `--like`")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  verb->add_flag("--show-config", flags->show_config, "print the settings as TOML and stop");
-  verb->add_option("--zstd-level", flags->writer.zstd_level, "1 to 19 (default: 3)")
+  verb->add_flag("--show-config", flags->show_config,
+                 "print the settings as TOML and stop; the file makes the same trace");
+  verb->add_option("--zstd-level", flags->writer.zstd_level, "1 to 19; changes size and speed only")
+      ->default_str("3")
       ->type_name("N")
       ->check(CLI::Range(1, 19));
-  verb->add_flag("--json", flags->json, "one JSON object instead of text");
+  add_json_flag(*verb, flags->json);
   add_threads_flag(*verb, flags->threads);
   add_quiet_flag(*verb);
 }

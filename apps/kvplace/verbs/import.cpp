@@ -83,25 +83,32 @@ void add_import(App& app) {
   auto flags = std::make_shared<ImportFlags>();
   CLI::App* verb = app.add_verb("import", "Make a trace (.kvt) of foreign files, plain, .zst or .gz",
                                 [flags] { return run(*flags); });
-  add_quiet_flag(*verb);
-  reads_file(verb->add_option("sources", flags->sources, "files, in order"))->required();
+  reads_file(verb->add_option("sources", flags->sources, "files, in order; a further file continues the trace"))
+      ->required();
   app.add_output(*verb, "-o,--out", flags->out, "trace to write")->required();
-  verb->add_option("--format", flags->format, "what the files are (kvplace list formats)")
+  verb->add_option("--format", flags->format, "what the files are (`kvplace list formats`)")
       ->type_name(alternatives(imported_formats()))
       ->required();
-  verb->add_option("--block-tokens", flags->options.block_tokens, "tokens of a KV page, 1 to 2^28 (default: 1)")
+  verb->add_option("--block-tokens", flags->options.block_tokens, "tokens of a KV page, 1 to 2^28")
+      ->default_str("1")
       ->type_name("N")
       ->check(CLI::Range(1u, 1u << 28));
-  verb->add_option("--prompt-tokens", flags->prompt_tokens, "tokens before the first decode step (default: inferred)")
+  verb->add_option("--prompt-tokens", flags->prompt_tokens, "tokens before the first decode step")
+      ->default_str("the least that lets every block exist when it is read")
       ->type_name("N");
-  verb->add_option("--read", flags->read_k, "topk-npy: ids are a ranking, of which the first K were read")
+  verb->add_option("--read", flags->read_k, "`topk-npy`: ids are a ranking, best first, of which the first K were read")
+      ->default_str("all ids were read")
       ->type_name("K");
   verb->add_option("--block-bytes", flags->block_bytes, "bytes of a KV page, kept in the metadata")->type_name("SIZE");
-  verb->add_option("--model", flags->options.model, "model preset, kept in the metadata")->type_name("MODEL");
-  verb->add_option("--selection", flags->options.selection, "how blocks were selected, kept in the metadata");
-  verb->add_option("--zstd-level", flags->options.writer.zstd_level, "1 to 19 (default: 3)")
+  verb->add_option("--model", flags->options.model, "model preset, kept in the metadata; verbs use it if none is named")
+      ->type_name("MODEL");
+  verb->add_option("--selection", flags->options.selection,
+                   "how blocks were selected, for people; kept in the metadata");
+  verb->add_option("--zstd-level", flags->options.writer.zstd_level, "1 to 19; changes size and speed only")
+      ->default_str("3")
       ->type_name("N")
       ->check(CLI::Range(1, 19));
+  add_quiet_flag(*verb);
 }
 
 }  // namespace kvplace::cli

@@ -34,7 +34,7 @@ void add_info(App& app) {
   verb->add_flag("--check", flags->check, "also compare the contents with their digest");
   add_threads_flag(*verb, flags->threads);
   add_quiet_flag(*verb);
-  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli

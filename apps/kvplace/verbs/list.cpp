@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app.h"
+#include "help_format.h"
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
 #include "kvplace/simulate/listing.h"
+#include "value_words.h"
 
 namespace kvplace::cli {
 namespace {
@@ -61,6 +63,19 @@ std::string list_table(const std::string& what, const Json& list) {
     for (const Json& g : list) {
       out += fmt::format("{:<26} {}\n", g["name"].get<std::string>(), g["description"].get<std::string>());
     }
+  } else if (what == "settings") {
+    for (const Json& s : list) {
+      const std::string name = s["flag"].get<std::string>();
+      const std::string by_default = s["default"].get<std::string>();
+      out += fmt::format("{:<23} {:<20} {}{}\n", name.empty() ? s["key"].get<std::string>() : name,
+                         s["range"].get<std::string>(), plain(s["doc"].get<std::string>()),
+                         by_default.empty() ? "" : " (default: " + plain(by_default) + ")");
+    }
+  } else if (what == "results") {
+    for (const Json& r : list) {
+      out += fmt::format("{:<21} {:<12} {}\n", r["key"].get<std::string>(), r["unit"].get<std::string>(),
+                         plain(r["doc"].get<std::string>()));
+    }
   } else {
     for (const Json& f : list) {
       const bool in = f["import"].get<bool>();
@@ -89,10 +104,9 @@ void add_list(App& app) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* verb =
       app.add_verb("list", "What there is, with units, defaults and ranges", [flags] { return run(*flags); });
-  verb->add_option("what", flags->what, "what to list")
-      ->type_name("policies|hardware|models|formats|generators")
-      ->required();
-  verb->add_flag("--json", flags->json, "one JSON object, with the source of every figure");
+  verb->add_option("what", flags->what, "what to list")->type_name(alternatives(listing_names()))->required();
+  verb->add_flag("--json", flags->json,
+                 "one JSON array, with the source of every figure; its keys are in docs/json.md");
 }
 
 }  // namespace kvplace::cli

@@ -31,10 +31,10 @@ void add_replay(App& app) {
   CLI::App* verb =
       app.add_verb("replay", "Time of a stored schedule, checked step by step", [flags] { return run(*flags); });
   flags->trace.add_to(*verb);
-  reads_file(verb->add_option("schedule", flags->schedule, "schedule (.kvs)"))->required();
+  reads_file(verb->add_option("schedule", flags->schedule, "schedule (`.kvs`, docs/schedule_format.md)"))->required();
   flags->instance.add_to(*verb);
   add_quiet_flag(*verb);
-  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli

@@ -56,8 +56,8 @@ void add_show_config(App& app) {
   auto flags = std::make_shared<ShowConfigFlags>();
   CLI::App* verb = app.add_verb("show-config", "The resolved configuration as TOML; it runs again with --config",
                                 [flags] { return run(*flags); });
-  flags->trace.add_to(*verb, false);
-  flags->policies.add_to(*verb);
+  flags->trace.add_optional_to(*verb);
+  flags->policies.add_to(*verb, "those of `--config`, with a trace else what `compare` would run");
   flags->instance.add_to(*verb);
 }
 

@@ -60,24 +60,32 @@ VerbResult run(SizeFlags& flags) {
 void add_size(App& app) {
   auto flags = std::make_shared<SizeFlags>();
   CLI::App* verb = app.add_verb("size", "What must be bought or set to reach a speed", [flags] { return run(*flags); });
-  flags->trace.add_to(*verb, false);
+  flags->trace.add_optional_to(*verb, "refused: a truncated trace has no digest that a bound could be proven for");
   SizeOptions& options = flags->options;
-  verb->add_option("--target", flags->target, "120tokens/s, 90% (of the all-near speed) or cost=500")
+  verb->add_option("--target", flags->target,
+                   "what is to be reached: `120tokens/s`, `90%` (of the all-near speed) or `cost=500`")
       ->type_name("TARGET")
       ->required();
-  verb->add_option("--find", flags->find, "near-capacity (default), buffer, link or batch")
+  verb->add_option("--find", flags->find,
+                   "what is searched for: `near-capacity`, `buffer` (blocks per layer), `link` or `batch`")
+      ->default_str("`near-capacity`")
       ->type_name("near-capacity|buffer|link|batch");
-  flags->policies.add_to(*verb);
+  flags->policies.add_to(*verb, "those of `--config`, else `lru`, `lru-global` and, if it suits, `kvplace`");
   flags->instance.add_to(*verb);
-  add_quiet_flag(*verb);
-  verb->add_flag("--crossover", options.crossover, "also from which batch on tiering pays");
+  verb->add_flag("--crossover", options.crossover, "also from which batch on tiering is faster than all KV near");
   verb->add_option("--price-near", options.price_near_per_gib, "of a GiB of near memory; for a cost as target")
       ->type_name("PRICE");
   verb->add_option("--price-link", options.price_link_per_gb_s, "of a GB/s of link; for a cost as target")
       ->type_name("PRICE");
-  verb->add_option("--tolerance", options.tolerance, "of the value found (default: 0.001)")->type_name("SHARE");
-  verb->add_option("--time-limit", flags->time_limit, "of everything, like 60s (default: 300s)")->type_name("TIME");
-  verb->add_flag("--json", flags->json, "one JSON object instead of the table");
+  verb->add_option("--tolerance", options.tolerance, "of the value found, relative, 1e-6 to below 1")
+      ->default_str("0.001")
+      ->type_name("SHARE");
+  verb->add_option("--time-limit", flags->time_limit,
+                   "of everything, like `60s`; after it the brackets so far are printed")
+      ->default_str("`300s`")
+      ->type_name("TIME");
+  add_quiet_flag(*verb);
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli

@@ -40,11 +40,11 @@ VerbResult run(const VerifyFlags& flags) {
 void add_verify(App& app) {
   auto flags = std::make_shared<VerifyFlags>();
   CLI::App* verb = app.add_verb("verify", "Re-checks the proof of a lower bound", [flags] { return run(*flags); });
-  reads_file(verb->add_option("trace", flags->trace, "trace (.kvt)"))->required();
-  reads_file(verb->add_option("certificate", flags->certificate, "certificate (.cert)"))->required();
+  reads_file(verb->add_option("trace", flags->trace, "trace (`.kvt`)"))->required();
+  reads_file(verb->add_option("certificate", flags->certificate, "certificate (`.cert`)"))->required();
   add_threads_flag(*verb, flags->threads);
   add_quiet_flag(*verb);
-  verb->add_flag("--json", flags->json, "one JSON object instead of text");
+  add_json_flag(*verb, flags->json);
 }
 
 }  // namespace kvplace::cli
