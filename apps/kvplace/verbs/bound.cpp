@@ -59,9 +59,6 @@ void add_bound(App& app) {
   verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like 1% (default: 0%)")
       ->type_name("PERCENT");
   verb->add_flag("--resume", options.resume, "start from what the certificate of that name proves already");
-  verb->add_option("--instruction-set", options.search.instruction_set,
-                   "avx512, avx2 or portable (default: the fastest there is); the result is the same")
-      ->type_name("avx512|avx2|portable");
   verb->add_flag("--json", flags->json, "one JSON object instead of text");
 }
 
