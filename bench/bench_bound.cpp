@@ -18,35 +18,6 @@ using namespace kvplace;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-/// The same prices in every step: the far form at weight w beside the split form, and one price for all rows.
-double best_uniform(GapDual& dual, std::size_t split, std::size_t far) {
-  const std::size_t num_forms = dual.forms().size();
-  double best = -INFINITY;
-  for (const double w : {1.0, 0.3, 0.1, 0.03, 0.0}) {
-    DualPrices prices;
-    prices.mixture.assign(dual.groups().num_groups() * num_forms, 0);
-    for (std::size_t group = 0; group < dual.groups().num_groups(); ++group) {
-      prices.mixture[group * num_forms + split] += 1 - w;
-      prices.mixture[group * num_forms + far] += w;
-    }
-    const auto value = [&](double logarithm) {
-      prices.rows.assign(dual.groups().num_steps(), dual.forms()[far].miss * std::exp2(logarithm));
-      return dual(prices);
-    };
-    // Golden section: the value is concave in the price.
-    constexpr double kGolden = 0.6180339887498949;
-    double low = -20;
-    double high = 0;
-    for (int i = 0; i < 10; ++i) {
-      const double a = high - kGolden * (high - low);
-      const double b = low + kGolden * (high - low);
-      (value(a) > value(b) ? high : low) = value(a) > value(b) ? b : a;
-    }
-    best = std::max({best, value(low), value(high)});
-  }
-  return best;
-}
-
 /// Bytes per second that one core reads from memory.
 double read_bandwidth() {
   const std::vector<std::uint64_t> memory(std::size_t{1} << 25, 1);
@@ -83,7 +54,7 @@ int run(int argc, char** argv) {
   std::printf("%s\n%.3g reads, %.3g cells (decode step, block), %.3g classes of gaps, found in %.2f s\n\n",
               path.substr(path.find_last_of('/') + 1).c_str(), static_cast<double>(trace.totals().reads), cells,
               static_cast<double>(classes.num_classes), now() - begin);
-  GapDual dual(instance, classes, gap_kernels().front(), 0);
+  GapDual dual(instance, classes, 0);
   const std::vector<std::size_t> far = window_forms(dual);
   if (far.empty()) {
     std::printf("a miss costs nothing in any form: the perfect split is all there is\n");
@@ -108,22 +79,17 @@ int run(int argc, char** argv) {
   }
   plain.rows.assign(dual.groups().num_steps(), 0);
   row("split form everywhere, rows free", [&] { return dual(plain); });
-  row("the same in every step, best of 5 x 22", [&] { return best_uniform(dual, split, far.front()); });
   const bool free_start = instance.options().start == Start::kFree;
-  for (const bool at_any_step : {false, true}) {
-    for (const std::size_t form : far) {
-      const std::string name = std::string(at_any_step ? "windows at any step" : "windows at decode steps") +
-                               ", far form " + std::to_string(form);
-      row(name.c_str(), [&] {
-        return dual(best_windows(dual, classes, free_start, {form, dual.forms()[form].miss, at_any_step}).prices);
-      });
-    }
+  for (const std::size_t form : far) {
+    const std::string name = "windows, far form " + std::to_string(form);
+    row(name.c_str(),
+        [&] { return dual(best_windows(dual, classes, free_start, {form, dual.forms()[form].miss}).prices); });
   }
   for (const std::vector<double>& scales : window_scales(dual, far.front())) {
     if (!scales.empty()) {
       const std::string name = "windows for whole blocks, " + std::to_string(scales.size()) + " scales";
       row(name.c_str(), [&] {
-        const WindowKind kind{far.front(), dual.forms()[far.front()].miss, true, scales};
+        const WindowKind kind{far.front(), dual.forms()[far.front()].miss, scales};
         return dual(best_windows(dual, classes, free_start, kind).prices);
       });
     }
@@ -138,26 +104,21 @@ int run(int argc, char** argv) {
     });
   }
 
-  std::printf("\n%-44s %14s\n", "one evaluation, one thread", "seconds");
-  double fastest = INFINITY;
+  double fastest = INFINITY;  // of evaluations on one thread
   const DualPrices prices =
       best_windows(dual, classes, free_start, {far.front(), dual.forms()[far.front()].miss}).prices;
   const double expected = dual(prices);
-  for (const GapKernel& kernel : gap_kernels()) {
-    GapDual alone(instance, classes, kernel, 1);
-    double seconds = INFINITY;
-    for (int i = 0; i < 5; ++i) {
-      begin = now();
-      const double value = alone(prices);
-      seconds = std::min(seconds, now() - begin);
-      if (value != expected) {
-        std::fprintf(stderr, "bench_bound: %s gives another value\n", kernel.name);
-        return 1;
-      }
+  GapDual alone(instance, classes, 1);
+  for (int i = 0; i < 5; ++i) {
+    begin = now();
+    const double value = alone(prices);
+    fastest = std::min(fastest, now() - begin);
+    if (value != expected) {
+      std::fprintf(stderr, "bench_bound: one thread gives another value\n");
+      return 1;
     }
-    std::printf("%-44s %14.4f\n", kernel.name, seconds);
-    fastest = std::min(fastest, seconds);
   }
+  std::printf("\n%-44s %14s %10.4f\n", "one evaluation, one thread", "", fastest);
   begin = now();
   const VerifiedBound verified = checked(verify(trace, proven.certificate, {1, nullptr, nullptr}));
   const double verify_seconds = now() - begin;

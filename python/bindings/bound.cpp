@@ -30,12 +30,11 @@ void bind_bound(nb::module_& module) {
       "prove",
       [](const TraceReader& trace, const Instance& instance, const std::string& certificate,
          const std::string& schedule, const std::string& values, bool exact, double time_limit, double gap, bool resume,
-         const std::string& instruction_set, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+         unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
         check_same(trace, instance);
         ProveOptions options;
         options.search.time_limit = Seconds(time_limit);
         options.enough_gap = gap;
-        options.search.instruction_set = instruction_set;
         options.certificate_path = certificate;
         options.resume = resume;
         options.schedule_path = schedule;
@@ -45,7 +44,7 @@ void bind_bound(nb::module_& module) {
                    [&](const RunContext& context) { return kvplace::prove(trace, instance, options, context); });
       },
       "trace"_a, "instance"_a, "certificate"_a, "schedule"_a, "values"_a, "exact"_a, "time_limit"_a, "gap"_a,
-      "resume"_a, "instruction_set"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
+      "resume"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
       "An empty name stands for an output that is not wanted.");
   module.def(
       "verify",

@@ -125,7 +125,6 @@ def bound(
     time_limit: float = 120,
     gap: float = 0,
     resume: bool = False,
-    instruction_set: str = "",
     threads: int = 0,
     progress: ProgressLike = None,
     interrupt: Interrupt | None = None,
@@ -140,8 +139,6 @@ def bound(
     :param time_limit: of everything: search, exact solution and planning, seconds.
     :param gap: planning ends once the schedule is so near the bound, as a share of it: 0.01 is the command's 1%.
     :param resume: start from what the certificate of that name proves already.
-    :param instruction_set: ``"avx512"``, ``"avx2"`` or ``"portable"``; default: the fastest there is. The result is
-        the same.
     :param threads: worker threads; 0 for one per core. The result does not depend on it.
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
     :param interrupt: stops the search from another thread; the best bound found until then is returned.
@@ -160,7 +157,7 @@ def bound(
     certificate, schedule, values = ("" if name is None else os.fspath(name) for name in (certificate, schedule, values))
     with shown(progress) as sink:
         raw = _core.prove(trace, instance, certificate, schedule, values, exact, time_limit, gap, resume,
-                          instruction_set, threads, sink, interrupt)
+                          threads, sink, interrupt)
     proven = ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
     return unless_unwritten(proven, raw.outputs)
 

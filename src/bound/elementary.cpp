@@ -8,11 +8,12 @@ void ElementaryBounds::add(const StepView& record) {
   Loads kv;
   kv.add(Transfer::kReadNear, traffic.reads, traffic.num_reads);
   kv.add(Transfer::kWriteNear, traffic.new_kv, traffic.num_new_kv);
-  movable_.reads += (traffic.reads - traffic.reads_appended) * batch;
+  movable_.reads +=
+      MovableBytes{traffic.reads - traffic.reads_appended, traffic.num_reads - traffic.num_reads_appended} * batch;
   if (instance_->options().mode == Mode::kInclusive) {
     kv.add(Transfer::kWriteFar, traffic.new_kv, traffic.num_new_kv);
   } else {
-    movable_.writes += traffic.new_kv * batch;
+    movable_.writes += MovableBytes{traffic.new_kv, traffic.num_new_kv} * batch;
   }
   all_near_loads_ += instance_->weight_loads();
   all_near_loads_ += kv * batch;

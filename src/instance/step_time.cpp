@@ -23,16 +23,8 @@ StepTime::StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Sec
 }
 
 Channel StepTime::bottleneck(const Loads& loads) const {
-  std::size_t slowest = 0;
-  double longest = -1;
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
-    const double time = static_cast<double>(loads.bytes[c]) / bandwidth_[c];
-    if (time > longest) {
-      longest = time;
-      slowest = c;
-    }
-  }
-  return static_cast<Channel>(slowest);
+  const std::array<double, kNumChannels> times = channel_times(loads);
+  return static_cast<Channel>(std::max_element(times.begin(), times.end()) - times.begin());
 }
 
 BytesPerSecond StepTime::far_read_bandwidth() const {
@@ -52,20 +44,29 @@ struct Line {
   double c;
 };
 
+/// How many transfers a moved byte stands for.
+double transfers_per_byte(const MovableBytes& movable) {
+  return movable.bytes > Bytes(0) ? static_cast<double>(movable.transfers) / static_cast<double>(movable.bytes.value())
+                                  : 0;
+}
+
 }  // namespace
 
 Split best_split(const StepTime& step_time, const Loads& all_near, const Movable& movable, std::uint32_t layers) {
   // x bytes of reads and z bytes of writes go far. Each channel's time is affine in (x, z) and the step's time is a
   // convex, piecewise linear function of the times, whose pieces meet where two channels take equally long: its minimum
   // over the box [0, X] x [0, Z] is at a crossing of two such lines or sides of the box.
-  const double most_x = static_cast<double>(movable.reads.value());
-  const double most_z = static_cast<double>(movable.writes.value());
+  const double most_x = static_cast<double>(movable.reads.bytes.value());
+  const double most_z = static_cast<double>(movable.writes.bytes.value());
+  const double reads_per_byte = transfers_per_byte(movable.reads);
+  const double writes_per_byte = transfers_per_byte(movable.writes);
+  const std::array<double, kNumChannels> near_times = step_time.channel_times(all_near);
   std::array<Line, kNumChannels> channels{};
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    const double rate = step_time.bandwidth(static_cast<Channel>(c)).value();
-    const double per_read = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
-    const double per_write = loaded(Transfer::kWriteFar, c) - loaded(Transfer::kWriteNear, c);
-    channels[c] = {per_read / rate, per_write / rate, static_cast<double>(all_near.bytes[c]) / rate};
+    const double read = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
+    const double write = loaded(Transfer::kWriteFar, c) - loaded(Transfer::kWriteNear, c);
+    channels[c] = {step_time.channel_time(c, {read, read * reads_per_byte}),
+                   step_time.channel_time(c, {write, write * writes_per_byte}), near_times[c]};
   }
 
   Split best;
@@ -124,31 +125,41 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
   return best;
 }
 
-double split_time(const StepTime& step_time, const Loads& all_near, Bytes movable_reads, std::uint32_t layers) {
+double split_time(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads, std::uint32_t layers) {
   if (step_time.overlap() != Overlap::kFull || step_time.interference() != 0) {
-    return best_split(step_time, all_near, {movable_reads, Bytes(0)}, layers).time.value();
+    return best_split(step_time, all_near, {reads, {}}, layers).time.value();
   }
   // Near's time falls and those of the channels that far reads load rise with the bytes moved: the first crossing is
   // the best.
-  std::array<double, kNumChannels> times{};
-  std::array<double, kNumChannels> rates{};
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
-    rates[c] = step_time.bandwidth(static_cast<Channel>(c)).value();
-    times[c] = static_cast<double>(all_near.bytes[c]) / rates[c];
-  }
+  std::array<double, kNumChannels> times = step_time.channel_times(all_near);
+  const double per_byte = transfers_per_byte(reads);
   constexpr std::size_t kNear = at(Channel::kNearMem);
   double moved = INFINITY;
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     if (loaded(Transfer::kReadFar, c) != 0) {
-      moved = std::min(moved, (times[kNear] - times[c]) / (1 / rates[kNear] + 1 / rates[c]));
+      moved = std::min(moved, (times[kNear] - times[c]) / (step_time.channel_time(kNear, {1, per_byte}) +
+                                                           step_time.channel_time(c, {1, per_byte})));
     }
   }
-  moved = std::clamp(moved, 0.0, static_cast<double>(movable_reads.value()));
+  moved = std::clamp(moved, 0.0, static_cast<double>(reads.bytes.value()));
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     const int change = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
-    times[c] += change == 0 ? 0 : change * (moved / rates[c]);
+    times[c] += change == 0 ? 0 : change * step_time.channel_time(c, {moved, moved * per_byte});
   }
   return step_time.time_of(times, layers).value();
+}
+
+Loads split_loads(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads, std::uint32_t layers) {
+  const Split split = best_split(step_time, all_near, {reads, {}}, layers);
+  const Bytes moved(static_cast<std::int64_t>(split.far_read_bytes));
+  Loads loads = all_near;
+  if (moved > Bytes(0)) {
+    const double share = moved / reads.bytes;
+    const auto transfers = static_cast<std::int64_t>(std::ceil(share * static_cast<double>(reads.transfers)));
+    loads.add(Transfer::kReadNear, Bytes(0) - moved, -transfers);
+    loads.add(Transfer::kReadFar, moved, transfers);
+  }
+  return loads;
 }
 
 }  // namespace kvplace

@@ -145,8 +145,8 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   }
   const StepTraffic traffic = instance_.traffic(record);
   // What far could serve as well; a block appended to in this step is read near by rule.
-  const Mirrored mirrored{Bytes(loads.on(Channel::kNearMem)) - traffic.reads_appended,
-                          static_cast<std::int64_t>(num_near) - traffic.num_reads_appended};
+  const MovableBytes mirrored{Bytes(loads.on(Channel::kNearMem)) - traffic.reads_appended,
+                              static_cast<std::int64_t>(num_near) - traffic.num_reads_appended};
   KVPLACE_TRY(decide(record, window, loads));
   KVPLACE_TRY(apply(record, loads));
   add_new_kv(record, true, loads);
@@ -337,12 +337,11 @@ void PolicyRun::clear_marks(const StepView& record) {
 }
 
 void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads,
-                       const Mirrored& mirrored) {
+                       const MovableBytes& mirrored) {
   const std::int64_t batch = instance_.options().batch;
   open_loads_ += kv_loads * batch;
   open_loads_ += instance_.weight_loads();
-  open_mirrored_.bytes += mirrored.bytes * batch;
-  open_mirrored_.reads += mirrored.reads * batch;
+  open_mirrored_ += mirrored * batch;
   result_.read_bytes += traffic.reads.value() * batch + instance_.weight_bytes_per_step().value();
   if (instance_.groups().ends_group(record.layer)) {
     close_group();
@@ -353,14 +352,7 @@ void PolicyRun::close_group() {
   const InstanceOptions& options = instance_.options();
   const std::uint32_t layers = instance_.groups().layers_per_group();
   if (options.mirrored_reads == MirroredReads::kSplit && options.mode == Mode::kInclusive) {
-    const Split split = best_split(instance_.step_time(), open_loads_, {open_mirrored_.bytes, Bytes(0)}, layers);
-    const Bytes shifted(static_cast<std::int64_t>(split.far_read_bytes));
-    if (shifted > Bytes(0)) {
-      const double share = shifted / open_mirrored_.bytes;
-      const auto reads = static_cast<std::int64_t>(std::ceil(share * static_cast<double>(open_mirrored_.reads)));
-      open_loads_.add(Transfer::kReadNear, Bytes(0) - shifted, -reads);
-      open_loads_.add(Transfer::kReadFar, shifted, reads);
-    }
+    open_loads_ = split_loads(instance_.step_time(), open_loads_, open_mirrored_, layers);
   }
   result_.total += instance_.step_time()(open_loads_, layers);
   ++result_.bottleneck_steps[static_cast<std::size_t>(instance_.step_time().bottleneck(open_loads_))];

@@ -37,11 +37,6 @@ class PolicyRun {
   static constexpr std::uint8_t kEvictedMark = 32;  // leaves near in this step
 
   /// Reads from near that far could serve as well.
-  struct Mirrored {
-    Bytes bytes;
-    std::int64_t reads = 0;
-  };
-
   Status process_step(const StepView& record, const SegmentWindow& window);
   void process_ideal_step(const Segment& segment, std::uint32_t step);
   void mark_appended(const StepView& record);
@@ -55,7 +50,7 @@ class PolicyRun {
   /// `decided`: new blocks are on the side they were put; else they count as near.
   void add_new_kv(const StepView& record, bool decided, Loads& loads) const;
   void clear_marks(const StepView& record);
-  void charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, const Mirrored& mirrored);
+  void charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, const MovableBytes& mirrored);
   void close_group();
   [[nodiscard]] Error broken(const StepView& record, const std::string& what) const;
   [[nodiscard]] Error broken(const std::string& place, const std::string& what) const;
@@ -84,7 +79,7 @@ class PolicyRun {
   Decision decision_;
 
   Loads open_loads_;  // since the last barrier
-  Mirrored open_mirrored_;
+  MovableBytes open_mirrored_;
   ReplayResult result_;
 };
 

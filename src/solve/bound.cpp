@@ -6,7 +6,6 @@
 #include <limits>
 #include <optional>
 
-#include "kvplace/base/parse.h"
 #include "kvplace/solve/exact.h"
 #include "solve/prices/quantize.h"
 #include "solve/search/price_ascent.h"
@@ -32,7 +31,6 @@ class BoundSearch {
         forms_(price_forms(instance)) {}
 
   Result<ProvenBound> run() {
-    KVPLACE_ASSIGN(kernel, find_kernel());
     if (options_.known != nullptr) {
       if (const std::string other = differences(options_.known->numbers, numbers_); !other.empty()) {
         return bad_input("the certificate to start from speaks about another instance: " + other);
@@ -46,7 +44,7 @@ class BoundSearch {
     }
     searching_ = true;
     if (instance_.steps() > 0) {
-      KVPLACE_TRY(search_windows(*kernel));
+      KVPLACE_TRY(search_windows());
     }
     if (verifies_last()) {
       KVPLACE_TRY(consider(most_valued_ ? *most_valued_ : perfect_split()));
@@ -54,7 +52,6 @@ class BoundSearch {
     if (instance_.steps() > 0) {
       KVPLACE_TRY(take_exact_prices());
     }
-    best_->search_value_s = search_value_;
     best_->evaluations = evaluations_;
     best_->status = status_;
     best_->seconds = Seconds(elapsed());
@@ -86,18 +83,6 @@ class BoundSearch {
     return status_ != SearchStatus::kConverged;
   }
 
-  Result<const GapKernel*> find_kernel() const {
-    std::string names;
-    for (const GapKernel& kernel : gap_kernels()) {
-      if (options_.instruction_set.empty() || options_.instruction_set == kernel.name) {
-        return &kernel;
-      }
-      names += std::string(names.empty() ? "" : ", ") + kernel.name;
-    }
-    return bad_input("instruction set " + in_quotes(options_.instruction_set) +
-                     " is not one this processor has: " + names);
-  }
-
   /// The same prices in every step: the dearest at which a read costs the same on both sides.
   [[nodiscard]] DualPrices perfect_split() const {
     constexpr double kRounding = 1e-9;
@@ -119,7 +104,7 @@ class BoundSearch {
     return prices;
   }
 
-  Status search_windows(const GapKernel& kernel) {
+  Status search_windows() {
     const bool shares = shared_ != nullptr && shared_->fit(instance_);
     std::optional<GapClasses> own;
     if (!shares) {
@@ -130,7 +115,7 @@ class BoundSearch {
       own = std::move(*built);
     }
     const GapClasses& classes = shares ? shared_->classes : *own;
-    GapDual dual(instance_, classes, kernel, context_.threads);
+    GapDual dual(instance_, classes, context_.threads);
     KVPLACE_TRY(try_windows(dual, classes, shares ? shared_->tables : make_window_tables(classes, dual.groups())));
     return ascend_from_best(classes, dual);
   }
@@ -138,9 +123,10 @@ class BoundSearch {
   Status try_windows(GapDual& dual, const GapClasses& classes, const WindowTables& tables) {
     const bool free_start = instance_.options().start == Start::kFree;
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
+    double most = 0;  // seconds
     if (verifies_last()) {
       most_valued_ = perfect_split();
-      search_value_ = dual(*most_valued_);
+      most = dual(*most_valued_);
     }
     const std::vector<std::size_t> forms = window_forms(dual);
     for (const std::size_t form : forms) {
@@ -152,15 +138,15 @@ class BoundSearch {
           if (out_of_time()) {
             return {};
           }
-          WindowPrices found = best_windows(dual, classes, free_start, {form, row_price, true, scales}, tables);
+          WindowPrices found = best_windows(dual, classes, free_start, {form, row_price, scales}, tables);
           if (exclusive) {
             // Classes do not know what leaving near costs: only the verifier tells these prices' worth.
             KVPLACE_TRY(consider(found.prices));
             continue;
           }
           const double value = dual(found.prices);
-          if (value > search_value_) {
-            search_value_ = value;
+          if (value > most) {
+            most = value;
             if (verifies_last()) {
               most_valued_ = std::move(found.prices);
             } else {
@@ -188,7 +174,6 @@ class BoundSearch {
     }
     const Ascended found =
         ascend(instance_, classes, dual, *paths, best_->certificate, evaluations, stop, context_.progress);
-    search_value_ = std::max(search_value_, found.value_s);
     evaluations_ += found.evaluations;
     return found.value_s > best_->verified.bound.value() ? consider(found.table) : Status();
   }
@@ -249,7 +234,6 @@ class BoundSearch {
   std::vector<PriceForm> forms_;
   std::optional<ProvenBound> best_;
   bool searching_ = false;                 // what is there to begin with is no checkpoint
-  double search_value_ = 0;                // seconds
   std::optional<DualPrices> most_valued_;  // not verified yet
   std::uint64_t evaluations_ = 0;
   SearchStatus status_ = SearchStatus::kConverged;

@@ -1,4 +1,3 @@
-#include <array>
 #include <optional>
 
 #include "kvplace/base/progress.h"
@@ -14,11 +13,6 @@
 namespace kvplace {
 namespace {
 
-/// Forward passes to start from, beside those that decide by gaps; none is best everywhere.
-constexpr std::array<ForwardOptions, 2> kForward{{
-    {.drop_hits = 0, .drop_misses = 0.9, .prefetch = true},
-    {.drop_hits = 0, .drop_misses = 0, .prefetch = true},
-}};
 /// Classes of gaps that are listed at most, 16 bytes each and as much again to plan with.
 constexpr std::uint64_t kMostClasses = std::uint64_t{1} << 27;
 /// Another flow is solved if the last one gained such a share of the time, and there are no more classes of gaps: some
@@ -48,8 +42,7 @@ class Planner {
           consider(greedy_arrivals(gaps_, cost_, capacity_, free_start, [this] { return context_.stop_requested(); })));
     }
     KVPLACE_TRY(consider_forward());
-    KVPLACE_TRY(consider_flows(free_start));
-    return best_ ? Status() : interrupted("stopped before there was a plan");
+    return consider_flows(free_start);
   }
 
   [[nodiscard]] const PlanDraft& best() const { return *best_; }
@@ -80,13 +73,7 @@ class Planner {
     if (!next_reads) {
       return give_up(next_reads.error());
     }
-    for (const ForwardOptions& options : kForward) {
-      if (ends()) {
-        break;
-      }
-      KVPLACE_TRY(consider(draft_plan(trace_, instance_, cost_, *next_reads, options, context_)));
-    }
-    return {};
+    return ends() ? Status() : consider(draft_plan(trace_, instance_, cost_, *next_reads, context_));
   }
 
   /// Costs that add up rather than hide depend on what a plan does: flows around the best one follow while that gains.
@@ -107,8 +94,7 @@ class Planner {
   /// None: stopped before it was made.
   Status consider(std::optional<std::vector<Arrival>> arrivals) {
     if (!arrivals) {
-      complete_ = false;
-      return {};
+      return give_up(interrupted("stopped before there was a plan").value());
     }
     return consider(draft_arrivals(trace_, instance_, cost_, std::move(*arrivals), context_));
   }

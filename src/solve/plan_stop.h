@@ -14,10 +14,9 @@ using StopPlanning = std::function<bool(double)>;
 
 /// At the time limit, counted from here, at a total that is enough, or when asked to. Refers to both arguments.
 [[nodiscard]] inline StopPlanning stop_planning(const PlanOptions& options, const RunContext& context) {
-  using Clock = std::chrono::steady_clock;
-  return [&options, &context, begin = Clock::now()](double total) {
-    return context.stop_requested() || total <= options.enough.value() ||
-           std::chrono::duration<double>(Clock::now() - begin).count() >= options.time_limit.value();
+  return [&options, &context, begin = std::chrono::steady_clock::now()](double total) {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+    return context.stop_requested() || total <= options.enough.value() || passed.count() >= options.time_limit.value();
   };
 }
 

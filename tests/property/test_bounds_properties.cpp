@@ -22,7 +22,7 @@ RC_GTEST_PROP(BestSplit, IsTheMinimumOverAGrid, ()) {
   all_near.add(Transfer::kReadNear, Bytes(reads + writes + *rc::gen::inRange(0, 1000000)), 1);
   all_near.add(Transfer::kWriteFar, Bytes(*rc::gen::inRange(0, 100000)), 1);
   all_near.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 100000)), 1);
-  const Split split = best_split(step_time, all_near, {Bytes(reads), Bytes(writes)});
+  const Split split = best_split(step_time, all_near, {{Bytes(reads), 1}, {Bytes(writes), 1}});
 
   const auto time_at = [&](double x, double z) {
     std::array<double, kNumChannels> times{};

@@ -424,7 +424,7 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
         all.add(Transfer::kReadFar, Bytes(batch * block * missed), batch * missed);
         all.add(Transfer::kPromotePassive, Bytes(batch * block * passive), batch * passive);
         all.add(Transfer::kPromote, Bytes(batch * block * active), batch * active);
-        const Movable movable{Bytes(split ? batch * block * from_near : 0), Bytes(0)};
+        const Movable movable{MovableBytes{Bytes(block), 1} * (split ? batch * from_near : 0), {}};
         const double overhead = c.instance.step_time().overhead().value() * layers;
         const double time = best_split(c.instance.step_time(), all, movable, layers).time.value() - overhead;
         const Int128 paid = Int128{static_cast<std::int64_t>(split ? std::min(a[0], far) : a[0])} * from_near +

@@ -127,10 +127,11 @@ double least_total(const Segment& segment, const Instance& instance) {
         loads.add(Transfer::kWriteFar, new_kv, 1);
         loads = loads * std::int64_t{instance.options().batch};
         loads += instance.weight_loads();
-        const Bytes movable = size * std::popcount(reads & from & ~appended) * std::int64_t{instance.options().batch};
+        const MovableBytes movable =
+            MovableBytes{size, 1} * (std::popcount(reads & from & ~appended) * std::int64_t{instance.options().batch});
         const bool split = instance.options().mirrored_reads == MirroredReads::kSplit;
         const Seconds time =
-            split ? best_split(instance.step_time(), loads, {movable, Bytes(0)}).time : instance.step_time()(loads);
+            split ? best_split(instance.step_time(), loads, {movable, {}}).time : instance.step_time()(loads);
         next[to] = std::min(next[to], least[from] + time.value());
       }
     }

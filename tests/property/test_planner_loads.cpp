@@ -22,9 +22,15 @@ Loads replayed(const TraceReader& trace, const Instance& instance, const std::st
   return {result.channel_bytes, result.channel_transfers};
 }
 
+/// What a group is charged, its mirrored reads split if they are.
+Loads charged(const Instance& instance, const Loads& loads, const MovableBytes& mirrored) {
+  return instance.options().mirrored_reads == MirroredReads::kSplit
+             ? split_loads(instance.step_time(), loads, mirrored, instance.groups().layers_per_group())
+             : loads;
+}
+
 RC_GTEST_PROP(PlannerLoads, OfPathsAreThoseOfTheReplay, ()) {
   RandomInstance random(CaseLimits{3, 20, 12, 6, 5});
-  random.spec.options.mirrored_reads = MirroredReads::kNear;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const testing::TempDir folder;
@@ -38,16 +44,17 @@ RC_GTEST_PROP(PlannerLoads, OfPathsAreThoseOfTheReplay, ()) {
   const PlanLoads loads(instance, uses);
   const RoomTree rows(std::span<const std::int64_t>(), 0);
   const PathSearch search(instance, uses, loads, rows);
-  Loads sum;
-  for (const GroupLoad& fixed : uses.fixed()) {
-    sum += fixed.loads;
-  }
+  std::vector<GroupLoad> groups = uses.fixed();
   std::vector<GroupShare> shares;
   for (std::uint32_t block = 0; block < instance.num_blocks(); ++block) {
     search.shares(block, paths.by_block[block], shares);
     for (const GroupShare& share : shares) {
-      sum += share.load.loads;
+      groups[share.group] += share.load;
     }
+  }
+  Loads sum;
+  for (const GroupLoad& group : groups) {
+    sum += charged(instance, group.loads, group.mirrored);
   }
   RC_ASSERT(sum == replayed(trace, instance, schedule));
 }
@@ -55,7 +62,6 @@ RC_GTEST_PROP(PlannerLoads, OfPathsAreThoseOfTheReplay, ()) {
 RC_GTEST_PROP(PlannerLoads, OfGapsAreThoseOfTheReplay, ()) {
   RandomInstance random(CaseLimits{3, 20, 12, 6, 5});
   random.spec.options.mode = Mode::kInclusive;
-  random.spec.options.mirrored_reads = MirroredReads::kNear;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   RC_PRE(instance.uniform());
@@ -71,7 +77,7 @@ RC_GTEST_PROP(PlannerLoads, OfGapsAreThoseOfTheReplay, ()) {
   RC_ASSERT(write_plan(trace, instance, draft, schedule, {}).has_value());
   Loads sum;
   for (std::uint32_t group = 0; group < cost.num_groups(); ++group) {
-    sum += cost.loads(group, draft.counts[group]);
+    sum += charged(instance, cost.loads(group, draft.counts[group]), cost.mirrored(group, draft.counts[group]));
   }
   RC_ASSERT(sum == replayed(trace, instance, schedule));
 }

@@ -72,7 +72,7 @@ RC_GTEST_PROP(PriceAscent, TheCertificateProvesNoLessThanItBelieves, ()) {
   RC_PRE(instance.uniform() && instance.steps() > 0);
   const Result<GapClasses> classes = build_gap_classes(trace, instance, [] { return false; }, {});
   RC_ASSERT(classes.has_value());
-  const GapDual dual(instance, *classes, gap_kernels().front(), 1);
+  const GapDual dual(instance, *classes, 1);
   Result<BlockPaths> paths = BlockPaths::make(trace, instance, [] { return false; }, 1);
   RC_ASSERT(paths.has_value());
   ShareTable start;

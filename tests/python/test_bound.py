@@ -112,7 +112,6 @@ class Bounds(CliTest):
             ("certificate=", self.trace, self.instance, {"resume": True}),
             ("input as well", self.trace, self.instance, {"certificate": self.path("t.kvt")}),
             ("two outputs", self.trace, self.instance, {"certificate": self.path("x"), "values": self.path("x")}),
-            ('"sse"', self.trace, self.instance, {"instruction_set": "sse"}),
             ("another trace", kvplace.Trace(self.path("other.kvt")), self.instance, {}),
         ):
             with self.subTest(sentence=sentence), self.assertRaisesRegex(kvplace.BadInput, sentence):

@@ -117,7 +117,7 @@ TEST(BestSplit, BothSidesFinishTogetherAtTheClosedForm) {
   // f* = (W + K) B_far / (K (B_near + B_far)) of the KV bytes K is read from far.
   const double weights = 100e6;
   const double kv = 435e6;
-  const Split split = best_split(paper(), loads({{Transfer::kReadNear, 535 * kMB}}), {Bytes(435 * kMB), Bytes(0)});
+  const Split split = best_split(paper(), loads({{Transfer::kReadNear, 535 * kMB}}), {{Bytes(435 * kMB), 435}, {}});
   const double share = (weights + kv) * 450e9 / (kv * (4900e9 + 450e9));
   EXPECT_NEAR(split.far_read_bytes, share * kv, 1);
   EXPECT_NEAR(split.time.value(), 535e6 / 5350e9, 1e-15);
@@ -127,12 +127,12 @@ TEST(BestSplit, NothingIsMovedThatCannotBe) {
   const Loads near = loads({{Transfer::kReadNear, 535 * kMB}});
   EXPECT_EQ(best_split(paper(), near, {}).far_read_bytes, 0);
   EXPECT_DOUBLE_EQ(best_split(paper(), near, {}).time.value(), 535e6 / 4900e9);
-  EXPECT_DOUBLE_EQ(best_split(paper(), near, {Bytes(5 * kMB), Bytes(0)}).far_read_bytes, 5e6);
+  EXPECT_DOUBLE_EQ(best_split(paper(), near, {{Bytes(5 * kMB), 5}, {}}).far_read_bytes, 5e6);
 }
 
 TEST(BestSplit, WithoutOverlapNearServesAll) {
   const Split split =
-      best_split(paper(Overlap::kNone), loads({{Transfer::kReadNear, 535 * kMB}}), {Bytes(435 * kMB), Bytes(0)});
+      best_split(paper(Overlap::kNone), loads({{Transfer::kReadNear, 535 * kMB}}), {{Bytes(435 * kMB), 435}, {}});
   EXPECT_EQ(split.far_read_bytes, 0);
 }
 

@@ -61,10 +61,6 @@ void add_bound(App& app) {
       ->default_str("`0%`")
       ->type_name("PERCENT");
   verb->add_flag("--resume", options.resume, "start from what the certificate named by `-o` proves already");
-  verb->add_option("--instruction-set", options.search.instruction_set,
-                   "`avx512`, `avx2` or `portable`; never changes the result")
-      ->default_str("the fastest there is")
-      ->type_name("avx512|avx2|portable");
   add_quiet_flag(*verb);
   add_json_flag(*verb, flags->json);
 }

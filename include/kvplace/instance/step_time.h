@@ -102,6 +102,12 @@ struct Loads {
 /// Whether far transfers run beside near ones (full) or before them (none: stage, then attend).
 enum class Overlap : std::uint8_t { kFull, kNone };
 
+/// What is on a channel; a part of a load need not be whole.
+struct ChannelLoad {
+  double bytes = 0;
+  double transfers = 0;
+};
+
 /// T(loads) = max_c load_c / B_c + a * second largest, at least `floor`, plus `overhead`.
 /// With Overlap::kNone: near.mem's time + the longest far channel's.
 class StepTime {
@@ -111,11 +117,19 @@ class StepTime {
 
   /// `layers`: how many layers' loads are in `loads` (1, or all of them with a barrier per token).
   [[nodiscard]] Seconds operator()(const Loads& loads, std::uint32_t layers = 1) const {
+    return time_of(channel_times(loads), layers);
+  }
+
+  /// What a channel takes for its load, in seconds; linear in it.
+  [[nodiscard]] double channel_time(std::size_t channel, const ChannelLoad& load) const {
+    return load.bytes / bandwidth_[channel];
+  }
+  [[nodiscard]] std::array<double, kNumChannels> channel_times(const Loads& loads) const {
     std::array<double, kNumChannels> times{};
     for (std::size_t c = 0; c < kNumChannels; ++c) {
-      times[c] = static_cast<double>(loads.bytes[c]) / bandwidth_[c];
+      times[c] = channel_time(c, {static_cast<double>(loads.bytes[c]), static_cast<double>(loads.transfers[c])});
     }
-    return time_of(times, layers);
+    return times;
   }
 
   /// The same from channel times [seconds], for callers whose bytes are not whole.
@@ -159,13 +173,34 @@ class StepTime {
   double overhead_;
 };
 
-/// How far a step's loads may be moved from near to far to finish sooner.
-struct Movable {
-  Bytes reads;   ///< KV reads that either side could serve
-  Bytes writes;  ///< new KV that either side could take (exclusive mode)
+/// What either side could move for a step: bytes, and in how many transfers they come.
+struct MovableBytes {
+  Bytes bytes;
+  std::int64_t transfers = 0;
+
+  MovableBytes& operator+=(const MovableBytes& other) {
+    bytes += other.bytes;
+    transfers += other.transfers;
+    return *this;
+  }
+  MovableBytes& operator-=(const MovableBytes& other) {
+    bytes -= other.bytes;
+    transfers -= other.transfers;
+    return *this;
+  }
+  friend MovableBytes operator*(MovableBytes movable, std::int64_t factor) {
+    return {movable.bytes * factor, movable.transfers * factor};
+  }
+  bool operator==(const MovableBytes&) const = default;
 };
 
-/// The split of movable bytes that finishes first (bytes need not be whole). O(1).
+/// How far a step's loads may be moved from near to far to finish sooner.
+struct Movable {
+  MovableBytes reads;   ///< KV reads that either side could serve
+  MovableBytes writes;  ///< new KV that either side could take (exclusive mode)
+};
+
+/// The split of movable bytes that finishes first; bytes and transfers need not be whole. O(1).
 struct Split {
   double far_read_bytes = 0;
   double far_write_bytes = 0;
@@ -176,7 +211,11 @@ struct Split {
                                std::uint32_t layers = 1);
 
 /// The time of best_split() if only reads can be moved, in seconds; faster where the time is the longest channel's.
-[[nodiscard]] double split_time(const StepTime& step_time, const Loads& all_near, Bytes movable_reads,
+[[nodiscard]] double split_time(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads,
+                                std::uint32_t layers);
+
+/// The loads after best_split() of reads, in whole bytes and transfers.
+[[nodiscard]] Loads split_loads(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads,
                                 std::uint32_t layers);
 
 }  // namespace kvplace

@@ -19,8 +19,6 @@ struct BoundOptions {
   /// Also ascent from the windows' prices (docs/bound.md, "Entries"): some per cent more over fast links, seconds
   /// longer.
   bool ascend = true;
-  /// "avx512", "avx2" or "portable"; empty: the fastest that the processor has. The result is the same.
-  std::string instruction_set;
   const Certificate* known = nullptr;  ///< a certificate to start from; not owned, may be null
   /// Told each certificate that proves more than all before it and more than what the search began with, while the
   /// search goes on: a checkpoint. May be empty; its error ends the search.
@@ -34,7 +32,6 @@ enum class SearchStatus : std::uint8_t { kConverged, kTimeLimit, kInterrupted };
 struct ProvenBound {
   Certificate certificate;
   VerifiedBound verified;         ///< what the certificate proves, recomputed from it
-  double search_value_s = 0;      ///< the search's own figure, in floating point; 0 if it has none (exclusive mode)
   std::uint64_t evaluations = 0;  ///< prices that were evaluated
   SearchStatus status = SearchStatus::kConverged;
   Seconds seconds;                       ///< of the search, with its verification
@@ -44,8 +41,8 @@ struct ProvenBound {
 /// Always returns a certificate, if only that of the perfect split. Errors: bad input if the known certificate speaks
 /// about another instance or trace, rejected if it is not valid. Memory: inclusive mode O(steps * layers + classes of
 /// gaps), and with the ascent 40 bytes per read of up to 4 million and a factor log(steps * layers) + threads;
-/// exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads or the
-/// instruction set unless the time limit was reached.
+/// exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads unless the time
+/// limit was reached.
 [[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
                                               const BoundOptions& options, const RunContext& context);
 

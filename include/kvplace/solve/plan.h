@@ -38,9 +38,9 @@ struct PlanSummary {
 /// block that enters near makes one leave in the same step. polish_schedule() does the rest.
 [[nodiscard]] bool can_plan(const Instance& instance);
 
-/// Writes the schedule of `instance`, which is one of `trace`, to `path` (.kvs). Reads the trace ten times, each time
+/// Writes the schedule of `instance`, which is one of `trace`, to `path` (.kvs). Reads the trace nine times, each time
 /// once through; memory O(blocks + steps * layers), 16 bytes per class of gaps (see docs/bound.md, "Gaps") and 32 bytes
-/// per gap that is not held, of at most 2^25 such gaps in what forward passes make.
+/// per gap that is not held, of at most 2^25 such gaps in what the forward pass makes.
 /// Deterministic for any number of threads unless the time limit or an interrupt ends it. An interrupt before a first
 /// plan exists is an error; after that the best plan so far is written.
 ///

@@ -1,7 +1,7 @@
 /// planned:
 ///
 ///     known: the whole trace
-///     drafts: from the end, by min-cost flows, forward twice;  each improved gap by gap
+///     drafts: from the end, forward, by min-cost flows;  each improved gap by gap
 ///     the fastest, improved block by block while the time falls
 #include "kvplace/policy/registry.h"
 

@@ -270,15 +270,15 @@ Seconds ExactModel::time_of(const Instance& instance, std::span<const double> va
   for (const LoadTerm& term : load_terms) {
     loads[term.group] += term.bytes * (batch * whole[term.variable]);
   }
-  std::vector<Bytes> mirrored(num_groups, Bytes(0));
+  std::vector<MovableBytes> mirrored(num_groups);
   for (const MirroredTerm& term : mirrored_terms) {
-    mirrored[term.group] += term.bytes * (batch * whole[term.variable]);
+    mirrored[term.group] += MovableBytes{term.bytes, 1} * (batch * whole[term.variable]);
   }
   Seconds total;
   for (std::uint32_t group = 0; group < num_groups; ++group) {
     total += mirrored_terms.empty()
                  ? instance.step_time()(loads[group], layers_per_group)
-                 : best_split(instance.step_time(), loads[group], {mirrored[group], Bytes(0)}, layers_per_group).time;
+                 : best_split(instance.step_time(), loads[group], {mirrored[group], {}}, layers_per_group).time;
   }
   return total;
 }

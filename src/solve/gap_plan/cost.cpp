@@ -50,9 +50,12 @@ double PlanCost::time(std::uint32_t group, const GroupCounts& counts) const {
   if (!split_) {
     return step_time(sum, layers).value();
   }
+  return split_time(step_time, sum, mirrored(group, counts), layers);
+}
+
+MovableBytes PlanCost::mirrored(std::uint32_t group, const GroupCounts& counts) const {
   const Group& g = groups_[group];
-  const std::int64_t movable = std::int64_t{g.reads} - g.by_rule - counts.misses;
-  return split_time(step_time, sum, block_ * movable, layers);
+  return MovableBytes{block_, batch_} * (std::int64_t{g.reads} - g.by_rule - counts.misses);
 }
 
 Loads PlanCost::loads(std::uint32_t group, const GroupCounts& counts) const {

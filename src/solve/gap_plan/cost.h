@@ -41,6 +41,8 @@ class PlanCost {
   [[nodiscard]] bool ends_group(std::uint32_t step) const { return step == last_step_of(group_of(step)); }
   /// As the replay adds them up, in exclusive mode as far as the estimate goes; before reads are split.
   [[nodiscard]] Loads loads(std::uint32_t group, const GroupCounts& counts) const;
+  /// Reads from near that far could serve as well.
+  [[nodiscard]] MovableBytes mirrored(std::uint32_t group, const GroupCounts& counts) const;
   /// Seconds, as the replay counts them but for the rounding of split reads to whole bytes.
   [[nodiscard]] double time(std::uint32_t group, const GroupCounts& counts) const;
   [[nodiscard]] std::uint32_t first_step_of(std::uint32_t group) const {

@@ -10,12 +10,17 @@ namespace {
 
 constexpr std::uint32_t kNone = IndexSet::kNone;
 
+/// A block just missed, which it would cost a promotion to keep, is let go while fewer than this share of the misses
+/// that near traffic hides at its next read are planned.
+constexpr double kDropMisses = 0.9;
+/// Of the gaps that are not held; what is missed beyond stays so.
+constexpr std::size_t kMostGaps = std::size_t{1} << 25;
+
 class Forward {
  public:
-  Forward(const Instance& instance, const PlanCost& cost, const ForwardOptions& options, PlanDraft& draft)
+  Forward(const Instance& instance, const PlanCost& cost, PlanDraft& draft)
       : instance_(instance),
         cost_(cost),
-        options_(options),
         draft_(draft),
         capacity_(static_cast<std::uint64_t>(instance.capacity().value() / instance.kv_block_bytes().value())),
         links_(instance.num_blocks(), kNone),
@@ -114,9 +119,9 @@ class Forward {
     }
     set_far(block, step);
   }
-  [[nodiscard]] bool wants_drop(std::uint32_t next, double share) const {
+  [[nodiscard]] bool wants_drop(const Block& block, std::uint32_t next) const {
     const std::uint32_t group = cost_.group_of(next);
-    return share > 0 && due_[group] < share * cost_.allowance(group);
+    return block.began_with_miss && due_[group] < kDropMisses * cost_.allowance(group);
   }
 
   /// The gap of a block that is read at `step` ends.
@@ -145,7 +150,7 @@ class Forward {
     ++(block.near ? draft_.prefetched : draft_.missed);
     counts.misses += block.near ? 0 : 1;
     // Gaps beyond the limit stay as they are; those prefetched must be known when the schedule is written.
-    if (block.near || draft_.gaps.size() < options_.most_gaps) {
+    if (block.near || draft_.gaps.size() < kMostGaps) {
       const auto index = static_cast<std::uint32_t>(draft_.gaps.size());
       Gap gap{b, block.from, step, arrive};
       gap.begins_with_miss = block.began_with_miss;
@@ -193,10 +198,8 @@ class Forward {
       if (next == kNeverRead) {
         continue;
       }
-      if (hit && !wants_drop(step_of(next), options_.drop_hits)) {
+      if (hit) {
         set_near(b, step_of(next));
-      } else if (hit) {
-        set_far(b, step_of(next));
       } else {
         candidates_.push_back({step_of(next), b});
       }
@@ -212,8 +215,7 @@ class Forward {
     }
     std::sort(candidates_.begin(), candidates_.end());
     for (const Candidate& c : candidates_) {
-      const double share = blocks_[c.block].began_with_miss ? options_.drop_misses : options_.drop_hits;
-      if (capacity_ == 0 || wants_drop(c.next, share)) {
+      if (capacity_ == 0 || wants_drop(blocks_[c.block], c.next)) {
         set_far(c.block, c.next);
         continue;
       }
@@ -226,7 +228,7 @@ class Forward {
       }
       set_near(c.block, c.next);
     }
-    if (options_.prefetch && capacity_ > 0 && draft_.gaps.size() < options_.most_gaps && cost_.ends_group(step)) {
+    if (capacity_ > 0 && draft_.gaps.size() < kMostGaps && cost_.ends_group(step)) {
       prefetch(group, step);
     }
   }
@@ -275,7 +277,6 @@ class Forward {
 
   const Instance& instance_;
   const PlanCost& cost_;
-  const ForwardOptions& options_;
   PlanDraft& draft_;
   std::uint64_t capacity_;  // blocks
   std::uint64_t occupied_ = 0;
@@ -293,10 +294,10 @@ class Forward {
 }  // namespace
 
 Result<PlanDraft> draft_plan(const TraceReader& trace, const Instance& instance, const PlanCost& cost,
-                             const NextReads& next_reads, const ForwardOptions& options, const RunContext& context) {
+                             const NextReads& next_reads, const RunContext& context) {
   KVPLACE_ASSIGN(spool, ChunkSpool::create(trace.num_chunks()));
   PlanDraft draft(std::move(spool));
-  Forward forward(instance, cost, options, draft);
+  Forward forward(instance, cost, draft);
   forward.start(next_reads.first_reads());
   KVPLACE_TRY(plan_pass(trace, &next_reads, context, "planning", [&](std::size_t chunk, const Segment& segment) {
     const Status done = forward.visit(segment);

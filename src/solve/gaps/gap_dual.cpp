@@ -17,7 +17,7 @@ std::int64_t common_block_bytes(const Instance& instance) {
 
 }  // namespace
 
-GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapKernel& kernel, unsigned threads)
+GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned threads)
     : forms_(price_forms(instance)),
       groups_(instance.groups()),
       split_(instance.options().mirrored_reads == MirroredReads::kSplit),
@@ -28,7 +28,7 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, const GapK
       fixed_times_(groups_.num_groups() * forms_.size()),
       read_bytes_(groups_.num_groups()),
       whole_(groups_.num_groups(), 1),
-      gaps_(classes, kernel, threads) {
+      gaps_(classes, threads) {
   for (const PriceForm& form : forms_) {
     credited_.push_back(std::count(form.share.begin(), form.share.end(), 0.0) >= kFewestFreeChannels);
   }

@@ -11,7 +11,7 @@ namespace kvplace {
 
 class GapDual {
  public:
-  GapDual(const Instance& instance, const GapClasses& classes, const GapKernel& kernel, unsigned threads);
+  GapDual(const Instance& instance, const GapClasses& classes, unsigned threads);
 
   /// The bound in seconds, less at most what passive promotions cost near memory, which gap classes leave out.
   [[nodiscard]] double operator()(const DualPrices& prices);

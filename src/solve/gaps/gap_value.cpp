@@ -14,6 +14,31 @@ namespace {
 constexpr double kNever = 1e200;  // the cost of what cannot be done
 constexpr std::size_t kBatch = 512;
 
+/// Classes side by side. All arrays have `count` elements and go on for kGapPadding more, which have no bytes.
+struct GapBatch {
+  std::size_t count = 0;
+  const float* bytes = nullptr;
+  const double* begin = nullptr;    ///< M where the gap begins: prefix sum of row prices
+  const double* end = nullptr;      ///< M where it ends
+  const double* miss = nullptr;     ///< cost of a far read at its end
+  const double* fetch_a = nullptr;  ///< least active promotion less M at it, over the gap's first windows
+  const double* fetch_b = nullptr;  ///< and over its last
+};
+
+/// Sum of bytes * min(hold, fetch, miss): in kGapPadding lanes, which compilers turn into vectors.
+double value_of(const GapBatch& batch) {
+  std::array<double, kGapPadding> lanes{};
+  for (std::size_t i = 0; i < batch.count; i += kGapPadding) {
+    for (std::size_t lane = 0; lane < kGapPadding; ++lane) {
+      const std::size_t at = i + lane;
+      const double hold = batch.end[at] - batch.begin[at];
+      const double fetch = batch.end[at] + std::min(batch.fetch_a[at], batch.fetch_b[at]);
+      lanes[lane] += batch.bytes[at] * std::min(std::min(hold, batch.miss[at]), fetch);
+    }
+  }
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
+}
+
 std::uint32_t level_of(std::uint32_t length) { return static_cast<std::uint32_t>(std::bit_width(length)) - 1; }
 
 }  // namespace
@@ -40,9 +65,8 @@ struct GapValue::Scratch {
   std::vector<double> least;  // [level][w]: least over windows w to w + 2^level - 1
 };
 
-GapValue::GapValue(const GapClasses& classes, const GapKernel& kernel, unsigned threads)
+GapValue::GapValue(const GapClasses& classes, unsigned threads)
     : classes_(classes),
-      kernel_(kernel),
       threads_(threads),
       window_(std::size_t{classes.steps} * classes.layers),
       before_first_(classes.layers) {}
@@ -108,9 +132,9 @@ double GapValue::of_layer(std::uint32_t layer, const GapPrices& prices, Scratch&
   double value = of_sparse(gaps, scratch) + of_start(gaps, prices, scratch);
   for (const DenseGaps& dense : gaps.dense) {
     const std::uint32_t level = level_of(dense.length);
-    value += kernel_.value({steps - dense.length, dense.bytes.data(), scratch.occupied.data(),
-                            scratch.occupied.data() + dense.length, scratch.miss.data() + dense.length,
-                            scratch.row(level) + 1, scratch.row(level) + 1 + dense.length - (1U << level)});
+    value += value_of({steps - dense.length, dense.bytes.data(), scratch.occupied.data(),
+                       scratch.occupied.data() + dense.length, scratch.miss.data() + dense.length,
+                       scratch.row(level) + 1, scratch.row(level) + 1 + dense.length - (1U << level)});
   }
   return value;
 }
@@ -129,8 +153,7 @@ double GapValue::of_sparse(const LayerGaps& gaps, const Scratch& scratch) const 
   const auto flush = [&] {
     std::copy_n(gaps.bytes.data() + first, filled, bytes.data());
     std::fill_n(bytes.data() + filled, kGapPadding, 0.0F);
-    value +=
-        kernel_.value({filled, bytes.data(), begin.data(), end.data(), miss.data(), fetch_a.data(), fetch_b.data()});
+    value += value_of({filled, bytes.data(), begin.data(), end.data(), miss.data(), fetch_a.data(), fetch_b.data()});
     first += filled;
     filled = 0;
   };
@@ -158,8 +181,8 @@ double GapValue::of_start(const LayerGaps& gaps, const GapPrices& prices, const 
   double value = 0;
   const auto add = [&](const std::vector<float>& bytes, double occupied_at_start) {
     const std::vector<double> begin(scratch.stride, occupied_at_start);
-    value += kernel_.value({classes_.steps, bytes.data(), begin.data(), scratch.occupied.data(), scratch.miss.data(),
-                            scratch.prefix.data(), scratch.never.data()});
+    value += value_of({classes_.steps, bytes.data(), begin.data(), scratch.occupied.data(), scratch.miss.data(),
+                       scratch.prefix.data(), scratch.never.data()});
   };
   add(gaps.start_near, prices.occupied[1]);
   add(gaps.start_far, -kNever);

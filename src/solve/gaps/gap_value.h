@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "solve/gaps/gap_classes.h"
-#include "solve/gaps/kernels/gap_kernel.h"
 
 namespace kvplace {
 
@@ -25,7 +24,7 @@ struct GapPrices {
 /// 1], fetching in step k between them active[k] + M[k2 + 1] - M[k + 1]. Does not depend on the number of threads.
 class GapValue {
  public:
-  GapValue(const GapClasses& classes, const GapKernel& kernel, unsigned threads);
+  GapValue(const GapClasses& classes, unsigned threads);
 
   [[nodiscard]] double operator()(const GapPrices& prices);
 
@@ -38,7 +37,6 @@ class GapValue {
   double of_start(const LayerGaps& gaps, const GapPrices& prices, const Scratch& scratch) const;
 
   const GapClasses& classes_;
-  const GapKernel& kernel_;
   unsigned threads_;
   // Cheapest fetch, active[k] - M[k + 1], in the `layers` steps from each on, and in the steps before each layer's
   // first.

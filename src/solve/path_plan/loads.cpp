@@ -34,7 +34,7 @@ double PlanLoads::total() const {
 }
 
 double PlanLoads::time_of(const GroupLoad& load) const {
-  return split_ ? split_time(instance_.step_time(), load.loads, Bytes(load.mirrored), groups_.layers_per_group())
+  return split_ ? split_time(instance_.step_time(), load.loads, load.mirrored, groups_.layers_per_group())
                 : instance_.step_time()(load.loads, groups_.layers_per_group()).value();
 }
 

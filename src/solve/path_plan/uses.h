@@ -16,7 +16,7 @@ namespace kvplace {
 /// Bytes of all requests.
 struct GroupLoad {
   Loads loads;
-  std::int64_t mirrored = 0;  ///< bytes of reads from near that far could serve as well
+  MovableBytes mirrored;  ///< reads from near that far could serve as well
 
   GroupLoad& operator+=(const GroupLoad& other) {
     loads += other.loads;

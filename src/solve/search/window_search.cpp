@@ -172,7 +172,6 @@ class WindowPath {
         free_start_(free_start),
         form_(kind.form),
         price_(kind.row_price),
-        at_any_step_(kind.at_any_step && dual.groups().layers_per_group() == 1),
         per_token_(dual.groups().layers_per_group() > 1),
         layers_(dual.groups().layers()),
         num_places_(dual.groups().num_groups()),
@@ -256,7 +255,7 @@ class WindowPath {
       const std::size_t step = place / places_of_step;
       if (place > 0 || free_start_) {
         const double gain = best_[place] - dual_.capacity_bytes();
-        if (at_any_step_) {
+        if (!per_token_) {
           fine_windows.open(place, gain);
         }
         if (place % places_of_step == 0) {
@@ -264,7 +263,7 @@ class WindowPath {
         }
       }
       const auto reach_end = [&](double gain, std::size_t begin) { reach(place + 1, gain, begin); };
-      if (at_any_step_) {
+      if (!per_token_) {
         fine_windows.extend(place, fine, allowance_[place], reach_end);
       }
       if ((place + 1) % places_of_step == 0) {
@@ -345,7 +344,6 @@ class WindowPath {
   bool free_start_;
   std::size_t form_;
   double price_;  // of a byte of a row
-  bool at_any_step_;
   bool per_token_;
   std::size_t layers_;
   std::size_t num_places_;  // groups: where windows may begin and end

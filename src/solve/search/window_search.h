@@ -24,9 +24,8 @@ namespace kvplace {
 
 /// What windows are priced with.
 struct WindowKind {
-  std::size_t form = 0;     ///< of the steps inside
-  double row_price = 0;     ///< of being near at the window's start; the form's miss, where leaving near is free
-  bool at_any_step = true;  ///< false: windows begin and end between decode steps only
+  std::size_t form = 0;  ///< of the steps inside
+  double row_price = 0;  ///< of being near at the window's start; the form's miss, where leaving near is free
   /// Shares of the price, ascending, in (0, 1): below each, between them and from the last to 1 windows are found anew.
   std::vector<double> scales{};
 };
