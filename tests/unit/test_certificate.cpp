@@ -4,11 +4,14 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 
 #include "bound/fraction.h"
 #include "kvplace/bound/verify.h"
 #include "kvplace/simulate/replay.h"
 #include "support/format_test.h"
+#include "support/paper_machine.h"
+#include "support/random_trace.h"
 #include "support/temp_dir.h"
 #include "trace/byte_order.h"
 #include "trace/kvt_format.h"
