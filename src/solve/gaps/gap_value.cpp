@@ -39,7 +39,8 @@ double value_of(const GapBatch& batch) {
   return std::accumulate(lanes.begin(), lanes.end(), 0.0);
 }
 
-std::uint32_t level_of(std::uint32_t length) { return static_cast<std::uint32_t>(std::bit_width(length)) - 1; }
+/// The greatest power of two up to `length`, by its exponent. REQUIRES: length > 0.
+std::uint32_t level_of(std::uint32_t length) { return static_cast<std::uint32_t>(std::bit_width(length | 1U)) - 1; }
 
 }  // namespace
 
@@ -90,7 +91,7 @@ double GapValue::operator()(const GapPrices& prices) {
 void GapValue::find_windows(const GapPrices& prices) {
   // The least of `layers` consecutive costs from k on: the suffix of k's decode step and a prefix of the next one.
   const std::size_t num_steps = window_.size();
-  const std::uint32_t layers = classes_.layers;
+  const std::uint32_t layers = std::max(1U, classes_.layers);
   const auto cost = [&](std::size_t k) { return prices.active[k] - prices.occupied[k + 1]; };
   std::vector<double> prefix(num_steps);
   for (std::size_t k = 0; k < num_steps; ++k) {
