@@ -86,7 +86,7 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
     }
   };
 
-  std::array<Line, kNumChannels * (kNumChannels - 1) / 2> equal_times{};
+  std::array<Line, kNumChannels*(kNumChannels - 1) / 2> equal_times{};
   std::size_t num_lines = 0;
   for (std::size_t i = 0; i < kNumChannels; ++i) {
     for (std::size_t j = i + 1; j < kNumChannels; ++j) {

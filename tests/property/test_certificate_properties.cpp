@@ -19,38 +19,8 @@
 namespace kvplace {
 namespace {
 
-/// A random case whose arithmetic is exact, of so many steps and pages of prompt at most.
-testing::RandomCase random_case(std::uint64_t seed, std::uint32_t steps, std::uint32_t prompt) {
-  testing::CaseLimits most;
-  most.steps = steps;
-  most.prompt_tokens = prompt;
-  most.wide = true;
-  return testing::RandomCase(seed, most);
-}
-
-testing::RandomCase random_case(std::uint32_t steps, std::uint32_t prompt) {
-  return random_case(*rc::gen::arbitrary<std::uint64_t>(), steps, prompt);
-}
-
-struct CertificateCase {
-  CertificateCase(testing::RandomCase& random, const testing::TempDir& folder)
-      : CertificateCase(random, folder, random.shape()) {}
-  CertificateCase(testing::RandomCase& random, const testing::TempDir& folder,
-                  const testing::RandomTraceShape& the_shape)
-      : shape(the_shape),
-        path(testing::write_random_trace(folder.path("t.kvt"), shape)),
-        trace(TraceReader::open(path).value()),
-        spec(random.spec(shape)),
-        instance(Instance::make(spec, trace.meta(), trace.totals()).value()),
-        certificate(testing::RandomPrices(random).certificate(bound_numbers(instance, trace).value(), trace.meta())) {}
-
-  testing::RandomTraceShape shape;
-  std::string path;
-  TraceReader trace;
-  InstanceSpec spec;
-  Instance instance;
-  Certificate certificate;
-};
+using testing::CertificateCase;
+using testing::exact_case;
 
 VerifiedBound verified(const TraceReader& trace, const Certificate& certificate, unsigned threads = 1) {
   RunContext context;
@@ -83,7 +53,7 @@ double best_replayed(const CertificateCase& c) {
 /// Prices climb at random, so that what is compared with the schedules is not far below them.
 RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random = random_case(12, 8);
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 12, 8);
   CertificateCase c(random, folder);
   const double best = best_replayed(c);
   double bound = verified(c.trace, c.certificate).bound.value();
@@ -104,7 +74,7 @@ RC_GTEST_PROP(Certificates, NeverProveMoreThanAnyPolicyTakes, ()) {
 
 RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random = random_case(40, 20);
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 40, 20);
   const CertificateCase c(random, folder);
   const std::string exact = verified(c.trace, c.certificate).bound_exact;
   for (const std::size_t chunk_bytes : {std::size_t{1}, std::size_t{100}, std::size_t{1} << 20}) {
@@ -119,7 +89,7 @@ RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
 
 RC_GTEST_PROP(Certificates, ReadBackAsWritten, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random = random_case(20, 8);
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 20, 8);
   const CertificateCase c(random, folder);
   RC_ASSERT(write_certificate(folder.path("c.cert"), c.certificate).has_value());
   RC_ASSERT(read_certificate(folder.path("c.cert")).value() == c.certificate);
@@ -370,7 +340,7 @@ class Enumeration {
 
 RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random = random_case(5, 3);
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 5, 3);
   testing::RandomTraceShape shape = random.shape();
   shape.layers = std::min(shape.layers, 2u);
   shape.reads = std::min(shape.reads, 4u);
@@ -389,7 +359,7 @@ RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
 /// A group's credit against the step time itself, for any numbers of blocks missed and promoted, split as is best.
 RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random = random_case(4, 4);
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 4, 4);
   testing::RandomTraceShape shape = random.shape();
   shape.experts = 0;
   CertificateCase c(random, folder, shape);
@@ -443,7 +413,7 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
 /// Where reads may be split, without any prices, too.
 RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   const testing::TempDir folder;
-  testing::RandomCase random = random_case(12, 8);
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 12, 8);
   testing::RandomTraceShape shape = random.shape();
   shape.read_bytes = false;
   CertificateCase c(random, folder, shape);
@@ -476,7 +446,7 @@ TEST(CertificatesInPython, AgreeDigitForDigit) {
   const testing::TempDir folder;
   std::ostringstream expected;
   for (int i = 0; i < kCases; ++i) {
-    testing::RandomCase random = random_case(static_cast<std::uint64_t>(i), 12, 10);
+    testing::RandomCase random = exact_case(static_cast<std::uint64_t>(i), 12, 10);
     CertificateCase c(random, folder);
     if (i % 8 == 7) {  // not valid: the first group claims too much
       c.certificate.channel_prices[0][0] += c.certificate.ticks_per_second;

@@ -6,9 +6,12 @@
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <string>
 
 #include "kvplace/bound/certificate.h"
+#include "kvplace/trace/reader.h"
 #include "support/random_case.h"
+#include "support/temp_dir.h"
 
 namespace kvplace::testing {
 
@@ -95,6 +98,34 @@ class RandomPrices {
   }
 
   RandomCase& random_;
+};
+
+/// Of so many steps and pages of prompt at most, for arithmetic that is exact.
+inline RandomCase exact_case(std::uint64_t seed, std::uint32_t steps, std::uint32_t prompt) {
+  CaseLimits most;
+  most.steps = steps;
+  most.prompt_tokens = prompt;
+  most.wide = true;
+  return RandomCase(seed, most);
+}
+
+/// A random trace in a folder, an instance for it and a certificate.
+struct CertificateCase {
+  CertificateCase(RandomCase& random, const TempDir& folder) : CertificateCase(random, folder, random.shape()) {}
+  CertificateCase(RandomCase& random, const TempDir& folder, const RandomTraceShape& the_shape)
+      : shape(the_shape),
+        path(write_random_trace(folder.path("t.kvt"), shape)),
+        trace(TraceReader::open(path).value()),
+        spec(random.spec(shape)),
+        instance(Instance::make(spec, trace.meta(), trace.totals()).value()),
+        certificate(RandomPrices(random).certificate(bound_numbers(instance, trace).value(), trace.meta())) {}
+
+  RandomTraceShape shape;
+  std::string path;
+  TraceReader trace;
+  InstanceSpec spec;
+  Instance instance;
+  Certificate certificate;
 };
 
 }  // namespace kvplace::testing
