@@ -11,8 +11,10 @@
 namespace kvplace {
 namespace {
 
-constexpr int kParts = 16;        // of the first division
-constexpr int kRefinements = 2;   // of a policy's search, each around the best so far
+constexpr int kParts = 8;        // of a policy's first division
+constexpr int kRefinements = 4;  // of a policy's search, a division each
+constexpr double kFinest = 1.0 / 256;
+constexpr int kIntervals = 16;    // of the bound's first cover
 constexpr int kBoundSplits = 16;  // intervals of the bound that are halved
 
 /// Configurations by the share of the cost that near memory gets.
@@ -36,12 +38,13 @@ class Line {
     const double left = options_.target.value - static_cast<double>(blocks(share)) * price_of_block_;
     return std::max(left, 0.0) / options_.price_link_per_gb_s * kGB;
   }
+  [[nodiscard]] bool has_link(double share) const { return link(share) >= 1; }
   /// Near capacity of one share with the link of another; none without a link.
   [[nodiscard]] std::optional<InstanceSpec> spec(double near_share, double link_share) const {
-    const double rate = link(link_share);
-    if (rate < 1) {
+    if (!has_link(link_share)) {
       return std::nullopt;
     }
+    const double rate = link(link_share);
     InstanceSpec spec = instance_.spec();
     set_capacity(spec, instance_.kv_block_bytes() * (blocks(near_share) * instance_.options().batch));
     scale_link(spec.hardware, rate / instance_.step_time().bandwidth(Channel::kFarLinkRead).value());
@@ -57,14 +60,9 @@ class Line {
 
 using Probes = std::map<double, SizeProbe>;  // by share
 
-const SizeProbe* fastest(const Probes& probes) {
-  const SizeProbe* best = nullptr;
-  for (const auto& [share, probe] : probes) {
-    if (best == nullptr || probe.total < best->total) {
-      best = &probe;
-    }
-  }
-  return best;
+Probes::const_iterator fastest(const Probes& probes) {
+  return std::min_element(probes.begin(), probes.end(),
+                          [](const auto& a, const auto& b) { return a.second.total < b.second.total; });
 }
 
 /// Replays all policies at shares they have not been tried at.
@@ -101,20 +99,54 @@ Status try_shares(Evaluator& evaluator, const Line& line, std::span<const Conten
   return {};
 }
 
-/// Shares between the neighbours of the fastest.
-std::vector<double> around_fastest(const Probes& probes) {
-  const SizeProbe* best = fastest(probes);
+/// The shares of the first division; of policies after the first only those around the fastest of the policy before.
+std::vector<double> first_shares(const Probes* before) {
   std::vector<double> shares;
-  for (auto it = probes.begin(); it != probes.end(); ++it) {
-    if (&it->second == best) {
-      const double low = it == probes.begin() ? it->first : std::prev(it)->first;
-      const double high = std::next(it) == probes.end() ? it->first : std::next(it)->first;
-      for (int i = 1; i < kParts / 2; ++i) {
-        shares.push_back(low + (high - low) * i / (kParts / 2.0));
-      }
+  const auto fastest_before = before != nullptr ? fastest(*before) : Probes::const_iterator();
+  for (int i = 0; i <= kParts; ++i) {
+    const double share = i / double{kParts};
+    if (before == nullptr || before->empty() || std::abs(share - fastest_before->first) < 1.5 / kParts) {
+      shares.push_back(share);
     }
   }
   return shares;
+}
+
+/// Where a division may be faster than the fastest tried: at the lowest point of the parabola through it and its
+/// neighbours, or where nothing was tried yet beside it. None if that is as good as tried.
+std::optional<double> next_share(const Probes& probes, const Line& line) {
+  if (probes.empty()) {
+    return std::nullopt;
+  }
+  const auto best = fastest(probes);
+  const double share = best->first;
+  const double below = share - 1.0 / kParts;
+  const double above = share + 1.0 / kParts;
+  const bool first = best == probes.begin();
+  const bool last = std::next(best) == probes.end();
+  if (first && below >= 0 && line.has_link(below)) {
+    return below;
+  }
+  if (last && above <= 1 && line.has_link(above)) {
+    return above;
+  }
+  if (first && last) {
+    return std::nullopt;
+  }
+  const double to_low = first ? 0 : share - std::prev(best)->first;
+  const double to_high = last ? 0 : std::next(best)->first - share;
+  double move = to_low > to_high ? -to_low / 2 : to_high / 2;
+  if (!first && !last) {
+    const double low_slope = (std::prev(best)->second.total - best->second.total) / Seconds(to_low);
+    const double high_slope = (std::next(best)->second.total - best->second.total) / Seconds(to_high);
+    if (low_slope + high_slope > 0) {
+      move = (low_slope * to_high - high_slope * to_low) / (low_slope + high_slope) / 2;
+    }
+  }
+  if (std::abs(move) < kFinest) {  // there: look to the side where less is known
+    move = to_low > to_high ? -kFinest : kFinest;
+  }
+  return std::max(to_low, to_high) > 2 * kFinest ? std::optional(share + move) : std::nullopt;
 }
 
 Search search_of(const Probes& probes) {
@@ -122,8 +154,8 @@ Search search_of(const Probes& probes) {
   for (const auto& [share, probe] : probes) {
     search.probes.push_back(probe);
   }
-  if (const SizeProbe* best = fastest(probes)) {
-    search.answer = *best;
+  if (!probes.empty()) {
+    search.answer = fastest(probes)->second;
   }
   for (SizeProbe& probe : search.probes) {
     probe.reached = search.answer && probe.total == search.answer->total;
@@ -141,8 +173,8 @@ class BoundCover {
 
   Status run() {
     std::vector<std::pair<double, double>> parts;
-    for (int i = 0; i < kParts; ++i) {
-      parts.emplace_back(i / double{kParts}, (i + 1) / double{kParts});
+    for (int i = 0; i < kIntervals; ++i) {
+      parts.emplace_back(i / double{kIntervals}, (i + 1) / double{kIntervals});
     }
     KVPLACE_ASSIGN(cover, with_perfect_split(parts, kBoundSplits));
     intervals_ = std::move(cover);
@@ -290,21 +322,25 @@ Result<std::vector<Search>> search_cost(Evaluator& evaluator, const Instance& in
     }
   }
   std::vector<Probes> probes(policies.size());
-  std::vector<std::vector<double>> shares(policies.size());
-  for (std::vector<double>& of_policy : shares) {
-    for (int i = 0; i <= kParts; ++i) {
-      of_policy.push_back(i / double{kParts});
-    }
-  }
   BoundCover cover(evaluator, line, after);
+  const double passes_of_cover = kPassesOfBound * (kIntervals + 2 * kBoundSplits) + after;
+  const auto try_all = [&](std::span<const std::vector<double>> shares, double left) {
+    return try_shares(evaluator, line, policies, shares, probes, left + passes_of_cover);
+  };
+  const auto num_policies = static_cast<double>(policies.size());
+  std::vector<std::vector<double>> shares(policies.size());
   Status status;
-  for (int round = 0; round <= kRefinements && status; ++round) {
-    const double rounds = static_cast<double>(policies.size()) * kParts / 2.0 * (kRefinements - round);
-    status = try_shares(evaluator, line, policies, shares, probes,
-                        rounds + kPassesOfBound * (kParts + 2 * kBoundSplits) + after);
+  for (std::size_t p = 0; p < policies.size() && status; ++p) {
+    shares.assign(policies.size(), {});
+    shares[p] = first_shares(p > 0 ? &probes[p - 1] : nullptr);
+    status = try_all(shares, (num_policies - 1 - static_cast<double>(p)) * 3 + num_policies * kRefinements);
+  }
+  for (int round = 0; round < kRefinements && status; ++round) {
     for (std::size_t p = 0; p < policies.size(); ++p) {
-      shares[p] = around_fastest(probes[p]);
+      const std::optional<double> share = next_share(probes[p], line);
+      shares[p].assign(share ? 1 : 0, share.value_or(0));
     }
+    status = try_all(shares, num_policies * (kRefinements - round - 1));
   }
   if (status) {
     status = cover.run();

@@ -92,8 +92,6 @@ class LayerBuilder {
     loads.add(Transfer::kReadNear, traffic.reads_appended, traffic.num_reads_appended);
     loads.add(Transfer::kWriteNear, traffic.new_kv, traffic.num_new_kv);
     loads.add(Transfer::kWriteFar, traffic.new_kv, traffic.num_new_kv);
-    loads = loads * std::int64_t{instance_->options().batch};
-    loads += instance_->weight_loads();
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       facts.fixed_bytes[k][c] = static_cast<double>(loads.bytes[c]);
     }

@@ -49,11 +49,17 @@ struct LayerGaps {
 /// What is read and moved in each step whatever the placement; [steps * layers], t-major.
 struct StepFacts {
   std::vector<double> read_bytes;  ///< of reads that either side may serve, of one request
-  /// Bytes on each channel that no decision changes, of the whole batch: weights, reads by rule near, new KV (as in
-  /// inclusive mode).
+  /// Bytes on each channel that no decision changes, of one request: reads by rule near, new KV (as in inclusive mode).
   std::vector<std::array<double, kNumChannels>> fixed_bytes;
   std::vector<std::uint8_t> whole_reads;  ///< each of those reads is of a whole block
 };
+
+/// Bytes on a channel that no decision changes in a step: those of the whole batch, and weights.
+[[nodiscard]] inline double all_fixed_bytes(const Instance& instance, const StepFacts& facts, std::size_t step,
+                                            std::size_t channel) {
+  return facts.fixed_bytes[step][channel] * instance.options().batch +
+         static_cast<double>(instance.weight_loads().bytes[channel]);
+}
 
 struct GapClasses {
   std::uint32_t steps = 0;

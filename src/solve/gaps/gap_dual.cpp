@@ -47,7 +47,7 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       const PriceForm& form = forms_[f];
       double time = form.floor;
       for (std::size_t c = 0; c < kNumChannels; ++c) {
-        time += form.share[c] * classes.facts.fixed_bytes[k][c] /
+        time += form.share[c] * all_fixed_bytes(instance, classes.facts, k, c) /
                 instance.step_time().bandwidth(static_cast<Channel>(c)).value();
       }
       fixed_times_[group * forms_.size() + f] += time;

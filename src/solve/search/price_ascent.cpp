@@ -67,7 +67,7 @@ class Ascent {
       const double rate = instance.step_time().bandwidth(static_cast<Channel>(c)).value();
       whole_[c] = block_bytes_ * instance.options().batch / rate;
       for (std::uint32_t k = 0; k < groups_.num_steps(); ++k) {
-        fixed_[group_of(k)][c] += classes.facts.fixed_bytes[k][c] / rate;
+        fixed_[group_of(k)][c] += all_fixed_bytes(instance, classes.facts, k, c) / rate;
       }
     }
     far_ = std::max(whole_[at(Channel::kFarLinkRead)], whole_[at(Channel::kFarMem)]);

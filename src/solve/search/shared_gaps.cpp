@@ -4,9 +4,8 @@ namespace kvplace {
 
 bool SharedGaps::fit(const Instance& instance) const {
   const InstanceOptions& options = instance.options();
-  return start == Start::kFree && options.start == start && instance.groups() == groups && options.batch == batch &&
-         instance.kv_block_bytes() == kv_block && instance.new_kv_bytes() == new_kv &&
-         instance.weight_loads().bytes == weights;
+  return start == Start::kFree && options.start == start && instance.groups() == groups &&
+         instance.kv_block_bytes() == kv_block && instance.new_kv_bytes() == new_kv;
 }
 
 Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance, const RunContext& context) {
@@ -16,10 +15,8 @@ Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance
   shared.classes = std::move(classes);
   shared.start = instance.options().start;
   shared.groups = instance.groups();
-  shared.batch = instance.options().batch;
   shared.kv_block = instance.kv_block_bytes();
   shared.new_kv = instance.new_kv_bytes();
-  shared.weights = instance.weight_loads().bytes;
   return shared;
 }
 

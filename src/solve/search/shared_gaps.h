@@ -1,8 +1,6 @@
 /// What searches for bounds of one trace may share.
 #pragma once
 
-#include <array>
-
 #include "kvplace/solve/bound.h"
 #include "solve/gaps/gap_classes.h"
 #include "solve/search/window_search.h"
@@ -10,16 +8,14 @@
 namespace kvplace {
 
 /// The gap classes of a trace and the tables of the window search, for instances that differ only in what these do not
-/// depend on: bandwidths, and from a free start the near capacity. Safe to share between threads.
+/// depend on: bandwidths, batch, weights, and from a free start the near capacity. Safe to share between threads.
 struct SharedGaps {
   GapClasses classes;
   WindowTables tables;
   Start start = Start::kFree;
   StepGroups groups;
-  std::uint32_t batch = 1;
   Bytes kv_block;
   Bytes new_kv;
-  std::array<std::int64_t, kNumChannels> weights{};
 
   /// Of the same trace.
   [[nodiscard]] bool fit(const Instance& instance) const;
