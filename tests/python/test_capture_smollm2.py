@@ -28,6 +28,7 @@ CLOSE = 2e-5  # scores this near, as a share of the largest, may change places: 
 class SmolLM2(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        torch.set_num_threads(1)  # other tests run beside it
         cls.model, cls.tokenizer = load_model("smollm2")
         cls.text = (SOURCE / "LICENSE").read_text(encoding="utf-8")
         cls.tokens = torch.tensor([cls.tokenizer(cls.text)["input_ids"][:TOKENS]])
