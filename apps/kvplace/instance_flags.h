@@ -28,6 +28,10 @@ class InstanceFlags {
     flags_.push_back({key, text, flag});
   }
   [[nodiscard]] unsigned threads() const { return threads_; }
+  /// Whether anything is said of an instance, by flags or a --config file.
+  [[nodiscard]] bool given() const {
+    return !config_file_.empty() || !flags_.empty() || !assignments_.empty() || !layer_budgets_.empty();
+  }
 
   /// Values of the --config file outside the instance's sections ("trace", "policies.0", ...).
   [[nodiscard]] Result<std::vector<ConfigEntry>> other_config() const;

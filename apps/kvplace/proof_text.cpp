@@ -13,11 +13,14 @@ namespace kvplace::cli {
 std::string table(const Proof& proof, const Instance& instance) {
   std::string out;
   const double tokens = static_cast<double>(instance.steps()) * instance.options().batch;
-  const auto line = [&](const std::string& name, Seconds time, const std::string& remark) {
+  const auto line = [&](const std::string& name, Seconds time, const std::string& remark,
+                        Rounding rounding = Rounding::kNearest) {
     out += fmt::format("{:<18}{:>14.9f} s  {:>10} per token  {}\n", name, time.value(),
-                       short_time(tokens > 0 ? time.value() / tokens : 0), remark);
+                       short_time(tokens > 0 ? time.value() / tokens : 0, rounding), remark);
   };
-  line("bound", proof.bound.verified.bound, search_verdict(proof.bound));
+  // What is proven is no less than what is shown.
+  const Seconds shown(std::floor(proof.bound.verified.bound.value() * 1e9) / 1e9);
+  line("bound", shown, search_verdict(proof.bound), Rounding::kDown);
   if (proof.exact && proof.exact->lp_optimal) {
     line("linear relaxation", proof.exact->lp, relaxation_verdict(proof));
   }
@@ -41,10 +44,14 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
            format_bandwidth(
                BytesPerSecond(static_cast<double>(n.bandwidth_bytes_per_second[static_cast<std::size_t>(channel)])));
   };
-  const auto seconds = [](std::int64_t units) { return short_time(std::ldexp(static_cast<double>(units), -60)); };
-  std::int64_t weights = 0;
-  for (const std::int64_t bytes : n.weight_bytes) {
-    weights += bytes;
+  // In full, so that no number of the head can be another one unseen.
+  const auto seconds = [](std::int64_t units) {
+    return units == 0 ? std::string("0 s")
+                      : fmt::format("{}/2^60 s ({})", units, short_time(std::ldexp(static_cast<double>(units), -60)));
+  };
+  std::string weights;
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    weights += fmt::format("{}{} {} B", c > 0 ? ", " : "", channel_name(static_cast<Channel>(c)), n.weight_bytes[c]);
   }
   const std::string& path = trace.path();
   std::string out = proof_verdict(bound, n);
@@ -52,17 +59,17 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
   out += fmt::format("trace     {}: digest {}, {} decode steps, {} layers, {} blocks per layer\n",
                      path.substr(path.find_last_of('/') + 1), n.trace_digest, with_commas(n.steps), n.layers,
                      with_commas(n.blocks_per_layer));
-  out += fmt::format("machine   {}, {}, {}, {}; interference {:.4g}, floor {}, overhead {} per step\n",
+  out += fmt::format("machine   {}, {}, {}, {}; interference {}, floor {}, overhead {} per step\n",
                      rate(Channel::kNearMem), rate(Channel::kFarLinkRead), rate(Channel::kFarLinkWrite),
                      rate(Channel::kFarMem), std::ldexp(n.interference_2_20, -20), seconds(n.floor_units),
                      seconds(n.overhead_units));
   out += fmt::format("instance  {}, barrier {}, overlap {}, start {}, mirrored reads {}, batch {}\n", choice("mode"),
                      choice("barrier"), choice("overlap"), choice("start"), choice("mirrored_reads"), n.batch);
-  out += fmt::format(
-      "sizes     near capacity {} B of each request, blocks of {} B{}, new KV {} B and weights {} B per step\n",
-      n.capacity_bytes, n.kv_block_bytes,
-      n.expert_block_bytes > 0 ? fmt::format(" and experts of {} B", n.expert_block_bytes) : "", n.new_kv_bytes,
-      weights);
+  out += fmt::format("sizes     near capacity {} B of each request, blocks of {} B{}, new KV {} B per step\n",
+                     n.capacity_bytes, n.kv_block_bytes,
+                     n.expert_block_bytes > 0 ? fmt::format(" and experts of {} B", n.expert_block_bytes) : "",
+                     n.new_kv_bytes);
+  out += fmt::format("weights   {}, per step of the whole batch\n", weights);
   return out;
 }
 

@@ -74,7 +74,7 @@ std::string all_that_was_tried(const SizeResult& result, const SizeAnswer& answe
 }
 
 std::string cost_sentence(const SizeAnswer& bound) {
-  return bound.answer ? "(certified): no policy decodes more than " + rate_text(bound.answer->tokens_per_second) +
+  return bound.answer ? "(certified): no policy decodes more than " + rate_text(bound, *bound.answer) +
                             " tokens/s, however that cost is divided.\n"
                       : std::string();
 }
@@ -83,9 +83,16 @@ std::string cost_sentence(const SizeAnswer& bound) {
 
 bool is_cost(const SizeResult& result) { return result.target.kind == SizeTarget::Kind::kCost; }
 
-std::string rate_text(double per_second) {
-  return std::abs(per_second) < 1000 ? few_digits(per_second, 3)
-                                     : with_commas(static_cast<std::uint64_t>(std::llround(per_second)));
+std::string rate_text(double per_second, Rounding rounding) {
+  if (std::abs(per_second) < 1000) {
+    return few_digits(per_second, 3, rounding);
+  }
+  const double whole = rounding == Rounding::kUp ? std::ceil(per_second) : std::round(per_second);
+  return with_commas(static_cast<std::uint64_t>(whole));
+}
+
+std::string rate_text(const SizeAnswer& answer, const SizeProbe& probe) {
+  return rate_text(probe.tokens_per_second, answer.certified ? Rounding::kUp : Rounding::kNearest);
 }
 
 std::string value_text(const SizeResult& result, const SizeProbe& probe) {
@@ -172,10 +179,10 @@ std::string crossover_sentences(const SizeResult& result, std::size_t name_width
   for (const SizeAnswer& answer : result.answers) {
     std::string from;
     if (answer.crossover) {
-      from = fmt::format("a batch of {}: {} tokens/s{}{}", answer.crossover->batch,
-                         rate_text(answer.crossover->tokens_per_second),
-                         answer.certified ? " at most, none tried below it can be" : "",
-                         answer.crossover_open ? "; smaller ones are open" : "");
+      from =
+          fmt::format("a batch of {}: {} tokens/s{}{}", answer.crossover->batch, rate_text(answer, *answer.crossover),
+                      answer.certified ? " at most, none tried below it can be" : "",
+                      answer.crossover_open ? "; smaller ones are open" : "");
     } else if (answer.crossover_open || answer.crossover_probes.empty()) {
       from = "open: the search was cut short";
     } else {

@@ -3,13 +3,16 @@
 
 #include <string>
 
+#include "kvplace/base/short_text.h"
 #include "kvplace/size/size.h"
 
 namespace kvplace::cli {
 
 [[nodiscard]] bool is_cost(const SizeResult& result);
 /// Three digits and more where a number needs them.
-[[nodiscard]] std::string rate_text(double per_second);
+[[nodiscard]] std::string rate_text(double per_second, Rounding rounding = Rounding::kNearest);
+/// Of an answer: what is certified is at most what is shown.
+[[nodiscard]] std::string rate_text(const SizeAnswer& answer, const SizeProbe& probe);
 /// What was searched for, with its unit, rounded so that it does the same when it is typed in: what reaches the target
 /// up, else down.
 [[nodiscard]] std::string value_text(const SizeResult& result, const SizeProbe& probe);

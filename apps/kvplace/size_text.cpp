@@ -59,7 +59,7 @@ std::string answers_table(const SizeResult& result, const Instance& instance) {
             : "-";
     out += fmt::format("{:<{}}  {:>22}  {:>9}  {:>11}  {:>22}  {:>9}  {:>9}  {:>9}\n", answer.name, width,
                        answer.answer ? value_text(result, *answer.answer) : (answer.open ? "open" : "out of reach"),
-                       per_layer, answer.answer ? rate_text(answer.answer->tokens_per_second) : "-",
+                       per_layer, answer.answer ? rate_text(answer, *answer.answer) : "-",
                        answer.neighbour ? value_text(result, *answer.neighbour) : "-",
                        gain(answer.worth, &SizeWorth::gib_near), gain(answer.worth, &SizeWorth::gb_s_link),
                        gain(answer.worth, &SizeWorth::point_of_sparsity));

@@ -12,6 +12,9 @@
 namespace kvplace::cli {
 namespace {
 
+/// What a row knows that is no schedule: all of those take at least as long.
+constexpr const char* kBound = "bound";
+
 /// One row of the league table; bounds have no counts.
 struct Row {
   std::string name;
@@ -87,8 +90,9 @@ std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, doubl
     const double share = full_bar > 0 ? row.total.value() / full_bar : 0;
     const std::string ratio = yardstick.time.value() > 0 ? fmt::format("{:.3f}", row.total / yardstick.time) : "-";
     out += fmt::format("{:<{}}  {:<9}  {:>10}  {:>8}  {:>6}  {:>6}  {:<{}}  {}\n", row.name, name_width, row.knows,
-                       short_time(tokens > 0 ? row.total.value() / tokens : 0), ratio, row.hits, row.utilization,
-                       row.bottleneck, bottleneck_width,
+                       short_time(tokens > 0 ? row.total.value() / tokens : 0,
+                                  row.knows == kBound ? Rounding::kDown : Rounding::kNearest),
+                       ratio, row.hits, row.utilization, row.bottleneck, bottleneck_width,
                        bar(std::min(share, 1.0) * static_cast<double>(bar_width)) + (share > 1 ? ">" : ""));
   }
   return out;
@@ -118,7 +122,7 @@ std::string capacity_text(const Instance& instance) {
 
 std::vector<Row> bound_rows(const Bounds& bounds) {
   return {{"(all near)", "-", bounds.all_near, "-", "-", "-"},
-          {"(perfect split)", "bound", bounds.perfect_split, "-", "-", "-"}};
+          {"(perfect split)", kBound, bounds.perfect_split, "-", "-", "-"}};
 }
 
 }  // namespace
@@ -160,7 +164,7 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   Yardstick yardstick{"x split", comparison.bounds.perfect_split};
   if (comparison.proven) {
     yardstick = {"x bound", comparison.proven->verified.bound};
-    rows.push_back({"(certified)", "bound", yardstick.time, "-", "-", "-"});
+    rows.push_back({"(certified)", kBound, yardstick.time, "-", "-", "-"});
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;

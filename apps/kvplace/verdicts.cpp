@@ -127,7 +127,7 @@ std::string proof_verdict(const Proof& proof) {
 
 std::string proof_verdict(const VerifiedBound& bound, const BoundNumbers& numbers) {
   return fmt::format("proven    no schedule takes less than {} s: {} per decode step,\n          {}\n",
-                     bound.bound_decimal, short_time(bound.bound.value() / numbers.steps),
+                     bound.bound_decimal, short_time(bound.bound.value() / numbers.steps, Rounding::kDown),
                      proven_schedules(numbers.barrier, numbers.batch));
 }
 
@@ -140,7 +140,7 @@ std::string capacity_verdict(const Proof& proof, const Instance& instance) {
   }
   return out + fmt::format("1 % more near memory ({}) lowers it by at most {}.\n",
                            short_bytes(percent_of_near * instance.options().batch),
-                           short_time(percent_of_near * proof.bound.capacity_price_s_per_byte));
+                           short_time(percent_of_near * proof.bound.capacity_price_s_per_byte, Rounding::kUp));
 }
 
 std::string search_verdict(const ProvenBound& bound) {

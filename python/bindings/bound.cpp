@@ -48,16 +48,19 @@ void bind_bound(nb::module_& module) {
       "An empty name stands for an output that is not wanted.");
   module.def(
       "verify",
-      [](const TraceReader& trace, const std::string& path, unsigned threads, const nb::object& progress,
-         const Interrupt* interrupt) {
+      [](const TraceReader& trace, const std::string& path, const Instance* meant, unsigned threads,
+         const nb::object& progress, const Interrupt* interrupt) {
         return run({threads, progress, interrupt},
                    [&](const RunContext& context) -> Result<std::tuple<std::string, std::string>> {
                      KVPLACE_ASSIGN(certificate, read_certificate(path));
+                     if (meant != nullptr) {
+                       KVPLACE_TRY(check_instance(certificate, *meant, trace));
+                     }
                      KVPLACE_ASSIGN(bound, kvplace::verify(trace, certificate, context));
                      return std::tuple(to_json(&certificate, &bound, ""), cli::table(trace, certificate, bound));
                    });
       },
-      "trace"_a, "path"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(), "JSON and text.");
+      "trace"_a, "path"_a, "meant"_a.none(), "threads"_a, "progress"_a.none(), "interrupt"_a.none(), "JSON and text.");
 }
 
 }  // namespace kvplace::python

@@ -167,15 +167,18 @@ def verify(
     trace: Trace,
     certificate: str | os.PathLike[str],
     *,
+    instance: Instance | None = None,
     threads: int = 0,
     progress: ProgressLike = None,
     interrupt: Interrupt | None = None,
 ) -> VerifiedBound:
     """Re-checks a certificate against the trace, ``kvplace verify``. Arguments as those of ``bound``.
 
-    Raises Rejected if it is damaged, speaks about another trace or has prices that prove nothing; BadInput if there is
-    no such file.
+    :param instance: that is meant; a certificate about another one is rejected.
+
+    Raises Rejected if it is damaged, speaks about another trace or instance, or has prices that prove nothing; BadInput
+    if there is no such file.
     """
     with shown(progress) as sink:
-        values, text = _core.verify(trace, os.fspath(certificate), threads, sink, interrupt)
+        values, text = _core.verify(trace, os.fspath(certificate), instance, threads, sink, interrupt)
     return VerifiedBound(json.loads(values), text)

@@ -37,13 +37,20 @@ std::string without_end_zeros(std::string decimal) {
   return decimal;
 }
 
-std::string rounded(double value, int decimals, Rounding rounding) {
-  if (rounding == Rounding::kNearest) {
-    return without_end_zeros(with_decimals(value, decimals));
-  }
+/// The next number of so many decimals to one side.
+double toward(double value, int decimals, Rounding rounding) {
+  // A fraction that was printed so and read again is a little off it, to either side.
+  constexpr double kSlack = 1e-12;
+  const double slack = decimals > 0 ? kSlack : 0;
   const double scale = std::pow(10.0, decimals);
-  const double whole = rounding == Rounding::kUp ? std::ceil(value * scale) : std::floor(value * scale);
-  return without_end_zeros(with_decimals(whole / scale, decimals));
+  return (rounding == Rounding::kUp ? std::ceil(value * (1 - slack) * scale)
+                                    : std::floor(value * (1 + slack) * scale)) /
+         scale;
+}
+
+std::string rounded(double value, int decimals, Rounding rounding) {
+  const double shown = rounding == Rounding::kNearest ? value : toward(value, decimals, rounding);
+  return without_end_zeros(with_decimals(shown, decimals));
 }
 
 }  // namespace
@@ -56,7 +63,7 @@ std::string with_commas(std::uint64_t number) {
   return digits;
 }
 
-std::string short_time(double seconds) {
+std::string short_time(double seconds, Rounding rounding) {
   constexpr std::array kUnits{" s", " ms", " us", " ns"};
   constexpr double kShownAsOne = 0.9995;  // 1.00 of a unit rather than 1000 of the next
   std::size_t unit = 0;
@@ -64,6 +71,10 @@ std::string short_time(double seconds) {
   while (value > 0 && value < kShownAsOne && unit + 1 < kUnits.size()) {
     value *= 1000;
     ++unit;
+  }
+  if (rounding != Rounding::kNearest) {
+    const int decimals = value >= 100 ? 0 : (value >= 10 ? 1 : 2);
+    value = toward(value, decimals, rounding);
   }
   const std::string text = three_digits(value);
   if (unit > 0 && text == "1000") {
@@ -84,18 +95,7 @@ std::string short_bytes(double bytes) {
 }
 
 std::string few_digits(double value, int digits, Rounding rounding) {
-  const int decimals = decimals_for(value, digits);
-  // A fraction that was printed so and read again is a little off it, to either side.
-  const double slack = decimals > 0 ? 1e-12 : 0;
-  switch (rounding) {
-    case Rounding::kUp:
-      return rounded(value * (1 - slack), decimals, rounding);
-    case Rounding::kDown:
-      return rounded(value * (1 + slack), decimals, rounding);
-    case Rounding::kNearest:
-      break;
-  }
-  return rounded(value, decimals, rounding);
+  return rounded(value, decimals_for(value, digits), rounding);
 }
 
 std::string long_bytes(std::int64_t bytes, Rounding rounding) {

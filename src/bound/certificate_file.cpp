@@ -305,6 +305,14 @@ std::string differences(const BoundNumbers& there, const BoundNumbers& here) {
   return text;
 }
 
+Status check_instance(const Certificate& certificate, const Instance& instance, const TraceReader& trace) {
+  KVPLACE_ASSIGN(here, bound_numbers(instance, trace));
+  const std::string other = differences(certificate.numbers, here);
+  return other.empty() || certificate.numbers.trace_digest != here.trace_digest
+             ? Status()
+             : rejected("the certificate speaks about another instance: " + other);
+}
+
 Status write_certificate(const std::string& path, const Certificate& certificate) {
   const BoundNumbers& numbers = certificate.numbers;
   if (certificate.channel_prices.size() != num_groups(numbers) ||

@@ -64,9 +64,12 @@ EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_bl
                     in_single_quotes({{"top_k", settings.top_k},
                                       {"device_buffer_size", settings.device_buffer_size},
                                       {"host_to_device_ratio", settings.host_to_device_ratio}});
-  settings.vllm = "--attention-config " + in_single_quotes({{"hisparse_config",
-                                                             {{"host_pool_gib", settings.host_pool_gib},
-                                                              {"device_buffer_size", settings.device_buffer_size}}}});
+  nlohmann::ordered_json connector{{"kv_connector", "HiSparseConnector"}, {"kv_role", "kv_both"}};
+  connector["kv_connector_extra_config"]["host_pool_gib"] = settings.host_pool_gib;
+  nlohmann::ordered_json attention;
+  attention["hisparse_config"]["device_buffer_size"] = settings.device_buffer_size;
+  settings.vllm =
+      "--kv-transfer-config " + in_single_quotes(connector) + " --attention-config " + in_single_quotes(attention);
   settings.assumes = {
       "the engine's policy is LRU per layer and request, the same buffer in each layer",
       "requests are like the trace's: context of " + std::to_string(context) + " tokens at its end",
@@ -74,7 +77,7 @@ EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_bl
           " x device_buffer_size tokens; host_to_device_ratio times it holds all of every request's KV",
       "SGLang: prefill and decode on instances of their own, these flags on the decode instance only",
       "vLLM: host_pool_gib is per data-parallel replica, for " + std::to_string(batch) +
-          " requests; newer versions take it in kv_connector_extra_config of HiSparseConnector",
+          " requests; versions before HiSparseConnector took it in hisparse_config, beside device_buffer_size",
       "vLLM: HiSparse is experimental there, and for NVIDIA's processors only",
       "KV of the model's heads as sized here: no tensor parallelism, no speculative decoding",
   };

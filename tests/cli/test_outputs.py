@@ -41,7 +41,7 @@ COMMANDS = {
     "size": [["size", "t.kvt", "--target", "50%", *FILES]],
     "budgets": [["budgets", "t.kvt", "--held-out", "u.kvt", *FILES]],
     "replay": [["replay", "t.kvt", "t.kvs", *FILES]],
-    "verify": [["verify", "t.kvt", "t.cert"]],
+    "verify": [["verify", "t.kvt", "t.cert", *FILES]],
     "list": [["list", "models"]],
     "show-config": [["show-config", "t.kvt", *FILES]],
     "demo": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import unittest
 
 import cli
@@ -217,6 +218,13 @@ class Size(cli.CliTest):
         self.assertEqual(settings["device_buffer_size"], max(2048, found["answers"][0]["answer"]["value"]))
         self.assertIn("--disaggregation-mode decode", settings["sglang"])
         self.assertIn(f'"device_buffer_size":{settings["device_buffer_size"]}', settings["sglang"])
+        transfer, connector, attention, hisparse = shlex.split(settings["vllm"])
+        self.assertEqual((transfer, attention), ("--kv-transfer-config", "--attention-config"))
+        self.assertEqual(json.loads(connector), {
+            "kv_connector": "HiSparseConnector", "kv_role": "kv_both",
+            "kv_connector_extra_config": {"host_pool_gib": settings["host_pool_gib"]}})
+        self.assertEqual(json.loads(hisparse),
+                         {"hisparse_config": {"device_buffer_size": settings["device_buffer_size"]}})
 
     def test_threads_change_nothing(self) -> None:
         one, two = (self.ok("size", self.trace, *FLAGS, "--target", "80%", "--threads", threads, "--json")

@@ -76,6 +76,46 @@ class Verify(cli.CliTest):
         for part in (self.head["trace_digest"], "near.mem 4.9TB/s", "far.mem 500GB/s", "3000000 B", "start empty"):
             self.assertIn(part, text)
 
+    def test_every_number_is_shown(self) -> None:
+        """A head that differs in any number differs in the text, so that no change goes unseen."""
+        self.head.update(batch=2, interference_2_20=262144, floor_units=7, overhead_units=2**40)
+        self.write_certificate(CHANNEL_PRICES, ROW_PRICES)
+        ran = self.run_cli("verify", self.trace, "c.cert")
+        self.assertEqual(ran.code, 0, ran)
+        for part in ("interference 0.25, floor 7/2^60 s", f"overhead {2**40}/2^60 s", "batch 2",
+                     "near.mem 10000000 B, far.link_read 0 B, far.link_write 0 B, far.mem 0 B"):
+            self.assertIn(part, ran.out)
+        shown = {ran.out.split("exactly")[1].split("\n", 1)[1]}
+        changes = [{"weight_bytes": [10**7 - 1, 1, 0, 0]}, {"interference_2_20": 262145}, {"floor_units": 8},
+                   {"overhead_units": 2**40 + 1}, {"capacity_bytes": 3 * 10**6 + 1}]
+        for change in changes:
+            self.write_certificate(CHANNEL_PRICES, ROW_PRICES, **change)
+            ran = self.run_cli("verify", self.trace, "c.cert")
+            self.assertEqual(ran.code, 0, (change, ran))
+            shown.add(ran.out.split("exactly")[1].split("\n", 1)[1])
+        self.assertEqual(len(shown), 1 + len(changes))
+
+    def test_the_instance_that_is_meant(self) -> None:
+        self.write_certificate()
+        meant = {"--block-bytes": "1MB", "--weight-bytes-per-step": "10MB", "--start": "empty", "--near-capacity": "3MB"}
+
+        def flags(**changed: str) -> list[str]:
+            named = meant | {f"--{name.replace('_', '-')}": value for name, value in changed.items()}
+            return [part for flag in named.items() for part in flag]
+
+        self.assertEqual(self.ok("verify", self.trace, "c.cert", *flags()), self.ok("verify", self.trace, "c.cert"))
+        for key, changed in (("capacity_bytes (3000000 there, 4000000 here)", {"near_capacity": "4MB"}),
+                             ("weight_bytes", {"weight_bytes_per_step": "9MB"}), ("start", {"start": "recent"}),
+                             ("kv_block_bytes", {"block_bytes": "2MB"}), ("barrier", {"barrier": "token"}),
+                             ("bandwidth_bytes_per_second", {"set": "hardware.far.link_read=400GB/s"})):
+            with self.subTest(key=key):
+                ran = self.run_cli("verify", self.trace, "c.cert", *flags(**changed))
+                self.refused(ran, cli.REJECTED, "c.cert: the certificate speaks about another instance: ", key)
+        ran = self.run_cli("verify", self.trace, "c.cert", *flags(batch="2"), "--json")
+        self.assertEqual(ran.code, cli.REJECTED)
+        self.assertIn("batch (1 there, 2 here)", json.loads(ran.out)["reason"])
+        self.refused(self.run_cli("verify", self.trace, "c.cert", "--near-capacity", "3"), cli.BAD_INPUT, "unit")
+
     def test_what_is_not_valid_is_rejected(self) -> None:
         self.write_certificate([[0, 0, 0, 99], *CHANNEL_PRICES[1:]])
         self.rejected("group 0 claim more")

@@ -30,6 +30,7 @@ constexpr double kRounding = 1e-9;
 
 double bound_of(const TraceReader& trace, const Instance& instance, const BoundOptions& options = {}) {
   const Result<ProvenBound> proven = solve_bound(trace, instance, options, {});
+  RC_LOG() << (proven ? std::string() : proven.error().message);
   RC_ASSERT(proven.has_value());
   return proven->verified.bound.value();
 }
@@ -70,6 +71,23 @@ RC_GTEST_PROP(BoundProperties, NoPolicyIsFaster, ()) {
       RC_ASSERT(bound <= result.total.value() * (1 + kRounding));
     }
   }
+}
+
+/// However long the arithmetic of a step takes, for whatever sizes and batch, there is a certificate, and it knows the
+/// floor.
+RC_GTEST_PROP(BoundProperties, AnyFloorIsProven, ()) {
+  testing::RandomCase choices = testing::drawn_case({.steps = 6, .prompt_tokens = 6, .reads = 4, .wide = true});
+  RandomInstance random(choices, choices.plain_shape());
+  random.spec.options.batch = choices.one_of({1u, 8u, 4096u});
+  random.spec.options.block_bytes = Bytes(choices.one_of({1000, 1 << 20, 1 << 26}));
+  random.spec.hardware.peak_flops = FlopsPerSecond(1e15);
+  random.spec.model->flops_per_layer_per_step = Flops(std::pow(10, 4 + 10 * choices.uniform()));
+  const TraceReader trace = random.trace();
+  const Instance instance = random.instance();
+  constexpr double kMostInCertificates = 4;  // seconds
+  const double floors =
+      std::min(instance.step_time().floor().value(), kMostInCertificates) * instance.steps() * instance.layers();
+  RC_ASSERT(bound_of(trace, instance) >= floors * (1 - 1e-6));
 }
 
 /// What was possible stays so: a bound that knows of whole blocks may rise, but not above it.

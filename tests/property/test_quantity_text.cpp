@@ -128,6 +128,12 @@ RC_GTEST_PROP(QuantityText, ShortTimesAreReadAsWhatTheyShow, ()) {
   RC_ASSERT(read.has_value());
   RC_ASSERT(std::abs(read->value() - time) <= std::max(read->value() * half_last_digit(text) * (1 + 1e-9), 0.005e-9));
   RC_ASSERT(short_time(read->value()) == text);
+  for (const Rounding rounding : {Rounding::kUp, Rounding::kDown}) {
+    const std::string to_a_side = short_time(time, rounding);
+    const double shown = parse_seconds(to_a_side).value().value();
+    RC_ASSERT((rounding == Rounding::kUp ? shown >= time * (1 - 1e-11) : shown <= time * (1 + 1e-11)));
+    RC_ASSERT(std::abs(shown - time) <= std::max(time * 0.011, 0.011e-9));
+  }
 }
 
 RC_GTEST_PROP(QuantityText, LongSizesKeepTheirSide, ()) {

@@ -79,6 +79,10 @@ class Bounds(CliTest):
         self.write("cut.cert", self.read("a.cert")[:-1])
         with self.assertRaises(kvplace.Rejected):
             kvplace.verify(self.trace, self.path("cut.cert"))
+        self.assertEqual(kvplace.verify(self.trace, self.path("a.cert"), instance=self.instance).to_dict(), verified.to_dict())
+        meant = kvplace.Instance(self.trace, **{**SMALL, "batch": 2})
+        with self.assertRaisesRegex(kvplace.Rejected, r"another instance: batch \(1 there, 2 here\)"):
+            kvplace.verify(self.trace, self.path("a.cert"), instance=meant)
         with self.assertRaisesRegex(kvplace.BadInput, "none.cert"):
             kvplace.verify(self.trace, self.path("none.cert"))
 

@@ -14,7 +14,7 @@ enum class Rounding : std::uint8_t { kNearest, kUp, kDown };
 [[nodiscard]] std::string with_commas(std::uint64_t number);
 
 /// Three digits in the unit that keeps one to three before the point: "14.0 us". REQUIRES: seconds >= 0.
-[[nodiscard]] std::string short_time(double seconds);
+[[nodiscard]] std::string short_time(double seconds, Rounding rounding = Rounding::kNearest);
 
 /// Three digits in powers of 1024, whole ones from 100 on: "17.6 MiB". REQUIRES: bytes >= 0.
 [[nodiscard]] std::string short_bytes(double bytes);

@@ -74,6 +74,10 @@ struct Certificate {
 /// The keys in which two instances differ, with their values: "capacity_bytes (5 there, 6 here)"; empty if none does.
 [[nodiscard]] std::string differences(const BoundNumbers& there, const BoundNumbers& here);
 
+/// An error of kind kRejected that names the numbers in which the certificate's instance is not this one. Of another
+/// trace it says nothing: verify() does.
+[[nodiscard]] Status check_instance(const Certificate& certificate, const Instance& instance, const TraceReader& trace);
+
 /// What a certificate speaks about, as a JSON object: the head of its file.
 [[nodiscard]] std::string to_json(const Certificate& certificate);
 

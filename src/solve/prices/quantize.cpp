@@ -9,7 +9,9 @@ namespace {
 
 constexpr double kMostTicks = 0x1p61;       // of any path
 constexpr double kMostTickRate = 0x1p62;    // per second
-constexpr double kMostScale = 0x1p120;      // ticks per second * bytes of a unit * batch
+constexpr double kLess = 1 - 0x1p-22;       // for what must stay below a limit, itself rounded down
+constexpr double kMostScale = 0x1p100;      // ticks per second * bytes of a unit * batch
+constexpr double kMostFloor = 0x1p126;      // the same * ticks of a group's floor
 constexpr double kMostBlockTicks = 0x1p57;  // of a block on the slowest channel, so that the credit knows its time
 constexpr double kShy = 1 - 0x1p-44;        // more than all rounding of a price
 
@@ -81,8 +83,11 @@ Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const Sha
   const double largest_block = static_cast<double>(std::max(numbers.kv_block_bytes, numbers.expert_block_bytes)) / unit;
   const auto slowest = static_cast<double>(
       *std::min_element(numbers.bandwidth_bytes_per_second.begin(), numbers.bandwidth_bytes_per_second.end()));
-  const double rate = std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate,
-                                kMostScale / scale, kMostBlockTicks * slowest / (scale * largest_block)});
+  const double floor =
+      std::ldexp(static_cast<double>(numbers.floor_units), -60) * static_cast<double>(layers_per_group);
+  const double rate =
+      std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate, kMostScale / scale * kLess,
+                kMostBlockTicks * slowest / (scale * largest_block), std::sqrt(kMostFloor / (floor * scale)) * kLess});
   certificate.ticks_per_second = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate));
 
   const auto ticks = static_cast<double>(certificate.ticks_per_second);
