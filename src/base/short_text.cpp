@@ -39,13 +39,17 @@ std::string without_end_zeros(std::string decimal) {
 
 /// The next number of so many decimals to one side.
 double toward(double value, int decimals, Rounding rounding) {
-  // A fraction that was printed so and read again is a little off it, to either side.
-  constexpr double kSlack = 1e-12;
-  const double slack = decimals > 0 ? kSlack : 0;
   const double scale = std::pow(10.0, decimals);
-  return (rounding == Rounding::kUp ? std::ceil(value * (1 - slack) * scale)
-                                    : std::floor(value * (1 + slack) * scale)) /
-         scale;
+  return (rounding == Rounding::kUp ? std::ceil(value * scale) : std::floor(value * scale)) / scale;
+}
+
+/// A fraction that was printed so and read again is a little off it, to either side: this is not told from it.
+double unless_read(double value, int decimals, Rounding rounding) {
+  constexpr double kSlack = 1e-12;
+  if (decimals == 0 || rounding == Rounding::kNearest) {
+    return value;
+  }
+  return value * (rounding == Rounding::kUp ? 1 - kSlack : 1 + kSlack);
 }
 
 std::string rounded(double value, int decimals, Rounding rounding) {
@@ -74,7 +78,7 @@ std::string short_time(double seconds, Rounding rounding) {
   }
   if (rounding != Rounding::kNearest) {
     const int decimals = value >= 100 ? 0 : (value >= 10 ? 1 : 2);
-    value = toward(value, decimals, rounding);
+    value = toward(unless_read(value, decimals, rounding), decimals, rounding);
   }
   const std::string text = three_digits(value);
   if (unit > 0 && text == "1000") {
@@ -95,7 +99,8 @@ std::string short_bytes(double bytes) {
 }
 
 std::string few_digits(double value, int digits, Rounding rounding) {
-  return rounded(value, decimals_for(value, digits), rounding);
+  const int decimals = decimals_for(value, digits);
+  return rounded(unless_read(value, decimals, rounding), decimals, rounding);
 }
 
 std::string long_bytes(std::int64_t bytes, Rounding rounding) {
@@ -106,12 +111,25 @@ std::string long_bytes(std::int64_t bytes, Rounding rounding) {
     std::string exact = format_bytes(Bytes(bytes));
     return exact.insert(exact.find_first_not_of("0123456789."), 1, ' ');
   }
-  const bool gib = bytes >= kGiB;
-  const auto unit = static_cast<double>(gib ? kGiB : kMiB);
-  // Reading rounds down to whole bytes, so the largest text that is read as `bytes` shows up to one byte more.
-  const double shown = static_cast<double>(bytes) + (rounding == Rounding::kDown ? 1 - 0x1p-20 : 0);
-  const std::string text = rounded(shown / unit, decimals_for(shown / unit, kDigits), rounding);
-  return !gib && text == "1024" ? "1 GiB" : text + (gib ? " GiB" : " MiB");
+  const std::int64_t unit = bytes >= kGiB ? kGiB : kMiB;
+  const double size = static_cast<double>(bytes) / static_cast<double>(unit);
+  const int decimals = decimals_for(size, kDigits);
+  std::string text;
+  if (rounding == Rounding::kNearest) {
+    text = without_end_zeros(with_decimals(size, decimals));
+  } else {
+    // Whole numbers, as reading is exact: it rounds down to whole bytes, so down to a text that shows up to one byte
+    // more.
+    const auto scale = static_cast<std::int64_t>(std::llround(std::pow(10.0, decimals)));
+    const std::int64_t rest = bytes % unit;
+    const std::int64_t parts =
+        rounding == Rounding::kUp ? (rest * scale + unit - 1) / unit : ((rest + 1) * scale - 1) / unit;
+    std::string digits = std::to_string(bytes / unit * scale + parts);
+    digits.insert(0, std::max<std::size_t>(digits.size(), static_cast<std::size_t>(decimals) + 1) - digits.size(), '0');
+    text = decimals == 0 ? digits
+                         : without_end_zeros(digits.insert(digits.size() - static_cast<std::size_t>(decimals), 1, '.'));
+  }
+  return unit == kMiB && text == "1024" ? "1 GiB" : text + (unit == kGiB ? " GiB" : " MiB");
 }
 
 std::string percent(double share, int digits) { return with_decimals(share * 100, digits) + " %"; }
