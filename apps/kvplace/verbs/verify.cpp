@@ -30,7 +30,7 @@ VerbResult run(const VerifyFlags& flags) {
   const Result<VerifiedBound> bound = certificate.and_then([&](const Certificate& c) {
     return (meant ? check_instance(c, *meant, trace) : Status())
         .and_then([&] { return verify(trace, c, run_context(flags.instance.threads())); })
-        .map_error([&](Error error) {
+        .map_error([&](const Error& error) {
           return error.kind == ErrorKind::kRejected ? Error{error.kind, flags.certificate + ": " + error.message}
                                                     : error;
         });
