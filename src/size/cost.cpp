@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "size/search.h"
@@ -11,7 +12,7 @@
 namespace kvplace {
 namespace {
 
-constexpr int kParts = 8;        // of a policy's first division
+constexpr int kParts = 16;       // of a policy's first division
 constexpr int kRefinements = 4;  // of a policy's search, a division each
 constexpr double kFinest = 1.0 / 256;
 constexpr int kIntervals = 16;    // of the bound's first cover
@@ -38,13 +39,12 @@ class Line {
     const double left = options_.target.value - static_cast<double>(blocks(share)) * price_of_block_;
     return std::max(left, 0.0) / options_.price_link_per_gb_s * kGB;
   }
-  [[nodiscard]] bool has_link(double share) const { return link(share) >= 1; }
   /// Near capacity of one share with the link of another; none without a link.
   [[nodiscard]] std::optional<InstanceSpec> spec(double near_share, double link_share) const {
-    if (!has_link(link_share)) {
+    const double rate = link(link_share);
+    if (rate < 1) {
       return std::nullopt;
     }
-    const double rate = link(link_share);
     InstanceSpec spec = instance_.spec();
     set_capacity(spec, instance_.kv_block_bytes() * (blocks(near_share) * instance_.options().batch));
     scale_link(spec.hardware, rate / instance_.step_time().bandwidth(Channel::kFarLinkRead).value());
@@ -99,40 +99,16 @@ Status try_shares(Evaluator& evaluator, const Line& line, std::span<const Conten
   return {};
 }
 
-/// The shares of the first division; of policies after the first only those around the fastest of the policy before.
-std::vector<double> first_shares(const Probes* before) {
-  std::vector<double> shares;
-  const auto fastest_before = before != nullptr ? fastest(*before) : Probes::const_iterator();
-  for (int i = 0; i <= kParts; ++i) {
-    const double share = i / double{kParts};
-    if (before == nullptr || before->empty() || std::abs(share - fastest_before->first) < 1.5 / kParts) {
-      shares.push_back(share);
-    }
-  }
-  return shares;
-}
-
 /// Where a division may be faster than the fastest tried: at the lowest point of the parabola through it and its
-/// neighbours, or where nothing was tried yet beside it. None if that is as good as tried.
-std::optional<double> next_share(const Probes& probes, const Line& line) {
-  if (probes.empty()) {
+/// neighbours. None if that is as good as tried.
+std::optional<double> next_share(const Probes& probes) {
+  if (probes.size() < 2) {
     return std::nullopt;
   }
   const auto best = fastest(probes);
   const double share = best->first;
-  const double below = share - 1.0 / kParts;
-  const double above = share + 1.0 / kParts;
   const bool first = best == probes.begin();
   const bool last = std::next(best) == probes.end();
-  if (first && below >= 0 && line.has_link(below)) {
-    return below;
-  }
-  if (last && above <= 1 && line.has_link(above)) {
-    return above;
-  }
-  if (first && last) {
-    return std::nullopt;
-  }
   const double to_low = first ? 0 : share - std::prev(best)->first;
   const double to_high = last ? 0 : std::next(best)->first - share;
   double move = to_low > to_high ? -to_low / 2 : to_high / 2;
@@ -322,25 +298,21 @@ Result<std::vector<Search>> search_cost(Evaluator& evaluator, const Instance& in
     }
   }
   std::vector<Probes> probes(policies.size());
-  BoundCover cover(evaluator, line, after);
-  const double passes_of_cover = kPassesOfBound * (kIntervals + 2 * kBoundSplits) + after;
-  const auto try_all = [&](std::span<const std::vector<double>> shares, double left) {
-    return try_shares(evaluator, line, policies, shares, probes, left + passes_of_cover);
-  };
-  const auto num_policies = static_cast<double>(policies.size());
-  std::vector<std::vector<double>> shares(policies.size());
-  Status status;
-  for (std::size_t p = 0; p < policies.size() && status; ++p) {
-    shares.assign(policies.size(), {});
-    shares[p] = first_shares(p > 0 ? &probes[p - 1] : nullptr);
-    status = try_all(shares, (num_policies - 1 - static_cast<double>(p)) * 3 + num_policies * kRefinements);
+  std::vector<double> grid;
+  for (int i = 0; i <= kParts; ++i) {
+    grid.push_back(i / double{kParts});
   }
-  for (int round = 0; round < kRefinements && status; ++round) {
+  std::vector<std::vector<double>> shares(policies.size(), grid);
+  BoundCover cover(evaluator, line, after);
+  Status status;
+  for (int round = 0; round <= kRefinements && status; ++round) {
+    const double rounds = static_cast<double>(policies.size()) * (kRefinements - round);
+    status = try_shares(evaluator, line, policies, shares, probes,
+                        rounds + kPassesOfBound * (kIntervals + 2 * kBoundSplits) + after);
     for (std::size_t p = 0; p < policies.size(); ++p) {
-      const std::optional<double> share = next_share(probes[p], line);
+      const std::optional<double> share = next_share(probes[p]);
       shares[p].assign(share ? 1 : 0, share.value_or(0));
     }
-    status = try_all(shares, num_policies * (kRefinements - round - 1));
   }
   if (status) {
     status = cover.run();
