@@ -8,9 +8,8 @@
 
 #include "kvplace/size/budgets.h"
 #include "kvplace/size/engine_settings.h"
-#include "support/random_case.h"
+#include "support/random_instance.h"
 #include "support/sides.h"
-#include "support/temp_dir.h"
 #include "tables.h"
 #include "verdicts.h"
 
@@ -18,23 +17,23 @@ namespace kvplace {
 namespace {
 
 using testing::RandomCase;
+using testing::RandomInstance;
 using testing::says;
 using testing::Sides;
-using testing::TempDir;
 
 TEST(AdviceVerdicts, NotesOfAnInstance) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);
     RandomCase random(seed, {.steps = 10, .prompt_tokens = 10});
-    TempDir folder;
     const testing::RandomTraceShape shape = random.shape();
-    const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-    InstanceSpec spec = random.spec(shape);
+    RandomInstance c(random, shape);
+    const TraceReader trace = c.trace();
+    InstanceSpec& spec = c.spec;
     spec.model->layers = shape.layers + random.below(2);
     spec.hardware.near.capacity = Bytes(random.one_of({10'000, 1'000'000, 1'000'000'000}));
     spec.hardware.far.capacity = Bytes(random.one_of({10'000, 1'000'000, 1'000'000'000}));
-    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+    const Instance instance = c.instance();
     const double page = static_cast<double>(spec.model->kv_bytes_per_token_per_layer.value()) * shape.block_tokens;
     const double pages = trace.totals().blocks_per_layer - shape.experts;
     const double all_kv = page * pages * shape.layers * spec.options.batch;
@@ -98,7 +97,6 @@ TEST(AdviceVerdicts, EngineSettingsOnlyForWhatHiSparseServes) {
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
     SCOPED_TRACE(seed);
     RandomCase random(seed, {.steps = 12, .prompt_tokens = 12});
-    TempDir folder;
     testing::RandomTraceShape shape = random.shape();
     shape.read_bytes = false;
     if (random.chance(0.7)) {
@@ -108,14 +106,15 @@ TEST(AdviceVerdicts, EngineSettingsOnlyForWhatHiSparseServes) {
       shape.prompt_tokens = 12;
       shape.reads = 6;
     }
-    const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-    InstanceSpec spec = random.spec(shape);
+    RandomInstance c(random, shape);
+    const TraceReader trace = c.trace();
+    InstanceSpec& spec = c.spec;
     Attention& attention = spec.model->attention;
     attention.kind = random.one_of({"mla", "mla", "mla", "gqa"});
     attention.dtype = random.one_of({"bf16", "fp8", "fp8", "int8"});
     // The traces read at most six tokens, and mostly all but two of them.
     attention.sparse_top_k = random.one_of({0u, 5u, 6u, 6u, 400u});
-    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+    const Instance instance = c.instance();
     const std::string obstacle = hisparse_obstacle(trace, instance);
     const bool dsa = attention.kind == "mla" && attention.sparse_top_k > 0;
     const bool typed = attention.dtype != "int8";
@@ -204,15 +203,15 @@ TEST(AdviceVerdicts, UnequalBudgetsAreGivenUpIfReplaysSaySo) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     RandomCase random(seed, {.steps = 15, .prompt_tokens = 12});
-    TempDir folder;
     testing::RandomTraceShape shape = random.shape();
     shape.experts = 0;
     shape.layers = 3;
-    const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-    InstanceSpec spec = random.spec(shape);
+    RandomInstance c(random, shape);
+    const TraceReader trace = c.trace();
+    InstanceSpec& spec = c.spec;
     testing::set_near_blocks_per_layer(spec.options, 2 + random.below(4));
     spec.options.start = Start::kRecent;
-    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+    const Instance instance = c.instance();
     const BudgetTrace of{&trace, &instance};
     const BudgetOptions options{*PolicyRegistry::instance().parse("lru"), 0};
     const Result<LayerBudgets> budgets = find_budgets(std::span(&of, 1), {}, options, {});

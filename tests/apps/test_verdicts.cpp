@@ -8,9 +8,8 @@
 
 #include "kvplace/simulate/compare.h"
 #include "kvplace/simulate/prove.h"
-#include "support/random_case.h"
+#include "support/random_instance.h"
 #include "support/sides.h"
-#include "support/temp_dir.h"
 #include "tables.h"
 #include "verdicts.h"
 
@@ -18,41 +17,25 @@ namespace kvplace {
 namespace {
 
 using testing::RandomCase;
+using testing::RandomInstance;
 using testing::says;
 using testing::Sides;
-using testing::TempDir;
 
 /// A trace and an instance of it, often with so much near memory or weights that placement hardly matters.
-class VerdictCase {
- public:
-  explicit VerdictCase(std::uint64_t seed, std::optional<Start> start = {})
-      : random(seed, {.steps = 12, .prompt_tokens = 12}) {
-    testing::RandomTraceShape shape = random.shape();
-    path_ = testing::write_random_trace(folder.path("t.kvt"), shape);
-    spec_ = random.spec(shape);
-    spec_.options.weight_bytes_per_step = Bytes(random.one_of({0, 3000, 1'000'000, 100'000'000}));
-    spec_.options.weights_near = 1;
+struct VerdictCase : RandomInstance {
+  explicit VerdictCase(RandomCase& random, std::optional<Start> start = {}) : RandomInstance(random, random.shape()) {
+    spec.options.weight_bytes_per_step = Bytes(random.one_of({0, 3000, 1'000'000, 100'000'000}));
+    spec.options.weights_near = 1;
     if (random.chance(0.3)) {
-      spec_.options.near_capacity.reset();
-      spec_.options.near_fraction = 1.0;
-      spec_.options.start = Start::kRecent;
+      spec.options.near_capacity.reset();
+      spec.options.near_fraction = 1.0;
+      spec.options.start = Start::kRecent;
     }
-    spec_.options.start = start.value_or(spec_.options.start);
+    spec.options.start = start.value_or(spec.options.start);
   }
-
-  [[nodiscard]] TraceReader trace() const { return TraceReader::open(path_).value(); }
-  [[nodiscard]] Instance instance() const {
-    const TraceReader reader = trace();
-    return Instance::make(spec_, reader.meta(), reader.totals()).value();
-  }
-
-  TempDir folder;
-  RandomCase random;
-
- private:
-  std::string path_;
-  InstanceSpec spec_;
 };
+
+RandomCase random_case(std::uint64_t seed) { return RandomCase(seed, {.steps = 12, .prompt_tokens = 12}); }
 
 std::vector<PolicySpec> some_policies(RandomCase& random, const Instance& instance) {
   std::vector<PolicySpec> policies;
@@ -72,11 +55,12 @@ TEST(Verdicts, PlacementDoesNotMatterIfAndOnlyIfEvenMovingNothingIsNearTheBound)
   Sides sides;
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
     SCOPED_TRACE(seed);
-    VerdictCase c(seed);
+    RandomCase random = random_case(seed);
+    const VerdictCase c(random);
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
-    Comparison compared = compare(trace, instance, some_policies(c.random, instance), {}).value();
-    if (c.random.chance(0.3)) {
+    Comparison compared = compare(trace, instance, some_policies(random, instance), {}).value();
+    if (random.chance(0.3)) {
       compared.proven = solve_bound(trace, instance, {}, {}).value();
     }
     // Anew: moving nothing, replayed alone, and the rows that a schedule stands behind.
@@ -128,11 +112,12 @@ TEST(Verdicts, TheLegendNamesTheRowsThatAreThere) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);
-    VerdictCase c(seed);
+    RandomCase random = random_case(seed);
+    const VerdictCase c(random);
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
-    Comparison compared = compare(trace, instance, some_policies(c.random, instance), {}).value();
-    const bool proves = c.random.chance(0.5);
+    Comparison compared = compare(trace, instance, some_policies(random, instance), {}).value();
+    const bool proves = random.chance(0.5);
     if (proves) {
       compared.proven = solve_bound(trace, instance, {}, {}).value();
     }
@@ -164,7 +149,8 @@ TEST(Verdicts, AnEarlyEndIsSaid) {
       if (stopped && seconds != std::string("lru")) {
         continue;
       }
-      VerdictCase c(7, Start::kRecent);
+      RandomCase random = random_case(7);
+      const VerdictCase c(random, Start::kRecent);
       const TraceReader trace = c.trace();
       const Instance instance = c.instance();
       Interrupt interrupt;
@@ -232,7 +218,8 @@ TEST(Verdicts, TheSearchAndThePlanningEndEachOnItsOwn) {
 TEST(Verdicts, HowProvingEndsIsWhatItsLimitsSay) {
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     SCOPED_TRACE(seed);
-    VerdictCase c(seed);
+    RandomCase random = random_case(seed);
+    const VerdictCase c(random);
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
     ProveOptions options;
@@ -266,7 +253,8 @@ TEST(Verdicts, MoreNearMemoryLowersWhatTheSamePricesProveByNoMore) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
-    VerdictCase c(seed);
+    RandomCase random = random_case(seed);
+    const VerdictCase c(random);
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
     Proof proof;
@@ -284,7 +272,7 @@ TEST(Verdicts, MoreNearMemoryLowersWhatTheSamePricesProveByNoMore) {
     if (more.numbers.start == Start::kRecent) {
       continue;  // then more is near at the start, which the sentence leaves out
     }
-    const std::int64_t blocks = 1 + c.random.below(3);
+    const std::int64_t blocks = 1 + random.below(3);
     more.numbers.capacity_bytes += blocks * more.numbers.kv_block_bytes;
     const Result<VerifiedBound> verified = verify(trace, more, {});
     ASSERT_TRUE(verified.has_value()) << verified.error().message;

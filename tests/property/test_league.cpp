@@ -57,27 +57,21 @@ class NearSets final : public DecisionObserver {
 };
 
 /// A random trace of blocks of one token on a machine with room for some of them.
-struct LeagueCase {
-  testing::TempDir folder;
-  testing::RandomTraceShape shape;
-  InstanceSpec spec;
-  std::string path;
-
-  explicit LeagueCase(bool ranking = false) {
-    testing::RandomCase random = testing::drawn_case({.steps = 50, .prompt_tokens = 60, .reads = 12});
-    shape = random.plain_shape();
-    shape.steps = std::max(shape.steps, 2u);
-    shape.block_tokens = 1;
-    shape.ranking = ranking;
-    spec.hardware = random.machine();
+struct LeagueCase : testing::RandomInstance {
+  explicit LeagueCase(bool ranking = false)
+      : LeagueCase(testing::drawn_case({.steps = 50, .prompt_tokens = 60, .reads = 12}), ranking) {}
+  LeagueCase(testing::RandomCase&& random, bool ranking) : RandomInstance(random, shape_of(random, ranking)) {
+    spec.model.reset();
+    spec.options = {};
     spec.options.near_blocks_per_layer = 1 + random.below(39);
     spec.options.start = random.one_of({Start::kRecent, Start::kEmpty});
-    path = testing::write_random_trace(folder.path("t.kvt"), shape);
   }
-  [[nodiscard]] TraceReader trace() const { return TraceReader::open(path).value(); }
-  [[nodiscard]] Instance instance() const {
-    const TraceReader reader = trace();
-    return Instance::make(spec, reader.meta(), reader.totals()).value();
+  static testing::RandomTraceShape shape_of(testing::RandomCase& random, bool ranking) {
+    testing::RandomTraceShape tokens = random.plain_shape();
+    tokens.steps = std::max(tokens.steps, 2u);
+    tokens.block_tokens = 1;
+    tokens.ranking = ranking;
+    return tokens;
   }
   /// Blocks of each layer that near has room for.
   [[nodiscard]] std::size_t places() const {

@@ -147,17 +147,16 @@ TEST(Plan, IsMostlyTheOptimum) {
   int optimal = 0;
   while (tried < 300) {
     const testing::RandomTraceShape shape = random.plain_shape();
-    InstanceSpec spec = random.spec(shape);
-    spec.options.mode = Mode::kInclusive;
-    spec.options.barrier = Barrier::kLayer;
-    const testing::TempDir folder;
-    const TraceReader trace = TraceReader::open(testing::write_random_trace(folder.path("t.kvt"), shape)).value();
-    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+    testing::RandomInstance c(random, shape);
+    c.spec.options.mode = Mode::kInclusive;
+    c.spec.options.barrier = Barrier::kLayer;
+    const TraceReader trace = c.trace();
+    const Instance instance = c.instance();
     if (instance.num_blocks() > 7) {
       continue;
     }
     ++tried;
-    const double planned = plan_schedule(trace, instance, {}, folder.path("plan.kvs"), {}).value().predicted.value();
+    const double planned = plan_schedule(trace, instance, {}, c.folder.path("plan.kvs"), {}).value().predicted.value();
     const double optimum = least_total(testing::random_segment(shape), instance);
     EXPECT_GE(planned, optimum * (1 - 1e-9));
     EXPECT_LE(planned, optimum * 1.5);

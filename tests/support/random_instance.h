@@ -24,12 +24,11 @@ inline RandomCase drawn_case(const CaseLimits& most) {
 }
 
 /// A random trace in a folder of its own, and what an instance for it is made of.
-class RandomInstance {
- public:
+struct RandomInstance {
   explicit RandomInstance(const CaseLimits& most) : RandomInstance(drawn_case(most)) {}
   explicit RandomInstance(RandomCase&& random) : RandomInstance(random, random.shape()) {}
   RandomInstance(RandomCase& random, const RandomTraceShape& the_shape)
-      : shape(the_shape), spec(random.spec(shape)), path(write_random_trace(folder_.path("t.kvt"), shape)) {}
+      : shape(the_shape), spec(random.spec(shape)), path(write_random_trace(folder.path("t.kvt"), shape)) {}
 
   [[nodiscard]] TraceReader trace() const { return TraceReader::open(path).value(); }
   [[nodiscard]] Instance instance() const {
@@ -37,10 +36,7 @@ class RandomInstance {
     return Instance::make(spec, reader.meta(), reader.totals()).value();
   }
 
- private:
-  TempDir folder_;
-
- public:
+  TempDir folder;
   RandomTraceShape shape;
   InstanceSpec spec;
   std::string path;
