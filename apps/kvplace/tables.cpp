@@ -65,7 +65,7 @@ Row row_of(const ReplayResult& result) {
 
 /// What times are compared with.
 struct Yardstick {
-  const char* name;
+  const char* name = "";
   Seconds time;
 };
 
