@@ -15,12 +15,7 @@ class LruOrder {
     times_.reset(context.instance->num_blocks());
     queues_.assign(num_buffers, RecencyQueue(times_));
   }
-  void hit(std::size_t buffer, std::span<const BlockIndex> hits) {
-    RecencyQueue& queue = queues_[buffer];
-    for (const BlockIndex block : hits) {
-      queue.touch(block);
-    }
-  }
+  void hit(std::size_t buffer, std::span<const BlockIndex> hits) { queues_[buffer].touch(hits); }
   void insert(std::size_t buffer, BlockIndex block) { queues_[buffer].touch(block); }
   BlockIndex take_victim(std::size_t buffer) { return queues_[buffer].pop(); }
 

@@ -23,9 +23,7 @@ struct BlockTraits {
   std::uint32_t unread = 0;  ///< steps since the last read, not as a bin
 };
 [[nodiscard]] std::uint8_t rank_bin(double rank, double reads);
-/// Of a block that is not among the ranked.
-constexpr std::uint8_t kUnranked = 9;
-constexpr std::size_t kRankBins = 10;
+constexpr std::size_t kRankBins = std::size_t{kUnranked} + 1;
 
 [[nodiscard]] inline std::uint8_t recency_bin(std::uint32_t steps) {
   // 0, 1, 2, to 4, to 8, to 16, to 40, more.

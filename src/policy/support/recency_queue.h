@@ -1,8 +1,10 @@
 /// Blocks in order of their last touch: touch, remove and pop the oldest, O(1) amortised, without links to chase.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kvplace/base/units.h"
@@ -32,6 +34,27 @@ class RecencyQueue {
     }
     log_[tail_ & mask()] = block;
     (*times_)[block] = tail_++;
+  }
+
+  /// The same of each, in their order.
+  void touch(std::span<const BlockIndex> blocks) {
+    std::size_t touched = 0;
+    while (touched < blocks.size()) {
+      if (tail_ - head_ == log_.size() || tail_ == kLastTime) {
+        make_room();
+      }
+      const std::size_t room = std::min<std::size_t>(log_.size() - (tail_ - head_), kLastTime - tail_);
+      const std::size_t now = std::min(room, blocks.size() - touched);
+      BlockIndex* const log = log_.data();
+      const std::uint32_t mask = this->mask();
+      std::uint32_t time = tail_;
+      for (const BlockIndex block : blocks.subspan(touched, now)) {
+        log[time & mask] = block;
+        (*times_)[block] = time++;
+      }
+      tail_ = time;
+      touched += now;
+    }
   }
 
   /// REQUIRES: `block` is in this queue.
@@ -64,13 +87,15 @@ class RecencyQueue {
   [[nodiscard]] std::uint32_t mask() const { return static_cast<std::uint32_t>(log_.size() - 1); }
 
   void make_room() {
-    std::vector<BlockIndex> alive;
+    // No branch: whether a touch was its block's last is hard to guess.
+    std::vector<BlockIndex> alive(tail_ - head_);
+    std::size_t count = 0;
     for (std::uint32_t i = head_; i != tail_; ++i) {
       const BlockIndex block = log_[i & mask()];
-      if ((*times_)[block] == i) {
-        alive.push_back(block);
-      }
+      alive[count] = block;
+      count += (*times_)[block] == i ? 1U : 0U;
     }
+    alive.resize(count);
     if (alive.size() * 2 > log_.size()) {
       log_.resize(log_.size() * 2);
     }

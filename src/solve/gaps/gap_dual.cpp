@@ -29,8 +29,10 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       read_bytes_(groups_.num_groups()),
       whole_(groups_.num_groups(), 1),
       gaps_(classes, threads) {
-  for (const PriceForm& form : forms_) {
-    credited_.push_back(std::count(form.share.begin(), form.share.end(), 0.0) >= kFewestFreeChannels);
+  for (std::size_t f = 0; f < forms_.size(); ++f) {
+    if (std::count(forms_[f].share.begin(), forms_[f].share.end(), 0.0) >= kFewestFreeChannels) {
+      credited_.push_back(f);
+    }
   }
   double largest = block_bytes_;
   for (std::uint32_t id = 0; id < instance.blocks_per_layer(); ++id) {
@@ -68,27 +70,33 @@ GapDual::Mixed GapDual::mixed(std::size_t group, std::span<const double> mixture
   return sum;
 }
 
-GapDual::Credit GapDual::beyond(std::size_t group, const Mixed& priced, double blocks) const {
-  Credit most{0, blocks, 0};
-  for (std::size_t f = 0; f < forms_.size(); ++f) {
-    if (!credited_[f]) {
-      continue;
-    }
+GapDual::Lines GapDual::lines_beyond(std::size_t group, const Mixed& priced) const {
+  Lines lines;
+  lines.reserve(credited_.size());
+  for (const std::size_t f : credited_) {
     const double near = forms_[f].passive - priced.near;
     const double active = forms_[f].active - priced.near - priced.far_read;
     const double missed = forms_[f].miss - (priced.far_read - priced.near_read) + std::min(0.0, near);
-    const double time = fixed_time(group, f) + blocks * block_bytes_ * std::min(missed, active);
+    const double entries = active < missed ? 2 : (near < 0 ? 1 : 0);
+    lines.push_back({fixed_time(group, f), std::min(missed, active), entries});
+  }
+  return lines;
+}
+
+GapDual::Credit GapDual::highest(const Lines& lines, double blocks) const {
+  Credit most{0, blocks, 0};
+  for (const Line& line : lines) {
+    const double time = line.at_none + blocks * block_bytes_ * line.per_byte;
     if (time > most.time) {
-      const double entries = active < missed ? 2 : (near < 0 ? 1 : 0);
-      most = {time, blocks, blocks * entries};
+      most = {time, blocks, blocks * line.entries};
     }
   }
   return most;
 }
 
-double GapDual::least_blocks(std::size_t group, const Mixed& priced) const {
+double GapDual::least_blocks(const Lines& lines) const {
   const auto is_enough = [&](double blocks) {  // convex
-    return time_beyond(group, priced, blocks) <= time_beyond(group, priced, blocks + 1);
+    return highest(lines, blocks).time <= highest(lines, blocks + 1).time;
   };
   double low = 0;
   double high = 1;
@@ -108,8 +116,8 @@ double GapDual::least_blocks(std::size_t group, const Mixed& priced) const {
 }
 
 GapDual::Credit GapDual::credit(std::size_t group, double near, double far_read) const {
-  const Mixed priced{0, near, far_read, split_ ? std::min(near, far_read) : near};
-  return beyond(group, priced, least_blocks(group, priced));
+  const Lines lines = lines_beyond(group, {0, near, far_read, split_ ? std::min(near, far_read) : near});
+  return highest(lines, least_blocks(lines));
 }
 
 double GapDual::worth(std::size_t group, std::span<const double> mixture) const {
@@ -118,7 +126,8 @@ double GapDual::worth(std::size_t group, std::span<const double> mixture) const 
   if (!inclusive_ || whole_[group] == 0) {
     return at_none;
   }
-  return std::max(at_none, time_beyond(group, priced, least_blocks(group, priced)));
+  const Lines lines = lines_beyond(group, priced);
+  return std::max(at_none, highest(lines, least_blocks(lines)).time);
 }
 
 void GapDual::add_scales(std::size_t group, std::size_t form, std::vector<double>& scales) const {
@@ -128,9 +137,10 @@ void GapDual::add_scales(std::size_t group, std::size_t form, std::vector<double
   constexpr double kRounding = 1e-6;
   constexpr int kMostMisses = 1000;
   const double miss = forms_[form].miss * block_bytes_;
-  double before = time_beyond(group, {}, 0);
+  const Lines lines = lines_beyond(group, {});
+  double before = highest(lines, 0).time;
   for (int misses = 1; misses <= kMostMisses; ++misses) {
-    const double now = time_beyond(group, {}, misses);
+    const double now = highest(lines, misses).time;
     const double scale = (now - before) / miss;
     if (scale > 1 - kRounding) {
       return;

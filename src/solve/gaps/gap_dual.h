@@ -49,18 +49,24 @@ class GapDual {
     double near_read = 0;
   };
 
+  /// What a group takes by a form more than the prices say of blocks, by how many of these come over the link, missed
+  /// or promoted as is worse.
+  struct Line {
+    double at_none = 0;
+    double per_byte = 0;
+    double entries = 0;  ///< as in Credit, per block
+  };
+  using Lines = std::vector<Line>;
+
   [[nodiscard]] Mixed mixed(std::size_t group, std::span<const double> mixture) const;
-  /// What a group takes more than `priced` says of blocks, if so many come over the link, missed or promoted as is
-  /// worse.
-  [[nodiscard]] Credit beyond(std::size_t group, const Mixed& priced, double blocks) const;
-  [[nodiscard]] double time_beyond(std::size_t group, const Mixed& priced, double blocks) const {
-    return beyond(group, priced, blocks).time;
-  }
-  /// The whole number of blocks at which it is least.
-  [[nodiscard]] double least_blocks(std::size_t group, const Mixed& priced) const;
+  [[nodiscard]] Lines lines_beyond(std::size_t group, const Mixed& priced) const;
+  /// The most that a line tells, and that line; 0 and none if all are below.
+  [[nodiscard]] Credit highest(const Lines& lines, double blocks) const;
+  /// The whole number of blocks at which that is least.
+  [[nodiscard]] double least_blocks(const Lines& lines) const;
 
   std::vector<PriceForm> forms_;
-  std::vector<bool> credited_;  // of the forms that the verifier knows
+  std::vector<std::size_t> credited_;  // the forms that the verifier knows
   StepGroups groups_;
   bool split_;
   bool inclusive_;

@@ -16,6 +16,8 @@ constexpr float kScoreBinsPerUnit = 4;
 
 /// Where a rank's bin is in the word that also holds its x: in the lowest bits (value_slots.h).
 constexpr std::uint32_t kRankBinBits = 15;
+/// The bin of a block that is not among the ranked; by reads, none is.
+constexpr std::uint8_t kUnranked = 9;
 /// Steps since the last read count no further, nor do bits of a block's age in tokens.
 constexpr std::uint32_t kMostUnread = 63;
 constexpr std::uint32_t kMostAgeBits = 20;

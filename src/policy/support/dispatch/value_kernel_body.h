@@ -1,5 +1,8 @@
 /// The loops of value_kernel.h; included once per instruction set, inside an anonymous namespace and behind that set's
-/// own lookup(). Sixteen lanes whatever the processor's width; wider than it has they become several operations.
+/// own lookup(). As many lanes as the set has: GCC 12 takes wider vectors apart lane by lane where it compares.
+
+constexpr std::size_t kLanes = sizeof(Floats) / sizeof(float);
+static_assert(kValueLanes % kLanes == 0);
 
 template <class Vector, class Scalar>
 inline Vector load(const Scalar* from) {
@@ -31,7 +34,8 @@ inline Floats fast_ln(const Floats& v) {
   return (exponent + log2_m) * 0.69314718F;
 }
 
-inline Floats value_of(const ValueBatch& batch, std::size_t i, const Floats& score) {
+/// `of_rank`: by each block's rank.
+inline Floats value_of(const ValueBatch& batch, std::size_t i, const Floats& score, const Floats& of_rank) {
   const ChanceTables& chances = *batch.chances;
   Floats at = (score - kLowestScore) * kScoreBinsPerUnit - 0.5F;
   const Floats last_bin = all(static_cast<float>(kScoreBins) - 1.001F);
@@ -56,8 +60,8 @@ inline Floats value_of(const ValueBatch& batch, std::size_t i, const Floats& sco
   const Words age_bits = (bits_as<Words>(__builtin_convertvector(twice, Floats)) >> 23) - 127;
   const Words age_index = tokens < Words{} + kSinkTokens ? Words{} + kSinkAge : age_bits;
 
-  const Floats by_tables = of_score + lookup(chances.of_rank, load<Words>(batch.ranks + i) & kRankBinBits) +
-                           lookup(chances.of_unread, few_unread) + lookup(chances.of_age, age_index);
+  const Floats by_tables =
+      of_score + of_rank + lookup(chances.of_unread, few_unread) + lookup(chances.of_age, age_index);
   const Floats rare = kLogRareReads - fast_ln(kRareSteps + __builtin_convertvector(unread, Floats));
   return by_tables < rare ? rare : by_tables;
 }
@@ -86,8 +90,9 @@ inline void end_values(const ValueBatch& batch) {
 
 constexpr float kFadeOfPeak = 0.015F;
 
-void by_ranks(const ValueBatch& batch) {
-  for (std::size_t i = 0; i < batch.count; i += kValueLanes) {
+void by_ranks(const ValueBatch& of_layer) {
+  const ValueBatch batch = of_layer;  // its own, so that no store may change it
+  for (std::size_t i = 0; i < batch.count; i += kLanes) {
     const auto x = load<Floats>(batch.ranks + i);
     const Reads reads = take_reads(batch, i);
     auto average = load<Floats>(batch.first + i);
@@ -99,13 +104,16 @@ void by_ranks(const ValueBatch& batch) {
     const Floats score = 0.482F * x + 0.625F * average + 0.412F * peak +
                          batch.frequency * (2.56F * reads.over_20 + 0.324F * fast_ln(reads.over_100 + 0.002F));
     store(batch.scores + i, score);
-    store(batch.values + i, value_of(batch, i, score));
+    const Floats of_rank = lookup(batch.chances->of_rank, load<Words>(batch.ranks + i) & kRankBinBits);
+    store(batch.values + i, value_of(batch, i, score, of_rank));
   }
   end_values(batch);
 }
 
-void by_reads(const ValueBatch& batch) {
-  for (std::size_t i = 0; i < batch.count; i += kValueLanes) {
+void by_reads(const ValueBatch& of_layer) {
+  const ValueBatch batch = of_layer;  // as above
+  const Floats of_no_rank = all(batch.chances->of_rank[kUnranked]);
+  for (std::size_t i = 0; i < batch.count; i += kLanes) {
     const Reads reads = take_reads(batch, i);
     auto over_2 = load<Floats>(batch.first + i);
     over_2 += 0.5F * (reads.now - over_2);
@@ -118,26 +126,24 @@ void by_reads(const ValueBatch& batch) {
     const Floats score = 0.657F * over_2 + 0.643F * over_5 - 0.276F * fast_ln(1.0F + since) +
                          batch.frequency * (2.394F * reads.over_20 + 0.535F * fast_ln(reads.over_100 + 0.002F));
     store(batch.scores + i, score);
-    store(batch.values + i, value_of(batch, i, score));
+    store(batch.values + i, value_of(batch, i, score, of_no_rank));
   }
   end_values(batch);
 }
 
 inline float least_of(const Floats& lanes) {
-  const auto lesser = [](const Floats& a, const Floats& b) { return a < b ? a : b; };
-  Floats v = lanes;
-  v = lesser(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  v = lesser(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
-  v = lesser(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
-  v = lesser(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
-  return v[0];
+  float least = lanes[0];
+  for (std::size_t lane = 1; lane < kLanes; ++lane) {
+    least = lanes[lane] < least ? lanes[lane] : least;
+  }
+  return least;
 }
 
 LowestValues take_lowest(float* values, std::size_t count, float limit, std::size_t most, std::uint32_t* places) {
   LowestValues taken;
   while (taken.count < most && count > 0) {
     auto lowest = load<Floats>(values);
-    for (std::size_t i = kValueLanes; i < count; i += kValueLanes) {
+    for (std::size_t i = kLanes; i < count; i += kLanes) {
       const auto next = load<Floats>(values + i);
       lowest = next < lowest ? next : lowest;
     }
@@ -147,7 +153,7 @@ LowestValues take_lowest(float* values, std::size_t count, float limit, std::siz
     }
     std::size_t place = 0;
     while (lanes_that_are(load<Floats>(values + place), least) == 0) {
-      place += kValueLanes;
+      place += kLanes;
     }
     place += static_cast<std::size_t>(__builtin_ctz(lanes_that_are(load<Floats>(values + place), least)));
     values[place] = __builtin_inff();

@@ -3,14 +3,15 @@
 namespace kvplace {
 namespace {
 
-using Floats = float __attribute__((vector_size(64)));
-using Ints = std::int32_t __attribute__((vector_size(64)));
-using Words = std::uint32_t __attribute__((vector_size(64)));
+using Floats = float __attribute__((vector_size(16)));
+using Ints = std::int32_t __attribute__((vector_size(16)));
+using Words = std::uint32_t __attribute__((vector_size(16)));
+constexpr std::size_t kPortableLanes = 4;
 
 template <std::size_t n>
 inline Floats lookup(const float (&table)[n], const Words& index) {
   Floats found;
-  for (std::size_t lane = 0; lane < kValueLanes; ++lane) {
+  for (std::size_t lane = 0; lane < kPortableLanes; ++lane) {
     found[lane] = table[index[lane] % n];
   }
   return found;
@@ -18,7 +19,7 @@ inline Floats lookup(const float (&table)[n], const Words& index) {
 
 inline std::uint32_t lanes_that_are(const Floats& lanes, float value) {
   std::uint32_t bits = 0;
-  for (std::size_t lane = 0; lane < kValueLanes; ++lane) {
+  for (std::size_t lane = 0; lane < kPortableLanes; ++lane) {
     bits |= std::uint32_t{lanes[lane] == value} << lane;
   }
   return bits;
