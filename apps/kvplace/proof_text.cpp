@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -19,8 +20,11 @@ std::string table(const Proof& proof, const Instance& instance) {
                        short_time(tokens > 0 ? time.value() / tokens : 0, rounding), remark);
   };
   // What is proven is no less than what is shown.
-  const Seconds shown(std::floor(proof.bound.verified.bound.value() * 1e9) / 1e9);
-  line("bound", shown, search_verdict(proof.bound), Rounding::kDown);
+  const auto proven = [&](const char* name, const ProvenBound& bound) {
+    line(name, Seconds(std::floor(bound.verified.bound.value() * 1e9) / 1e9), search_verdict(bound), Rounding::kDown);
+  };
+  proven("bound", proof.bound);
+  proven("any", proof.any);
   if (proof.exact && proof.exact->lp_optimal) {
     line("linear relaxation", proof.exact->lp, relaxation_verdict(proof));
   }
@@ -50,11 +54,16 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
                       : fmt::format("{}/2^60 s ({})", units, short_time(std::ldexp(static_cast<double>(units), -60)));
   };
   std::string weights;
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
-    weights += fmt::format("{}{} {} B", c > 0 ? ", " : "", channel_name(static_cast<Channel>(c)), n.weight_bytes[c]);
+  for (const auto& by_channel : n.fixed_bytes) {
+    weights += weights.empty() ? "" : "; ";
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      const FixedBytes& fixed = by_channel[c];
+      weights += fmt::format("{}{} {} B{}", c > 0 ? ", " : "", channel_name(static_cast<Channel>(c)), fixed.bytes,
+                             fixed.per_token > 0 ? fmt::format(" and {} B per token", fixed.per_token) : "");
+    }
   }
   const std::string& path = trace.path();
-  std::string out = proof_verdict(bound, n);
+  std::string out = proof_verdict(bound, certificate);
   out += fmt::format("exactly   {} s\n", bound.bound_exact);
   out += fmt::format("trace     {}: digest {}, {} decode steps, {} layers, {} blocks per layer\n",
                      path.substr(path.find_last_of('/') + 1), n.trace_digest, with_commas(n.steps), n.layers,
@@ -65,11 +74,11 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
                      seconds(n.overhead_units));
   out += fmt::format("instance  {}, barrier {}, overlap {}, start {}, mirrored reads {}, batch {}\n", choice("mode"),
                      choice("barrier"), choice("overlap"), choice("start"), choice("mirrored_reads"), n.batch);
-  out += fmt::format("sizes     near capacity {} B of each request, blocks of {} B{}, new KV {} B per step\n",
-                     n.capacity_bytes, n.kv_block_bytes,
+  out += fmt::format("sizes     near capacity {} B of all requests, blocks of {} B{}, new KV {} B per step\n",
+                     n.capacity_bytes, fmt::join(n.kv_block_bytes, ", "),
                      n.expert_block_bytes > 0 ? fmt::format(" and experts of {} B", n.expert_block_bytes) : "",
-                     n.new_kv_bytes);
-  out += fmt::format("weights   {}, per step of the whole batch\n", weights);
+                     fmt::join(n.new_kv_bytes, ", "));
+  out += fmt::format("fixed     {}, per step of the whole batch{}\n", weights, n.fixed_bytes.size() > 1 ? ", by layer" : "");
   return out;
 }
 

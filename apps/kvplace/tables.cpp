@@ -165,6 +165,9 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   if (comparison.proven) {
     yardstick = {"x bound", comparison.proven->verified.bound};
     rows.push_back({"(certified)", kBound, yardstick.time, "-", "-", "-"});
+    if (comparison.proven_any) {
+      rows.push_back({"(any)", kBound, comparison.proven_any->verified.bound, "-", "-", "-"});
+    }
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;

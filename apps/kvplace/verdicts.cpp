@@ -44,6 +44,11 @@ constexpr const char* kSplitAndAllNear =
     "(perfect split): no schedule is faster; it counts neither capacity nor copies.\n"
     "(all near): a machine with near memory for everything; no bound.\n";
 
+std::string schedules_of(const Certificate& certificate) {
+  const BoundNumbers& numbers = certificate.numbers;
+  return "schedules " + proven_schedules(certificate.claim, numbers.barrier, numbers.batch);
+}
+
 }  // namespace
 
 std::string placement_verdict(const Comparison& comparison, const Instance& instance) {
@@ -102,8 +107,10 @@ std::string ending_verdict(const Comparison& comparison, const Instance& instanc
 std::string legend(const Comparison& comparison) {
   std::string out;
   if (comparison.proven) {
-    const BoundNumbers& numbers = comparison.proven->certificate.numbers;
-    out += "(certified): proven. No schedule is faster " + proven_schedules(numbers.barrier, numbers.batch) + ".\n";
+    out += "(certified): proven for " + schedules_of(comparison.proven->certificate) + ": none is faster.\n";
+  }
+  if (comparison.proven_any) {
+    out += "(any): proven for " + schedules_of(comparison.proven_any->certificate) + ": none is faster.\n";
   }
   out += kSplitAndAllNear;
   for (const ReplayResult& result : comparison.results) {
@@ -120,15 +127,13 @@ std::string legend(const Comparison& comparison) {
 std::string legend() { return kSplitAndAllNear; }
 
 std::string proof_verdict(const Proof& proof) {
-  const BoundNumbers& numbers = proof.bound.certificate.numbers;
-  return "Proven: no schedule is faster than the bound " + proven_schedules(numbers.barrier, numbers.batch) +
-         ".\nkvplace verify re-checks it.\n";
+  return "bound: proven for " + schedules_of(proof.bound.certificate) + ": none is faster.\nany: proven for " +
+         schedules_of(proof.any.certificate) + ": none is faster.\nkvplace verify re-checks both.\n";
 }
 
-std::string proof_verdict(const VerifiedBound& bound, const BoundNumbers& numbers) {
-  return fmt::format("proven    no schedule takes less than {} s: {} per decode step,\n          {}\n",
-                     bound.bound_decimal, short_time(bound.bound.value() / numbers.steps, Rounding::kDown),
-                     proven_schedules(numbers.barrier, numbers.batch));
+std::string proof_verdict(const VerifiedBound& bound, const Certificate& certificate) {
+  return fmt::format("proven    for {}:\n          none takes less than {} s, {} per decode step\n", schedules_of(certificate),
+                     bound.bound_decimal, short_time(bound.bound.value() / certificate.numbers.steps, Rounding::kDown));
 }
 
 std::string capacity_verdict(const Proof& proof, const Instance& instance) {
@@ -186,7 +191,7 @@ std::string best_schedule_verdict(const ExactSolution& exact) {
 
 std::string certified_scope(const SizeResult& result, const InstanceOptions& options) {
   const bool batches = result.find == Find::kBatch && result.target.kind != SizeTarget::Kind::kCost;
-  return "(certified) speaks of schedules " + proven_schedules(options.barrier, batches ? 2 : options.batch) + ".\n";
+  return "(certified) speaks of schedules " + proven_schedules(Claim::kStep, options.barrier, batches ? 2 : options.batch) + ".\n";
 }
 
 std::string twin_verdict(const TwinReport& report) {

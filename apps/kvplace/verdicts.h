@@ -24,7 +24,7 @@ namespace kvplace::cli {
 
 /// What a certificate proves, and about which schedules.
 [[nodiscard]] std::string proof_verdict(const Proof& proof);
-[[nodiscard]] std::string proof_verdict(const VerifiedBound& bound, const BoundNumbers& numbers);
+[[nodiscard]] std::string proof_verdict(const VerifiedBound& bound, const Certificate& certificate);
 /// By how much more near memory could lower the bound.
 [[nodiscard]] std::string capacity_verdict(const Proof& proof, const Instance& instance);
 /// How the search for the bound ended, and when.

@@ -35,6 +35,11 @@ class ProvenBound:
         return Fraction(self._values["bound_exact"])
 
     @property
+    def any_s(self) -> float:
+        """The same for schedules whose copies may span steps; ``to_dict()["any"]`` has more of it."""
+        return float(self._values["any"]["bound_s"])
+
+    @property
     def best_schedule_s(self) -> float | None:
         """Seconds that the planned schedule takes when it is replayed; None if none was asked for."""
         return self._values["best_schedule_s"]  # type: ignore[no-any-return]
@@ -119,6 +124,7 @@ def bound(
     instance: Instance,
     *,
     certificate: str | os.PathLike[str] | None = None,
+    any_certificate: str | os.PathLike[str] | None = None,
     schedule: str | os.PathLike[str] | None = None,
     values: str | os.PathLike[str] | None = None,
     exact: bool = False,
@@ -132,13 +138,14 @@ def bound(
     """Proves how fast any placement could be, ``kvplace bound``.
 
     :param certificate: file (.cert) to write the proof to; ``verify`` re-checks it.
+    :param any_certificate: file (.cert) for the proof of ``any_s``, the bound for schedules whose copies may span steps.
     :param schedule: also plan a schedule near the bound, store it there (.kvs) and replay it.
     :param values: also write what residency is worth after each read of the trace, in its order, as a NumPy file of
         float32 seconds (docs/verbs/bound.md, "The worth of residency").
     :param exact: also solve the linear relaxation and search all schedules; small instances only.
     :param time_limit: of everything: search, exact solution and planning, seconds.
     :param gap: planning ends once the schedule is so near the bound, as a share of it: 0.01 is the command's 1%.
-    :param resume: start from what the certificate of that name proves already.
+    :param resume: start from what the certificates of those names prove already.
     :param threads: worker threads; 0 for one per core. The result does not depend on it.
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
     :param interrupt: stops the search from another thread; the best bound found until then is returned.
@@ -152,12 +159,13 @@ def bound(
         raise BadInput(f"time_limit: {time_limit!r} is no number of seconds of at least 0")
     if not gap >= 0:
         raise BadInput(f"gap: {gap!r} is no share of at least 0")
-    if resume and certificate is None:
+    if resume and certificate is None and any_certificate is None:
         raise BadInput("resume starts from a certificate: name it with certificate=")
-    certificate, schedule, values = ("" if name is None else os.fspath(name) for name in (certificate, schedule, values))
+    certificate, any_certificate, schedule, values = (
+        "" if name is None else os.fspath(name) for name in (certificate, any_certificate, schedule, values))
     with shown(progress) as sink:
-        raw = _core.prove(trace, instance, certificate, schedule, values, exact, time_limit, gap, resume,
-                          threads, sink, interrupt)
+        raw = _core.prove(trace, instance, certificate, any_certificate, schedule, values, exact, time_limit, gap,
+                          resume, threads, sink, interrupt)
     proven = ProvenBound(json.loads(raw.json(instance)), _core.describe(trace, instance) + "\n" + raw.table(instance))
     return unless_unwritten(proven, raw.outputs)
 

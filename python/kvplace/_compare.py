@@ -92,6 +92,9 @@ class Bounds:
     certified_s: float | None  #: a certified lower bound, None if none is computed
     certified_status: str | None  #: how the search for it ended: "converged", "time_limit" or "interrupted"
     certified_holds_for: str | None  #: the schedules that it speaks about
+    certified_any_s: float | None  #: the same for schedules whose copies may span steps
+    certified_any_status: str | None  #: how the search for that ended
+    certified_any_holds_for: str | None  #: the schedules that it speaks about
     certified_mode: str  #: the mode the bounds are for
 
 

@@ -19,10 +19,33 @@ std::int64_t units_of(Seconds time) {
 
 }  // namespace
 
-std::string proven_schedules(Barrier barrier, std::int64_t batch) {
+std::string to_text(Claim claim) { return claim == Claim::kAny ? "any" : "step"; }
+
+std::string proven_schedules(Claim claim, Barrier barrier, std::int64_t batch) {
+  if (claim == Claim::kAny) {
+    return std::string("whose copies may span steps") +
+           (batch > 1 ? ", whose requests may be placed differently," : "") + " and whose new KV may be written to far later";
+  }
   const std::string within = barrier == Barrier::kLayer ? "one layer of a decode step" : "one decode step";
   return "whose copies are of whole blocks and begin and end within " + within +
-         (batch > 1 ? ", and which places all requests of the batch alike" : "");
+         (batch > 1 ? ", and whose requests are placed alike" : "");
+}
+
+std::int64_t largest_block(const BoundNumbers& numbers) {
+  return std::max(numbers.expert_block_bytes,
+                  *std::max_element(numbers.kv_block_bytes.begin(), numbers.kv_block_bytes.end()));
+}
+
+std::int64_t common_block(const BoundNumbers& numbers) {
+  return std::accumulate(numbers.kv_block_bytes.begin(), numbers.kv_block_bytes.end(), numbers.expert_block_bytes,
+                         [](std::int64_t a, std::int64_t b) { return std::gcd(a, b); });
+}
+
+std::int64_t capacity_of_request(const BoundNumbers& numbers, Claim claim) {
+  const std::int64_t piece = common_block(numbers);
+  const std::int64_t pieces = numbers.capacity_bytes / piece;
+  const bool rounds_up = claim == Claim::kAny && pieces % numbers.batch != 0;
+  return (pieces / numbers.batch + (rounds_up ? 1 : 0)) * piece;
 }
 
 Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& trace) {
@@ -46,13 +69,16 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.start = divided_start ? Start::kFree : options.start;
   numbers.mirrored_reads = options.mirrored_reads;
   numbers.batch = options.batch;
-  numbers.kv_block_bytes = instance.kv_block_bytes().value();
+  numbers.kv_block_bytes = {instance.kv_block_bytes().value()};
   numbers.expert_block_bytes = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
-  numbers.new_kv_bytes = instance.new_kv_bytes().value();
+  numbers.new_kv_bytes = {instance.new_kv_bytes().value()};
   // Blocks occupy multiples of their common divisor, so what is left of the capacity serves no schedule.
-  const std::int64_t capacity = instance.capacity().value();
-  numbers.capacity_bytes = capacity - capacity % std::gcd(numbers.kv_block_bytes, numbers.expert_block_bytes);
-  numbers.weight_bytes = instance.weight_loads().bytes;
+  const std::int64_t capacity = instance.batch_capacity().value();
+  numbers.capacity_bytes = capacity - capacity % common_block(numbers);
+  numbers.fixed_bytes.emplace_back();
+  for (std::size_t c = 0; c < kNumChannels; ++c) {
+    numbers.fixed_bytes.front()[c].bytes = instance.weight_loads().bytes[c];
+  }
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     const auto channel = static_cast<Channel>(c);
     const double rate = std::ceil(step_time.bandwidth(channel).value());

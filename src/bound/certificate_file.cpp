@@ -3,123 +3,20 @@
 
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/file.h"
-#include "kvplace/base/parse.h"
-#include "kvplace/bound/certificate.h"
+#include "bound/certificate_head.h"
 #include "trace/byte_order.h"
 #include "trace/kvt_format.h"
 
 namespace kvplace {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::string_view kMagic{"\x89KVC\r\n\x1a\n", 8};
-constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kPreambleBytes = 8 + 4 + 4;  // magic, version, length of the JSON text
 constexpr std::size_t kWordBytes = sizeof(std::uint64_t);
-constexpr std::uint32_t kMostLayers = 1u << 16;
 constexpr int kZstdLevel = 3;
-
-/// The numbers under their keys, in the order of the file, for reading and writing alike.
-template <class Numbers, class Visit>
-void visit_numbers(Numbers& certificate, Visit visit) {
-  auto& n = certificate.numbers;
-  visit("layers", n.layers);
-  visit("steps", n.steps);
-  visit("blocks_per_layer", n.blocks_per_layer);
-  visit("batch", n.batch);
-  visit("kv_block_bytes", n.kv_block_bytes);
-  visit("expert_block_bytes", n.expert_block_bytes);
-  visit("new_kv_bytes", n.new_kv_bytes);
-  visit("capacity_bytes", n.capacity_bytes);
-  visit("weight_bytes", n.weight_bytes);
-  visit("bandwidth_bytes_per_second", n.bandwidth_bytes_per_second);
-  visit("interference_2_20", n.interference_2_20);
-  visit("floor_units", n.floor_units);
-  visit("overhead_units", n.overhead_units);
-  visit("ticks_per_second", certificate.ticks_per_second);
-  visit("unit_bytes", certificate.unit_bytes);
-  visit("start_price", certificate.start_price);
-}
-
-constexpr std::array kChoices{"mode", "barrier", "overlap", "start", "mirrored_reads"};
-
-const Field<InstanceOptions>& option_field(std::string_view key) {
-  for (const Field<InstanceOptions>& field : option_fields()) {
-    if (field.key == key) {
-      return field;
-    }
-  }
-  std::terminate();  // the keys are this file's own
-}
-
-/// True if `json` is a whole number that `out` can hold and is not negative.
-template <class Integer>
-bool get_number(const Json& json, Integer& out) {
-  if (!json.is_number_unsigned() || !std::in_range<Integer>(json.get<std::uint64_t>())) {
-    return false;
-  }
-  out = json.get<Integer>();
-  return true;
-}
-
-bool get_number(const Json& json, std::array<std::int64_t, kNumChannels>& out) {
-  bool good = json.is_array() && json.size() == out.size();
-  for (std::size_t i = 0; good && i < out.size(); ++i) {
-    good = get_number(json[i], out[i]);
-  }
-  return good;
-}
-
-Status read_head_text(std::string_view text, Certificate& certificate) {
-  const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) {
-    return rejected("its head is no JSON object");
-  }
-  std::string wrong;
-  std::size_t num_keys = 0;
-  const auto find = [&](const char* key, auto get) {
-    ++num_keys;
-    const auto found = json.find(key);
-    if (wrong.empty() && (found == json.end() || !get(*found))) {
-      wrong = key;
-    }
-  };
-  const auto find_text = [&](const char* key, std::string& out) {
-    find(key, [&out](const Json& value) {
-      const bool good = value.is_string();
-      out = good ? value.get<std::string>() : std::string();
-      return good;
-    });
-  };
-  find_text("trace_digest", certificate.numbers.trace_digest);
-  InstanceOptions options;
-  for (const char* key : kChoices) {
-    find(key, [&](const Json& value) {
-      return value.is_string() && option_field(key).set(options, value.get<std::string>()).has_value();
-    });
-  }
-  visit_numbers(certificate, [&](const char* key, auto& out) {
-    find(key, [&out](const Json& value) { return get_number(value, out); });
-  });
-  find_text("made_by", certificate.made_by);
-  if (!wrong.empty()) {
-    return rejected("its head says nothing sensible of " + in_quotes(wrong));
-  }
-  if (json.size() != num_keys) {
-    return rejected("its head has keys that version " + std::to_string(kVersion) + " does not know");
-  }
-  certificate.numbers.mode = options.mode;
-  certificate.numbers.barrier = options.barrier;
-  certificate.numbers.overlap = options.overlap;
-  certificate.numbers.start = options.start;
-  certificate.numbers.mirrored_reads = options.mirrored_reads;
-  return {};
-}
 
 template <class Value>
 void append(std::vector<std::byte>& to, Value value) {
@@ -203,9 +100,9 @@ class Reading {
       return not_a_certificate();
     }
     const auto version = load_little_endian<std::uint32_t>(head_.data() + 8);
-    if (version != kVersion) {
-      return error("is a certificate of version " + std::to_string(version) + ", this program reads version " +
-                   std::to_string(kVersion));
+    if (version < kOldestCertificate || version > kCertificateVersion) {
+      return error("is a certificate of version " + std::to_string(version) + ", this program reads versions " +
+                   std::to_string(kOldestCertificate) + " and " + std::to_string(kCertificateVersion));
     }
     const auto length = load_little_endian<std::uint32_t>(head_.data() + 12);
     if (length > kvt::kMostMetadataBytes) {
@@ -218,13 +115,11 @@ class Reading {
       return not_a_certificate();
     }
     const std::string_view text(reinterpret_cast<const char*>(head_.data()) + kPreambleBytes, length);
-    if (const Status read = read_head_text(text, certificate_); !read) {
-      return error(read.error().message);
+    Result<Certificate> head = certificate_of_head(text, version);
+    if (!head) {
+      return error(head.error().message);
     }
-    const BoundNumbers& numbers = certificate_.numbers;
-    if (numbers.layers == 0 || numbers.layers > kMostLayers || numbers.steps == 0) {
-      return error("its layers or steps are none or too many");
-    }
+    certificate_ = std::move(*head);
     return {};
   }
 
@@ -270,49 +165,6 @@ class Reading {
 
 }  // namespace
 
-std::string to_json(const Certificate& certificate) {
-  const BoundNumbers& numbers = certificate.numbers;
-  InstanceOptions options;
-  options.mode = numbers.mode;
-  options.barrier = numbers.barrier;
-  options.overlap = numbers.overlap;
-  options.start = numbers.start;
-  options.mirrored_reads = numbers.mirrored_reads;
-  Json json;
-  json["trace_digest"] = numbers.trace_digest;
-  for (const char* key : kChoices) {
-    json[key] = option_field(key).get(options);
-  }
-  visit_numbers(certificate, [&json](const char* key, const auto& value) { json[key] = value; });
-  json["made_by"] = certificate.made_by;
-  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
-std::string differences(const BoundNumbers& there, const BoundNumbers& here) {
-  const auto head = [](const BoundNumbers& numbers) {
-    Certificate certificate;
-    certificate.numbers = numbers;
-    return Json::parse(to_json(certificate));
-  };
-  const Json theirs = head(there);
-  const Json ours = head(here);
-  std::string text;
-  for (const auto& [key, value] : theirs.items()) {
-    if (value != ours[key]) {
-      text += (text.empty() ? "" : ", ") + key + " (" + value.dump() + " there, " + ours[key].dump() + " here)";
-    }
-  }
-  return text;
-}
-
-Status check_instance(const Certificate& certificate, const Instance& instance, const TraceReader& trace) {
-  KVPLACE_ASSIGN(here, bound_numbers(instance, trace));
-  const std::string other = differences(certificate.numbers, here);
-  return other.empty() || certificate.numbers.trace_digest != here.trace_digest
-             ? Status()
-             : rejected("the certificate speaks about another instance: " + other);
-}
-
 Status write_certificate(const std::string& path, const Certificate& certificate) {
   const BoundNumbers& numbers = certificate.numbers;
   if (certificate.channel_prices.size() != num_groups(numbers) ||
@@ -325,7 +177,7 @@ Status write_certificate(const std::string& path, const Certificate& certificate
   }
   std::vector<std::byte> head(kMagic.size());
   std::memcpy(head.data(), kMagic.data(), kMagic.size());
-  append(head, kVersion);
+  append(head, kCertificateVersion);
   append(head, static_cast<std::uint32_t>(text.size()));
   const auto text_bytes = std::as_bytes(std::span(text.data(), text.size()));
   head.insert(head.end(), text_bytes.begin(), text_bytes.end());

@@ -39,21 +39,26 @@ Status check_numbers(const BoundNumbers& numbers, const TraceMeta& meta) {
   if (numbers.batch < 1) {
     return out_of_range("batch");
   }
-  if (numbers.kv_block_bytes < 1) {
+  if (std::any_of(numbers.kv_block_bytes.begin(), numbers.kv_block_bytes.end(), [](auto bytes) { return bytes < 1; })) {
     return out_of_range("kv_block_bytes");
   }
   if (meta.layout.experts > 0 ? numbers.expert_block_bytes < 1 : numbers.expert_block_bytes != 0) {
     return out_of_range("expert_block_bytes");
   }
-  if (numbers.new_kv_bytes < 0 || numbers.new_kv_bytes > numbers.kv_block_bytes) {
-    return out_of_range("new_kv_bytes");
+  for (std::uint32_t layer = 0; layer < numbers.layers; ++layer) {
+    const std::int64_t written = of_layer(numbers.new_kv_bytes, layer);
+    if (written < 0 || written > of_layer(numbers.kv_block_bytes, layer)) {
+      return out_of_range("new_kv_bytes");
+    }
   }
   if (numbers.capacity_bytes < 0) {
     return out_of_range("capacity_bytes");
   }
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    if (numbers.weight_bytes[c] < 0) {
-      return out_of_range("weight_bytes");
+    for (const auto& by_channel : numbers.fixed_bytes) {
+      if (by_channel[c].bytes < 0 || by_channel[c].per_token < 0) {
+        return out_of_range("fixed_bytes");
+      }
     }
     if (numbers.bandwidth_bytes_per_second[c] < 1 || numbers.bandwidth_bytes_per_second[c] >= kBandwidthLimit) {
       return out_of_range("bandwidth_bytes_per_second");
@@ -80,8 +85,9 @@ Status check_units(const Certificate& certificate, const TraceMeta& meta) {
   if (meta.has_read_bytes && unit != 1) {
     return rejected("the certificate's unit_bytes must be 1, as the trace has partial reads");
   }
-  if (numbers.kv_block_bytes % unit != 0 || numbers.expert_block_bytes % unit != 0 ||
-      (numbers.mode == Mode::kExclusive && numbers.new_kv_bytes % unit != 0)) {
+  const bool divides_new_kv = std::all_of(numbers.new_kv_bytes.begin(), numbers.new_kv_bytes.end(),
+                                          [unit](std::int64_t bytes) { return bytes % unit == 0; });
+  if (common_block(numbers) % unit != 0 || (numbers.mode == Mode::kExclusive && !divides_new_kv)) {
     return rejected("the certificate's unit_bytes does not divide the sizes of blocks");
   }
   if (certificate.channel_prices.size() != num_groups(numbers) ||
@@ -99,7 +105,7 @@ Status check_units(const Certificate& certificate, const TraceMeta& meta) {
 Status check_path_costs(const Certificate& certificate) {
   const BoundNumbers& numbers = certificate.numbers;
   const std::int64_t steps = layers_per_group(numbers);
-  const Int128 largest = std::max(numbers.kv_block_bytes, numbers.expert_block_bytes) / certificate.unit_bytes;
+  const Int128 largest = largest_block(numbers) / certificate.unit_bytes;
   Int128 ticks = certificate.start_price;
   for (const auto& price : certificate.channel_prices) {
     const Int128 far = std::max(price[1], price[2]);
@@ -175,7 +181,7 @@ Result<PriceTotals> check_prices(const Certificate& certificate, const TraceRead
   for (const std::uint64_t price : certificate.row_prices) {
     rows += price;
   }
-  totals.capacity_ticks = rows * (numbers.capacity_bytes / certificate.unit_bytes);
+  totals.capacity_ticks = rows * (capacity_of_request(numbers, certificate.claim) / certificate.unit_bytes);
   return totals;
 }
 

@@ -21,18 +21,22 @@ StepLoads& StepLoads::operator+=(const StepLoads& other) {
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     fixed_bytes[c] += other.fixed_bytes[c];
   }
+  waiting_bytes += other.waiting_bytes;
   units_read += other.units_read;
   whole_reads = whole_reads && other.whole_reads;
   return *this;
 }
 
-GroupValue::GroupValue(const Certificate& certificate) : c_(certificate) {
+GroupValue::GroupValue(const PathCosts& costs) : costs_(costs), c_(costs.certificate()) {
+  if (costs.any()) {
+    return;  // no credit, no forms
+  }
   const BoundNumbers& n = c_.numbers;
   split_ = n.mirrored_reads == MirroredReads::kSplit;
   whole_ = Int128{c_.ticks_per_second} * c_.unit_bytes * n.batch;
-  const Int128 largest = std::max(n.kv_block_bytes, n.expert_block_bytes) / c_.unit_bytes;
+  const Int128 largest = largest_block(n) / c_.unit_bytes;
   most_price_ = kMostBlockTicks / largest;
-  step_units_ = std::gcd(n.kv_block_bytes, n.expert_block_bytes) / c_.unit_bytes;
+  step_units_ = common_block(n) / c_.unit_bytes;
   const Int128 layers = layers_per_group(n);
   most_steps_ = layers * n.blocks_per_layer * n.layers * (largest / step_units_);
   floor_ = layers * (Int128{n.floor_units} * c_.ticks_per_second >> kTimeUnitBits);
@@ -83,16 +87,20 @@ Result<Int128> GroupValue::ticks(std::size_t group, const StepLoads& loads, Int1
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     prices[c] = Int128{c_.channel_prices[group][c]};
   }
+  if (costs_.any()) {
+    const Int128 waiting = loads.waiting_bytes * costs_.least_far_write(group);
+    return (priced_bytes(prices, loads) + waiting) / request_units() + rest;
+  }
   const bool whole_blocks = c_.numbers.mode == Mode::kInclusive && loads.whole_reads;
   return of_fixed(prices, loads) + (whole_blocks ? std::max(rest, credit(prices, loads)) : rest);
 }
 
-Int128 GroupValue::of_fixed(const Ticks& prices, const StepLoads& loads) const {
+Int128 GroupValue::priced_bytes(const Ticks& prices, const StepLoads& loads) {
   Int128 ticks = 0;
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     ticks += prices[c] * loads.fixed_bytes[c];
   }
-  return ticks / (Int128{c_.unit_bytes} * c_.numbers.batch);
+  return ticks;
 }
 
 /// Of a unit of a near block.

@@ -19,10 +19,13 @@ std::size_t first_read_from(const StepView& record, std::size_t begin, std::size
 LayerPaths::LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::uint32_t layer)
     : costs_(costs),
       layer_(layer),
+      page_units_(costs.page_units(layer)),
       experts_(layout.experts),
+      prompt_tokens_(layout.prompt_tokens),
       end_(layout.initial_blocks()),
       far_(costs.certificate().numbers.blocks_per_layer, 0),
       near_(costs.certificate().numbers.blocks_per_layer, 0),
+      arriving_(costs.any() ? costs.certificate().numbers.blocks_per_layer : 0, kImpossible),
       exists_(costs.certificate().numbers.blocks_per_layer, 0) {
   std::fill_n(exists_.begin(), end_, std::uint8_t{1});
   switch (costs.certificate().numbers.start) {
@@ -42,13 +45,17 @@ LayerPaths::LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::u
 
 void LayerPaths::start_recent() {
   const BoundNumbers& numbers = costs_.certificate().numbers;
-  const Int128 places = numbers.capacity_bytes / (Int128{numbers.kv_block_bytes} * numbers.layers);
+  Int128 of_all_layers = 0;
+  for (std::uint32_t layer = 0; layer < numbers.layers; ++layer) {
+    of_all_layers += of_layer(numbers.kv_block_bytes, layer);
+  }
+  const Int128 places = capacity_of_request(numbers, Claim::kStep) / of_all_layers;
   const auto recent = static_cast<std::uint32_t>(std::min<Int128>(places, end_ - experts_));
   std::fill_n(near_.begin(), end_ - recent, kImpossible);
   std::fill_n(far_.begin() + (end_ - recent), recent, kImpossible);
 }
 
-Result<StepLoads> LayerPaths::step(const StepView& record, const MovesByKind& after) {
+Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
   const StepPrices prices = costs_.prices(record.step.value(), layer_);
   StepLoads loads;
   Int128 bytes_read_by_rule = 0;
@@ -65,15 +72,17 @@ Result<StepLoads> LayerPaths::step(const StepView& record, const MovesByKind& af
   }
   read(record, next, record.reads.size(), prices, loads);
   move(after);
-  KVPLACE_ASSIGN(fixed, costs_.fixed_bytes(bytes_read_by_rule, record.appended.size()));
-  loads.fixed_bytes = fixed;
+  KVPLACE_ASSIGN(fixed,
+                 costs_.fixed(record.step.value(), layer_, bytes_read_by_rule, record.appended.size(), prompt_tokens_));
+  loads.fixed_bytes = fixed.bytes;
+  loads.waiting_bytes = fixed.waiting_bytes;
   return loads;
 }
 
 Int128 LayerPaths::ticks() const {
   Int128 ticks = 0;
   for (std::size_t id = 0; id < end_; ++id) {
-    ticks += exists_[id] != 0 ? std::min(far_[id], near_[id]) : 0;
+    ticks += exists_[id] != 0 ? std::min(far_[id], near_[id]) : 0;  // what arrives was near or far for less
   }
   return ticks;
 }
@@ -91,9 +100,9 @@ void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end
   if (record.read_bytes.empty()) {
     const std::size_t pages = experts_ == 0 ? begin : first_read_from(record, begin, end, BlockId(experts_));
     read_whole(record, begin, pages, costs_.expert_units(), p);
-    read_whole(record, pages, end, costs_.page_units(), p);
+    read_whole(record, pages, end, page_units_, p);
     loads.units_read += Int128{costs_.expert_units()} * static_cast<std::int64_t>(pages - begin) +
-                        Int128{costs_.page_units()} * static_cast<std::int64_t>(end - pages);
+                        Int128{page_units_} * static_cast<std::int64_t>(end - pages);
     return;
   }
   for (std::size_t i = begin; i < end; ++i) {
@@ -101,8 +110,9 @@ void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end
     const std::int64_t rest = units_of(record.reads[i]) - units;
     loads.units_read += units;
     loads.whole_reads = loads.whole_reads && rest == 0;
-    read_one(record.reads[i], units * costs_.near_read(p), units * p.far_read,
-             units * p.near + rest * (p.near + p.far_read));
+    // A copy that spans steps may have the rest from others.
+    const std::int64_t of_rest = costs_.any() ? 0 : rest * (p.near + p.far_read);
+    read_one(record.reads[i], units * costs_.near_read(p), units * p.far_read, units * p.near + of_rest);
   }
 }
 
@@ -117,41 +127,62 @@ void LayerPaths::read_whole(const StepView& record, std::size_t begin, std::size
 }
 
 /// `enter`: the promotion of a block just read from far. It is never dearer than another, so that the step's common
-/// moves may come after it.
+/// moves may come after it. What arrives is read from far.
 void LayerPaths::read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::int64_t enter) {
   std::int64_t& far = far_[id.value()];
   std::int64_t& near = near_[id.value()];
   far += miss;
   near = std::min(near + hit, far + enter);
+  if (!arriving_.empty()) {
+    arriving_[id.value()] = std::min(arriving_[id.value()] + miss, far + enter);
+  }
 }
 
 void LayerPaths::append(std::uint32_t id, const StepPrices& p) {
+  const std::int64_t in_near = costs_.new_kv_near(p, layer_);
+  const std::int64_t in_far = costs_.new_kv_far(p, layer_);
   if (exists_[id] != 0) {
-    near_[id] += costs_.new_kv_near(p);
-    far_[id] += costs_.new_kv_far(p);
+    near_[id] += in_near;
+    far_[id] += in_far;
+    if (!arriving_.empty()) {
+      arriving_[id] += in_far;
+    }
     return;
   }
   // Newborn: it is where it is written. The step's common moves, which come after this, never pay for it, since its new
   // KV is no larger than the block.
   exists_[id] = 1;
   end_ = std::max(end_, id + 1);
-  near_[id] = costs_.new_kv_near(p);
-  far_[id] = costs_.new_kv_far(p);
+  near_[id] = in_near;
+  far_[id] = in_far;
 }
 
-void LayerPaths::move(const MovesByKind& moves) {
-  move(0, experts_, moves.expert);
-  move(experts_, end_, moves.page);
+void LayerPaths::move(const Moves& moves) {
+  move(0, experts_, costs_.expert_units(), moves);
+  move(experts_, end_, page_units_, moves);
 }
 
-void LayerPaths::move(std::size_t begin, std::size_t end, const Moves& moves) {
+void LayerPaths::move(std::size_t begin, std::size_t end, std::int64_t units, const Moves& of_unit) {
+  const Moves moves{units * of_unit.far_to_far, units * of_unit.far_to_near, units * of_unit.near_to_far,
+                    units * of_unit.near_to_near, units * of_unit.arriving_to_near};
   std::int64_t* const far = far_.data();
   std::int64_t* const near = near_.data();
+  if (arriving_.empty()) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::int64_t if_far = far[i];
+      const std::int64_t if_near = near[i];
+      far[i] = std::min(if_far + moves.far_to_far, if_near + moves.near_to_far);
+      near[i] = std::min(if_far + moves.far_to_near, if_near + moves.near_to_near);
+    }
+    return;
+  }
+  std::int64_t* const arriving = arriving_.data();
   for (std::size_t i = begin; i < end; ++i) {
-    const std::int64_t if_far = far[i];
+    const std::int64_t if_far = std::min(far[i], arriving[i]);  // given up before the first of the moves
     const std::int64_t if_near = near[i];
+    arriving[i] = std::min(if_far + moves.far_to_near, arriving[i] + moves.arriving_to_near);
     far[i] = std::min(if_far + moves.far_to_far, if_near + moves.near_to_far);
-    near[i] = std::min(if_far + moves.far_to_near, if_near + moves.near_to_near);
+    near[i] = std::min(arriving[i], if_near + moves.near_to_near);
   }
 }
 

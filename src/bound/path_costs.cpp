@@ -1,51 +1,73 @@
 #include "bound/path_costs.h"
 
+#include <limits>
+
 #include "bound/certificate_units.h"
 
 namespace kvplace {
-namespace {
 
 Moves then(const Moves& first, const Moves& second) {
   return {std::min(first.far_to_far + second.far_to_far, first.far_to_near + second.near_to_far),
           std::min(first.far_to_far + second.far_to_near, first.far_to_near + second.near_to_near),
           std::min(first.near_to_far + second.far_to_far, first.near_to_near + second.near_to_far),
-          std::min(first.near_to_far + second.far_to_near, first.near_to_near + second.near_to_near)};
+          std::min(first.near_to_far + second.far_to_near, first.near_to_near + second.near_to_near),
+          std::min(second.far_to_near, first.arriving_to_near + second.arriving_to_near)};
 }
 
-}  // namespace
-
-MovesByKind then(const MovesByKind& first, const MovesByKind& second) {
-  return {then(first.expert, second.expert), then(first.page, second.page)};
+PathCosts::PathCosts(const Certificate& certificate)
+    : c_(certificate),
+      exclusive_(certificate.numbers.mode == Mode::kExclusive),
+      split_(certificate.numbers.mirrored_reads == MirroredReads::kSplit),
+      any_(certificate.claim == Claim::kAny) {
+  if (!any_) {
+    return;
+  }
+  least_far_write_.resize(c_.channel_prices.size());
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (std::size_t g = least_far_write_.size(); g-- > 0;) {
+    least = std::min(least, static_cast<std::int64_t>(c_.channel_prices[g][2] + c_.channel_prices[g][3]));
+    least_far_write_[g] = least;
+  }
 }
 
 StepPrices PathCosts::prices(std::uint32_t step, std::uint32_t layer) const {
-  const auto& channel = channel_prices(step, layer);
-  return {static_cast<std::int64_t>(channel[0]), static_cast<std::int64_t>(channel[1] + channel[3]),
-          static_cast<std::int64_t>(channel[2] + channel[3]),
-          static_cast<std::int64_t>(c_.row_prices[row(step, layer)])};
+  const std::size_t g = group(step, layer);
+  const auto& channel = c_.channel_prices[g];
+  StepPrices p;
+  p.near = static_cast<std::int64_t>(channel[0]);
+  p.far_read = static_cast<std::int64_t>(channel[1] + channel[3]);
+  p.far_write = static_cast<std::int64_t>(channel[2] + channel[3]);
+  p.new_kv_far = any_ ? least_far_write_[g] : p.far_write;
+  p.row = static_cast<std::int64_t>(c_.row_prices[row(step, layer)]);
+  return p;
 }
 
-MovesByKind PathCosts::moves(std::uint32_t step, std::uint32_t layer) const {
+Moves PathCosts::moves(std::uint32_t step, std::uint32_t layer) const {
   const StepPrices p = prices(step, layer);
-  const auto of = [&](std::int64_t units) -> Moves {
-    const std::int64_t stay = units * p.row;
-    return {0, units * (p.near + p.far_read) + stay, exclusive_ ? units * (p.near + p.far_write) : 0, stay};
-  };
-  return {of(expert_units_), of(page_units_)};
+  return {0, p.near + p.far_read + p.row, exclusive_ ? p.near + p.far_write : 0, p.row, p.row};
 }
 
-Result<std::array<Int128, kNumChannels>> PathCosts::fixed_bytes(Int128 bytes_read_by_rule,
-                                                                std::size_t num_appended) const {
+Result<PathCosts::Fixed> PathCosts::fixed(std::uint32_t step, std::uint32_t layer, Int128 bytes_read_by_rule,
+                                          std::size_t num_appended, std::uint32_t prompt_tokens) const {
   const BoundNumbers& n = c_.numbers;
-  const Int128 written = exclusive_ ? 0 : Int128{n.new_kv_bytes} * static_cast<std::int64_t>(num_appended);
-  std::array<Int128, kNumChannels> bytes{bytes_read_by_rule + written, 0, written, written};
+  const Int128 written =
+      exclusive_ ? 0 : Int128{of_layer(n.new_kv_bytes, layer)} * static_cast<std::int64_t>(num_appended);
+  const std::array<Int128, kNumChannels> of_request{bytes_read_by_rule + written, 0, written, written};
+  Fixed fixed;
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    if (bytes[c] > kMostFixedBytes / n.batch) {
+    const FixedBytes& always = of_layer(n.fixed_bytes, layer)[c];
+    const Int128 bytes = Int128{always.bytes} + Int128{always.per_token} * (Int128{prompt_tokens} + step);
+    if (of_request[c] > kMostFixedBytes / n.batch || bytes > kMostFixedBytes) {
       return rejected("the certificate's sizes are so large that a step moves 2^63 bytes or more");
     }
-    bytes[c] = n.weight_bytes[c] + bytes[c] * n.batch;
+    fixed.bytes[c] = bytes + of_request[c] * n.batch;
   }
-  return bytes;
+  if (any_) {
+    fixed.waiting_bytes = written * n.batch;
+    fixed.bytes[2] -= fixed.waiting_bytes;
+    fixed.bytes[3] -= fixed.waiting_bytes;
+  }
+  return fixed;
 }
 
 }  // namespace kvplace

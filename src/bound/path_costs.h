@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "bound/int128.h"
 #include "kvplace/base/result.h"
@@ -19,40 +20,38 @@ struct StepPrices {
   std::int64_t near = 0;
   std::int64_t far_read = 0;
   std::int64_t far_write = 0;
+  std::int64_t new_kv_far = 0;  ///< of new KV, in this step or when it may wait for
   std::int64_t row = 0;
 };
 
-/// The least costs of a block's moves over one or more steps, for each side it starts on and ends on.
+/// The least costs of a unit's moves over one or more steps, for each state it starts and ends in. A unit that arrives
+/// may be given up, which costs nothing, and is near as soon as that suits.
 struct Moves {
   std::int64_t far_to_far = 0;
-  std::int64_t far_to_near = 0;
+  std::int64_t far_to_near = 0;  ///< or arriving
   std::int64_t near_to_far = 0;
   std::int64_t near_to_near = 0;
-};
-
-/// Moves of expert blocks and of KV pages.
-struct MovesByKind {
-  Moves expert;
-  Moves page;
+  std::int64_t arriving_to_near = 0;  ///< or arriving
 };
 
 /// The moves of `first`, then those of `second`.
-[[nodiscard]] MovesByKind then(const MovesByKind& first, const MovesByKind& second);
+[[nodiscard]] Moves then(const Moves& first, const Moves& second);
 
 /// REQUIRES: check_prices() found nothing wrong. Refers to the certificate.
 class PathCosts {
  public:
-  explicit PathCosts(const Certificate& certificate)
-      : c_(certificate),
-        exclusive_(certificate.numbers.mode == Mode::kExclusive),
-        split_(certificate.numbers.mirrored_reads == MirroredReads::kSplit),
-        page_units_(certificate.numbers.kv_block_bytes / certificate.unit_bytes),
-        expert_units_(certificate.numbers.expert_block_bytes / certificate.unit_bytes),
-        new_kv_units_(certificate.numbers.new_kv_bytes / certificate.unit_bytes) {}
+  explicit PathCosts(const Certificate& certificate);
 
   [[nodiscard]] const Certificate& certificate() const { return c_; }
-  [[nodiscard]] std::int64_t page_units() const { return page_units_; }
-  [[nodiscard]] std::int64_t expert_units() const { return expert_units_; }
+  /// Copies may span steps, and writes wait.
+  [[nodiscard]] bool any() const { return any_; }
+  [[nodiscard]] std::int64_t page_units(std::uint32_t layer) const {
+    return of_layer(c_.numbers.kv_block_bytes, layer) / c_.unit_bytes;
+  }
+  [[nodiscard]] std::int64_t expert_units() const { return c_.numbers.expert_block_bytes / c_.unit_bytes; }
+
+  /// Ticks of a unit of new KV written to far in a group, or later. REQUIRES: any().
+  [[nodiscard]] std::int64_t least_far_write(std::size_t group) const { return least_far_write_[group]; }
 
   [[nodiscard]] StepPrices prices(std::uint32_t step, std::uint32_t layer) const;
 
@@ -61,33 +60,40 @@ class PathCosts {
     return split_ ? std::min(p.near, p.far_read) : p.near;
   }
   /// Of one appended block, beside what inclusive mode writes to both sides anyway.
-  [[nodiscard]] std::int64_t new_kv_near(const StepPrices& p) const { return exclusive_ ? new_kv_units_ * p.near : 0; }
-  [[nodiscard]] std::int64_t new_kv_far(const StepPrices& p) const {
-    return exclusive_ ? new_kv_units_ * p.far_write : 0;
+  [[nodiscard]] std::int64_t new_kv_near(const StepPrices& p, std::uint32_t layer) const {
+    return exclusive_ ? new_kv_units(layer) * p.near : 0;
+  }
+  [[nodiscard]] std::int64_t new_kv_far(const StepPrices& p, std::uint32_t layer) const {
+    return exclusive_ ? new_kv_units(layer) * p.new_kv_far : 0;
   }
 
-  /// What a block may do in a step, and staying near after it.
-  [[nodiscard]] MovesByKind moves(std::uint32_t step, std::uint32_t layer) const;
+  /// What a unit may do in a step, and staying near after it.
+  [[nodiscard]] Moves moves(std::uint32_t step, std::uint32_t layer) const;
 
-  /// Bytes that a step moves whatever the placement, of the whole batch. Errors if they reach 2^63.
-  [[nodiscard]] Result<std::array<Int128, kNumChannels>> fixed_bytes(Int128 bytes_read_by_rule,
-                                                                     std::size_t num_appended) const;
+  /// What a step moves whatever the placement, of the whole batch. Errors if a channel's bytes reach 2^63.
+  struct Fixed {
+    std::array<Int128, kNumChannels> bytes{};
+    Int128 waiting_bytes = 0;  ///< of new KV to far that may be written later
+  };
+  [[nodiscard]] Result<Fixed> fixed(std::uint32_t step, std::uint32_t layer, Int128 bytes_read_by_rule,
+                                    std::size_t num_appended, std::uint32_t prompt_tokens) const;
 
  private:
   [[nodiscard]] std::size_t row(std::uint32_t step, std::uint32_t layer) const {
     return std::size_t{step} * c_.numbers.layers + layer;
   }
-  [[nodiscard]] const std::array<std::uint64_t, kNumChannels>& channel_prices(std::uint32_t step,
-                                                                              std::uint32_t layer) const {
-    return c_.channel_prices[layers_per_group(c_.numbers) > 1 ? step : row(step, layer)];
+  [[nodiscard]] std::int64_t new_kv_units(std::uint32_t layer) const {
+    return of_layer(c_.numbers.new_kv_bytes, layer) / c_.unit_bytes;
+  }
+  [[nodiscard]] std::size_t group(std::uint32_t step, std::uint32_t layer) const {
+    return layers_per_group(c_.numbers) > 1 ? step : row(step, layer);
   }
 
   const Certificate& c_;
   bool exclusive_;
   bool split_;
-  std::int64_t page_units_;
-  std::int64_t expert_units_;
-  std::int64_t new_kv_units_;
+  bool any_;
+  std::vector<std::int64_t> least_far_write_;  ///< [group]: from then on; empty unless any_
 };
 
 }  // namespace kvplace

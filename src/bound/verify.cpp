@@ -25,15 +25,15 @@ class Verification {
         floor_ticks_(floor_ticks),
         context_(context),
         costs_(certificate),
-        groups_(certificate),
+        groups_(costs_),
         digest_(trace.meta()) {
     layers_.reserve(numbers_.layers);
     for (std::uint32_t layer = 0; layer < numbers_.layers; ++layer) {
       layers_.emplace_back(costs_, trace.meta().layout, layer);
     }
-    MovesByKind before;
+    Moves before;
     for (std::uint32_t layer = 1; layer < numbers_.layers; ++layer) {
-      const MovesByKind last = costs_.moves(0, layer - 1);
+      const Moves last = costs_.moves(0, layer - 1);
       before = layer == 1 ? last : then(before, last);
       layers_[layer].move(before);
     }
@@ -138,7 +138,7 @@ class Verification {
     const std::uint32_t num_layers = numbers_.layers;
     moves_.resize(std::size_t{segment.num_steps()} * num_layers);
     for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
-      MovesByKind* const of_step = moves_.data() + std::size_t{step - segment.first_step()} * num_layers;
+      Moves* const of_step = moves_.data() + std::size_t{step - segment.first_step()} * num_layers;
       of_step[num_layers - 1] = costs_.moves(step, num_layers - 1);
       for (std::uint32_t layer = num_layers - 1; layer > 0; --layer) {
         of_step[layer - 1] = then(costs_.moves(step, layer - 1), of_step[layer]);
@@ -146,7 +146,7 @@ class Verification {
       if (step + 1 == numbers_.steps || num_layers == 1) {
         continue;
       }
-      MovesByKind before = costs_.moves(step + 1, 0);
+      Moves before = costs_.moves(step + 1, 0);
       for (std::uint32_t layer = 1; layer < num_layers; ++layer) {
         of_step[layer] = then(of_step[layer], before);
         before = then(before, costs_.moves(step + 1, layer));
@@ -162,8 +162,8 @@ class Verification {
   GroupValue groups_;
   kvt::Digest digest_;
   std::vector<LayerPaths> layers_;
-  std::vector<MovesByKind> moves_;  ///< [decode step of the chunk][layer]
-  std::vector<StepLoads> loads_;    ///< the same
+  std::vector<Moves> moves_;      ///< [decode step of the chunk][layer]
+  std::vector<StepLoads> loads_;  ///< the same
   Int128 group_ticks_ = 0;
   std::uint32_t next_step_ = 0;
 };

@@ -178,25 +178,27 @@ Status Instance::set_capacity() {
   if (given > 1) {
     return bad_input("give only one of --near-capacity, --near-blocks-per-layer and --near-fraction");
   }
+  const std::int64_t batch = options.batch;
   if (options.near_blocks_per_layer) {
     const std::uint32_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
-    capacity_ = kv_block_ * (std::int64_t{blocks} * layers_);
+    batch_capacity_ = kv_block_ * (std::int64_t{blocks} * layers_) * batch;
   } else if (options.near_fraction) {
     const Bytes all = (kv_block_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
                        expert_block_ * std::int64_t{layout_.experts}) *
                       std::int64_t{layers_};
-    capacity_ = Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction));
+    batch_capacity_ =
+        Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction)) * batch;
   } else if (options.near_capacity) {
-    capacity_ = Bytes(options.near_capacity->value() / options.batch);
+    batch_capacity_ = *options.near_capacity;
   } else {
     const Bytes weights = spec_.model ? spec_.model->weight_bytes : Bytes(0);
     const Bytes resident(std::llround(static_cast<double>(weights.value()) * options.weights_near));
-    const Bytes left = spec_.hardware.near.capacity - resident;
-    if (left.value() < 0) {
+    batch_capacity_ = spec_.hardware.near.capacity - resident;
+    if (batch_capacity_.value() < 0) {
       return bad_input(weights_do_not_fit(resident, spec_.hardware));
     }
-    capacity_ = Bytes(left.value() / options.batch);
   }
+  capacity_ = Bytes(batch_capacity_.value() / batch);
   return {};
 }
 

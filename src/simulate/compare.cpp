@@ -138,8 +138,9 @@ Result<Comparison> make_comparison(const TraceReader& trace, const Instance& ins
   KVPLACE_ASSIGN(comparison, compare(trace, instance, options.policies, context));
   comparison.outputs = std::move(stored);
   if (options.bound && comparison.complete) {
-    KVPLACE_ASSIGN(proven, solve_bound(trace, instance, {}, context));
-    comparison.proven = std::move(proven);
+    KVPLACE_ASSIGN(proven, solve_bounds(trace, instance, {}, context));
+    comparison.proven = std::move(proven.step);
+    comparison.proven_any = std::move(proven.any);
   }
   return comparison;
 }

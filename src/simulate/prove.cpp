@@ -20,8 +20,10 @@ ExactOptions exact_options() {
 
 /// What would else be found out after the search.
 Status check(const TraceReader& trace, const Instance& instance, const ProveOptions& options, FileScope& files) {
-  if (!options.certificate_path.empty()) {
-    KVPLACE_TRY(files.claim(options.certificate_path, options.resume ? OutputMode::kUpdates : OutputMode::kReplaces));
+  for (const std::string& path : {options.certificate_path, options.any_path}) {
+    if (!path.empty()) {
+      KVPLACE_TRY(files.claim(path, options.resume ? OutputMode::kUpdates : OutputMode::kReplaces));
+    }
   }
   for (const std::string& path : {options.schedule_path, options.values_path}) {
     if (!path.empty()) {
@@ -32,8 +34,12 @@ Status check(const TraceReader& trace, const Instance& instance, const ProveOpti
   return options.exact ? check_exact(trace, instance, exact_options()) : Status();
 }
 
-Result<Certificate> known_certificate(const std::string& path, const Instance& instance, const TraceReader& trace) {
+Result<Certificate> known_certificate(const std::string& path, Claim claim, const Instance& instance,
+                                      const TraceReader& trace) {
   KVPLACE_ASSIGN(known, read_certificate(path));
+  if (claim == Claim::kAny && known.claim != claim) {
+    return bad_input(path + ": speaks of fewer schedules, those of the claim step, so there is nothing to resume");
+  }
   KVPLACE_ASSIGN(here, bound_numbers(instance, trace));
   if (const std::string other = differences(known.numbers, here); !other.empty()) {
     const std::string what = known.numbers.trace_digest == here.trace_digest ? "instance" : "trace";
@@ -57,7 +63,7 @@ std::optional<double> Proof::gap() const {
 }
 
 bool Proof::limit_reached() const {
-  return interrupted || bound.status != SearchStatus::kConverged || planning == PlanStatus::kTimeLimit ||
+  return interrupted || bound.status != SearchStatus::kConverged || any.status != SearchStatus::kConverged || planning == PlanStatus::kTimeLimit ||
          planning == PlanStatus::kInterrupted;
 }
 
@@ -69,35 +75,40 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   FileScope files;
   KVPLACE_TRY(check(trace, instance, options, files));
   BoundOptions search = options.search;
-  std::optional<Certificate> known;
-  if (options.resume) {
-    KVPLACE_ASSIGN(read, known_certificate(options.certificate_path, instance, trace));
-    known = std::move(read);
-    search.known = &*known;
+  const auto path_of = [&](Claim claim) { return claim == Claim::kAny ? options.any_path : options.certificate_path; };
+  for (const Claim claim : {Claim::kAny, Claim::kStep}) {
+    if (options.resume && !path_of(claim).empty()) {
+      KVPLACE_ASSIGN(read, known_certificate(path_of(claim), claim, instance, trace));
+      search.known.push_back(std::move(read));
+    }
   }
   const auto sign = [&](Certificate& certificate) {
     if (certificate.made_by.empty()) {
       certificate.made_by = "kvplace " + proof.manifest.version;
     }
   };
-  if (!options.certificate_path.empty()) {
-    search.on_better = [&](Certificate certificate) -> Status {
+  search.on_better = [&](Certificate certificate) -> Status {
+    if (const std::string path = path_of(certificate.claim); !path.empty()) {
       sign(certificate);
-      (void)write_certificate(options.certificate_path, certificate);  // whether the last one can be written is told
-      return {};
-    };
-  }
-  KVPLACE_ASSIGN(bound, solve_bound(trace, instance, search, context));
-  proof.bound = std::move(bound);
+      (void)write_certificate(path, certificate);  // whether the last one can be written is told
+    }
+    return {};
+  };
+  KVPLACE_ASSIGN(bounds, solve_bounds(trace, instance, search, context));
+  proof.bound = std::move(bounds.step);
+  proof.any = std::move(bounds.any);
   sign(proof.bound.certificate);
+  sign(proof.any.certificate);
   const double bound_s = proof.bound.verified.bound.value();
   report_figure(context.progress, "bound", bound_s);
   const auto left = [&] {
     const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return Seconds(std::max(0.0, options.search.time_limit.value() - passed));
   };
-  if (!options.certificate_path.empty()) {
-    if (const Status written = write_certificate(options.certificate_path, proof.bound.certificate); !written) {
+  for (const ProvenBound* proven : {&proof.bound, &proof.any}) {
+    const std::string path = path_of(proven->certificate.claim);
+    const Status written = path.empty() ? Status() : write_certificate(path, proven->certificate);
+    if (!written) {
       take_error(written.error(), proof);
     }
   }

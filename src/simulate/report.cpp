@@ -52,8 +52,8 @@ Json json_of(const Instance& instance) {
   return json;
 }
 
-std::string holds_for(const BoundNumbers& numbers) {
-  return "schedules " + proven_schedules(numbers.barrier, numbers.batch);
+std::string holds_for(const Certificate& certificate) {
+  return "schedules " + proven_schedules(certificate.claim, certificate.numbers.barrier, certificate.numbers.batch);
 }
 
 Json json_of(const ResultContext& context) {
@@ -67,13 +67,17 @@ Json json_of(const ResultContext& context) {
   return json;
 }
 
-Json json_of(const Bounds& bounds, const std::optional<ProvenBound>& proven, Mode mode) {
+Json json_of(const Bounds& bounds, const std::optional<ProvenBound>& proven, const std::optional<ProvenBound>& any,
+             Mode mode) {
   Json json;
   json["perfect_split_s"] = bounds.perfect_split.value();
   json["all_near_s"] = bounds.all_near.value();
   json["certified_s"] = proven ? Json(proven->verified.bound.value()) : Json(nullptr);
   json["certified_status"] = proven ? Json(to_text(proven->status)) : Json(nullptr);
-  json["certified_holds_for"] = proven ? Json(holds_for(proven->certificate.numbers)) : Json(nullptr);
+  json["certified_holds_for"] = proven ? Json(holds_for(proven->certificate)) : Json(nullptr);
+  json["certified_any_s"] = any ? Json(any->verified.bound.value()) : Json(nullptr);
+  json["certified_any_status"] = any ? Json(to_text(any->status)) : Json(nullptr);
+  json["certified_any_holds_for"] = any ? Json(holds_for(any->certificate)) : Json(nullptr);
   json["certified_mode"] = to_text(mode);
   return json;
 }
@@ -95,7 +99,7 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   json["manifest"] = json_of(comparison.manifest);
   json["instance"] = json_of(instance);
   json["status"] = comparison.complete ? "complete" : "interrupted";
-  json["bounds"] = json_of(comparison.bounds, comparison.proven, instance.options().mode);
+  json["bounds"] = json_of(comparison.bounds, comparison.proven, comparison.proven_any, instance.options().mode);
   const std::optional<bool> matters = comparison.placement_matters();
   json["placement_matters"] = matters ? Json(*matters) : Json(nullptr);
   json["static_s"] = comparison.static_time ? Json(comparison.static_time->value()) : Json(nullptr);
@@ -113,7 +117,7 @@ std::string to_json(const ReplayResult& result, const Bounds& bounds, const Mani
   json["manifest"] = json_of(manifest);
   json["instance"] = json_of(instance);
   json["status"] = result.steps == instance.steps() ? "complete" : "interrupted";
-  json["bounds"] = json_of(bounds, std::nullopt, instance.options().mode);
+  json["bounds"] = json_of(bounds, std::nullopt, std::nullopt, instance.options().mode);
   json["result"] = json_of(ResultContext{result, bounds, Seconds(0), true});
   return text_of(json);
 }
@@ -125,7 +129,7 @@ std::string to_json(const Proof& proof, const Instance& instance) {
   json["instance"] = json_of(instance);
   json["bound_s"] = proof.bound.verified.bound.value();
   json["bound_exact"] = proof.bound.verified.bound_exact;
-  json["holds_for"] = holds_for(proof.bound.certificate.numbers);
+  json["holds_for"] = holds_for(proof.bound.certificate);
   json["best_schedule_s"] = proof.schedule ? Json(proof.schedule->total.value()) : Json(nullptr);
   json["gap"] = number(proof.gap());
   json["seconds"] = proof.seconds.value();
@@ -134,6 +138,12 @@ std::string to_json(const Proof& proof, const Instance& instance) {
   json["status"] = to_text(proof.bound.status);
   json["planning_status"] = proof.planning ? Json(to_text(*proof.planning)) : Json(nullptr);
   json["capacity_price_s_per_gib"] = proof.bound.capacity_price_s_per_byte * 0x1p30;
+  json["any"] = {{"bound_s", proof.any.verified.bound.value()},
+                 {"bound_exact", proof.any.verified.bound_exact},
+                 {"holds_for", holds_for(proof.any.certificate)},
+                 {"search_seconds", proof.any.seconds.value()},
+                 {"evaluations", proof.any.evaluations},
+                 {"status", to_text(proof.any.status)}};
   if (proof.exact) {
     json["exact"] = {{"lp_s", proof.exact->lp_optimal ? Json(proof.exact->lp.value()) : Json(nullptr)},
                      {"milp_s", proof.exact->milp ? Json(proof.exact->milp->value()) : Json(nullptr)},
@@ -150,7 +160,7 @@ std::string to_json(const Certificate* certificate, const VerifiedBound* bound, 
   json["bound_s"] = bound != nullptr ? Json(bound->bound.value()) : Json(nullptr);
   json["bound_decimal"] = bound != nullptr ? Json(bound->bound_decimal) : Json(nullptr);
   json["bound_exact"] = bound != nullptr ? Json(bound->bound_exact) : Json(nullptr);
-  json["holds_for"] = bound != nullptr ? Json(holds_for(certificate->numbers)) : Json(nullptr);
+  json["holds_for"] = bound != nullptr ? Json(holds_for(*certificate)) : Json(nullptr);
   json["reason"] = reason;
   json["certificate"] = certificate != nullptr ? Json::parse(to_json(*certificate)) : Json(nullptr);
   return text_of(json);

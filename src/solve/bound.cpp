@@ -17,30 +17,40 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// What the searches for both claims need; the first makes it.
+struct OwnGaps {
+  std::optional<GapClasses> classes;
+  WindowTables tables;
+};
+
 class BoundSearch {
  public:
   BoundSearch(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
-              const RunContext& context, const SharedGaps* shared, BoundNumbers numbers)
+              const RunContext& context, const SharedGaps* shared, OwnGaps& own, BoundNumbers numbers)
       : trace_(trace),
         instance_(instance),
         options_(options),
         context_(context),
         shared_(shared),
+        own_(own),
         numbers_(std::move(numbers)),
         begin_(Clock::now()),
         forms_(price_forms(instance)) {}
 
   Result<ProvenBound> run() {
-    if (options_.known != nullptr) {
-      if (const std::string other = differences(options_.known->numbers, numbers_); !other.empty()) {
+    for (const Certificate& known : options_.known) {
+      if (const std::string other = differences(known.numbers, numbers_); !other.empty()) {
         return bad_input("the certificate to start from speaks about another instance: " + other);
       }
     }
     if (!verifies_last()) {
       KVPLACE_TRY(consider(perfect_split()));
     }
-    if (options_.known != nullptr) {
-      KVPLACE_TRY(consider_certificate(*options_.known));
+    for (Certificate known : options_.known) {
+      if (known.claim == options_.claim || options_.claim == Claim::kStep) {
+        known.claim = options_.claim;  // what all schedules obey, those of a claim about fewer do
+        KVPLACE_TRY(consider_certificate(std::move(known)));
+      }
     }
     searching_ = true;
     if (instance_.steps() > 0) {
@@ -106,17 +116,17 @@ class BoundSearch {
 
   Status search_windows() {
     const bool shares = shared_ != nullptr && shared_->fit(instance_);
-    std::optional<GapClasses> own;
-    if (!shares) {
+    if (!shares && !own_.classes) {
       Result<GapClasses> built = build_gap_classes(trace_, instance_, [&] { return out_of_time(); }, context_);
       if (!built) {
         return status_ != SearchStatus::kConverged ? Status() : tl::unexpected(std::move(built).error());
       }
-      own = std::move(*built);
+      own_.tables = make_window_tables(*built, instance_.groups());
+      own_.classes = std::move(*built);
     }
-    const GapClasses& classes = shares ? shared_->classes : *own;
-    GapDual dual(instance_, classes, context_.threads);
-    KVPLACE_TRY(try_windows(dual, classes, shares ? shared_->tables : make_window_tables(classes, dual.groups())));
+    const GapClasses& classes = shares ? shared_->classes : *own_.classes;
+    GapDual dual(instance_, classes, context_.threads, options_.claim);
+    KVPLACE_TRY(try_windows(dual, classes, shares ? shared_->tables : own_.tables));
     return ascend_from_best(classes, dual);
   }
 
@@ -207,7 +217,7 @@ class BoundSearch {
 
   Status consider(const ShareTable& table) {
     ++evaluations_;
-    return consider_certificate(quantize(numbers_, trace_.meta().has_read_bytes, table));
+    return consider_certificate(quantize(options_.claim, numbers_, trace_.meta().has_read_bytes, table));
   }
 
   /// Keeps what proves most.
@@ -229,6 +239,7 @@ class BoundSearch {
   const BoundOptions& options_;
   const RunContext& context_;
   const SharedGaps* shared_;
+  OwnGaps& own_;
   BoundNumbers numbers_;
   Clock::time_point begin_;
   std::vector<PriceForm> forms_;
@@ -238,6 +249,16 @@ class BoundSearch {
   std::uint64_t evaluations_ = 0;
   SearchStatus status_ = SearchStatus::kConverged;
 };
+
+Result<ProvenBound> run_search(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
+                               const RunContext& context, const SharedGaps* shared, OwnGaps& own) {
+  KVPLACE_ASSIGN(numbers, bound_numbers(instance, trace));
+  if (numbers.start != instance.options().start) {
+    const Instance relaxed = instance.with_start(numbers.start);
+    return BoundSearch(trace, relaxed, options, context, shared, own, std::move(numbers)).run();
+  }
+  return BoundSearch(trace, instance, options, context, shared, own, std::move(numbers)).run();
+}
 
 }  // namespace
 
@@ -255,17 +276,28 @@ std::string to_text(SearchStatus status) {
 
 Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
                                 const RunContext& context, const SharedGaps* shared) {
-  KVPLACE_ASSIGN(numbers, bound_numbers(instance, trace));
-  if (numbers.start != instance.options().start) {
-    const Instance relaxed = instance.with_start(numbers.start);
-    return BoundSearch(trace, relaxed, options, context, shared, std::move(numbers)).run();
-  }
-  return BoundSearch(trace, instance, options, context, shared, std::move(numbers)).run();
+  OwnGaps own;
+  return run_search(trace, instance, options, context, shared, own);
 }
 
 Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
                                 const RunContext& context) {
   return solve_bound(trace, instance, options, context, nullptr);
+}
+
+Result<ProvenBounds> solve_bounds(const TraceReader& trace, const Instance& instance, const BoundOptions& options,
+                                  const RunContext& context) {
+  constexpr double kShareOfAny = 1.0 / 3;
+  OwnGaps own;
+  BoundOptions of_claim = options;
+  of_claim.claim = Claim::kAny;
+  of_claim.time_limit = options.time_limit * kShareOfAny;
+  KVPLACE_ASSIGN(any, run_search(trace, instance, of_claim, context, nullptr, own));
+  of_claim.claim = Claim::kStep;
+  of_claim.time_limit = options.time_limit - any.seconds;
+  of_claim.known.push_back(any.certificate);
+  KVPLACE_ASSIGN(step, run_search(trace, instance, of_claim, context, nullptr, own));
+  return ProvenBounds{std::move(any), std::move(step)};
 }
 
 }  // namespace kvplace

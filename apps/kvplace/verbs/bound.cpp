@@ -47,7 +47,9 @@ void add_bound(App& app) {
   flags->trace.add_optional_to(*verb, "refused: a truncated trace has no digest that a certificate could name");
   flags->instance.add_to(*verb);
   ProveOptions& options = flags->options;
-  app.add_output(*verb, "-o,--output", options.certificate_path, "the certificate (`.cert`)")->required();
+  app.add_output(*verb, "-o,--output", options.certificate_path, "the certificate of the bound (`.cert`)")->required();
+  app.add_output(*verb, "--any-output", options.any_path,
+                 "also the certificate of the bound for schedules whose copies may span steps (`.cert`)");
   app.add_output(*verb, "--schedule", options.schedule_path,
                  "also plan a schedule (`.kvs`), replay it and say how near it comes");
   app.add_output(*verb, "--values", options.values_path,
@@ -60,7 +62,7 @@ void add_bound(App& app) {
   verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like `1%`")
       ->default_str("`0%`")
       ->type_name("PERCENT");
-  verb->add_flag("--resume", options.resume, "start from what the certificate named by `-o` proves already");
+  verb->add_flag("--resume", options.resume, "start from what the certificates named by `-o` and `--any-output` prove already");
   add_quiet_flag(*verb);
   add_json_flag(*verb, flags->json);
 }

@@ -13,6 +13,28 @@
 
 namespace kvplace {
 
+/// Of which schedules a certificate speaks (docs/formulation.md, "Two claims").
+enum class Claim : std::uint8_t {
+  kStep,  ///< copies are of whole blocks and begin and end within a group of steps, requests are placed alike
+  kAny,   ///< also copies that span steps, requests placed differently, new KV written to far later
+};
+/// "step", "any".
+[[nodiscard]] std::string to_text(Claim claim);
+
+/// What a layer's step moves over a channel whatever the placement, of the whole batch.
+struct FixedBytes {
+  std::int64_t bytes = 0;
+  std::int64_t per_token = 0;  ///< and so much for each token of the text: the prompt's and those before the step
+
+  bool operator==(const FixedBytes&) const = default;
+};
+
+/// A number for each layer, or one that stands for all.
+template <class T>
+[[nodiscard]] const T& of_layer(const std::vector<T>& numbers, std::uint32_t layer) {
+  return numbers[numbers.size() == 1 ? 0 : layer];
+}
+
 /// The numbers of an instance that the bound depends on, rounded so that rounding can only lower it.
 struct BoundNumbers {
   std::string trace_digest;
@@ -25,11 +47,11 @@ struct BoundNumbers {
   Start start = Start::kRecent;
   MirroredReads mirrored_reads = MirroredReads::kNear;
   std::int64_t batch = 1;
-  std::int64_t kv_block_bytes = 0;
-  std::int64_t expert_block_bytes = 0;                    ///< 0 without experts
-  std::int64_t new_kv_bytes = 0;                          ///< per appended block
-  std::int64_t capacity_bytes = 0;                        ///< near, of one request; whole blocks' worth
-  std::array<std::int64_t, kNumChannels> weight_bytes{};  ///< per (decode step, layer), by channel, of the whole batch
+  std::vector<std::int64_t> kv_block_bytes;                             ///< of_layer()
+  std::int64_t expert_block_bytes = 0;                                  ///< 0 without experts
+  std::vector<std::int64_t> new_kv_bytes;                               ///< per appended block, of_layer()
+  std::int64_t capacity_bytes = 0;                                      ///< near, of all requests together
+  std::vector<std::array<FixedBytes, kNumChannels>> fixed_bytes;        ///< by channel, of_layer()
   std::array<std::int64_t, kNumChannels> bandwidth_bytes_per_second{};  ///< rounded up; 1 to 2^50 - 1
   std::uint32_t interference_2_20 = 0;                                  ///< a * 2^20, rounded down; below 2^20
   std::int64_t floor_units = 0;     ///< seconds per (decode step, layer) in 2^-60 s, rounded down
@@ -44,6 +66,7 @@ struct BoundNumbers {
 
 /// The instance and the prices. Whether these are valid, and what they prove, only verify() says.
 struct Certificate {
+  Claim claim = Claim::kStep;
   BoundNumbers numbers;
   std::uint64_t ticks_per_second = 0;
   std::int64_t unit_bytes = 0;  ///< prices are per unit of one request's bytes
@@ -57,9 +80,15 @@ struct Certificate {
   bool operator==(const Certificate&) const = default;
 };
 
-/// Of which schedules certificates speak, as a clause: "whose copies are of whole blocks and ...". A copy's cost is
-/// counted in one group of steps, a block's as that of all requests (docs/certificate.md).
-[[nodiscard]] std::string proven_schedules(Barrier barrier, std::int64_t batch);
+/// Of which schedules a claim speaks, as a clause: "whose copies are of whole blocks and ...".
+[[nodiscard]] std::string proven_schedules(Claim claim, Barrier barrier, std::int64_t batch);
+
+/// The largest and the greatest common divisor of all sizes of blocks.
+[[nodiscard]] std::int64_t largest_block(const BoundNumbers& numbers);
+[[nodiscard]] std::int64_t common_block(const BoundNumbers& numbers);
+/// Near capacity of one request: in whole pieces of common_block(). Placed alike each has what a share holds; placed
+/// differently, a request has more than that at times, but all together no more than there is.
+[[nodiscard]] std::int64_t capacity_of_request(const BoundNumbers& numbers, Claim claim);
 
 /// Layers whose loads time is taken of together. Stated here again (see instance/step_groups.h), as all that verify()
 /// rests on: a mistake of the search is then no mistake of the verifier.

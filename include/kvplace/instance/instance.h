@@ -72,6 +72,8 @@ class Instance {
   [[nodiscard]] Bytes new_kv_bytes() const { return new_kv_; }
   /// C_near, one request's share.
   [[nodiscard]] Bytes capacity() const { return capacity_; }
+  /// Of all requests together: no less than capacity() for each.
+  [[nodiscard]] Bytes batch_capacity() const { return batch_capacity_; }
   /// What a policy with a buffer per layer may use of it in one layer. Equal parts of the bytes unless
   /// options().layer_shares are given; then whole KV blocks in proportion to them (largest remainders; of equal ones
   /// the lower layer's). Together never more than capacity().
@@ -116,6 +118,7 @@ class Instance {
   Bytes expert_block_;
   Bytes new_kv_;
   Bytes capacity_;
+  Bytes batch_capacity_;
   std::vector<Bytes> layer_capacity_;
   Bytes weight_bytes_per_step_;
   Loads weight_loads_;

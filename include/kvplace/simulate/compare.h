@@ -27,7 +27,8 @@ struct Comparison {
   /// Time of the policy `static`, which moves nothing, asked for or not; with a free start, of start recent. None after
   /// an interrupt.
   std::optional<Seconds> static_time;
-  std::optional<ProvenBound> proven;  ///< if it was asked for
+  std::optional<ProvenBound> proven;      ///< if it was asked for, of the claim `step`: it covers all policies
+  std::optional<ProvenBound> proven_any;  ///< beside it, of the claim `any`
   std::vector<ReplayResult> results;  ///< in the order asked for, less those that an interrupt kept from running
   bool complete = true;               ///< false: interrupted, see ReplayResult::steps and ::complete
   Status outputs;                     ///< why the schedule could not be written, as on a full disk; the rest stands

@@ -14,8 +14,9 @@ namespace kvplace {
 struct ProveOptions {
   BoundOptions search;           ///< its time limit is that of everything: what it leaves is for planning
   double enough_gap = 0;         ///< planning ends once the schedule is no further above the bound
-  std::string certificate_path;  ///< where the certificate goes, each better one anew; empty: nowhere
-  bool resume = false;           ///< start from what the certificate there proves already
+  std::string certificate_path;  ///< where the certificate of `step` goes, each better one anew; empty: nowhere
+  std::string any_path;          ///< where that of `any` goes, the same way
+  bool resume = false;           ///< start from what the certificates there prove already
   std::string schedule_path;     ///< where the schedule goes; empty: none is looked for
   bool exact = false;            ///< also solve the linear relaxation and search all schedules: small instances only
   std::string values_path;       ///< where the worth of residency goes (see residency_value.h); empty: nowhere
@@ -23,7 +24,8 @@ struct ProveOptions {
 
 struct Proof {
   Manifest manifest;
-  ProvenBound bound;
+  ProvenBound bound;  ///< of the claim `step`
+  ProvenBound any;    ///< of the claim `any`, no more than it
   std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
   std::optional<ExactSolution> exact;
   /// How planning ended, whatever the search for the bound did; none if no schedule was asked for, or if it could

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "kvplace/base/run_context.h"
 #include "kvplace/bound/certificate.h"
@@ -12,14 +13,16 @@
 namespace kvplace {
 
 struct BoundOptions {
-  Seconds time_limit{120};  ///< after it the best found so far is taken
+  Claim claim = Claim::kStep;  ///< of solve_bound()
+  Seconds time_limit{120};     ///< after it the best found so far is taken
   /// Instances of at most so many (decode step, layer, block) triples also take the prices of their exact linear
   /// relaxation: the searches need large numbers. 0: never.
   std::uint64_t most_exact_cells = 20'000;
   /// Also ascent from the windows' prices (docs/bound.md, "Entries"): some per cent more over fast links, seconds
   /// longer.
   bool ascend = true;
-  const Certificate* known = nullptr;  ///< a certificate to start from; not owned, may be null
+  /// To start from: each serves the search for its claim, and one of `any` also that for `step`.
+  std::vector<Certificate> known;
   /// Told each certificate that proves more than all before it and more than what the search began with, while the
   /// search goes on: a checkpoint. May be empty; its error ends the search.
   std::function<Status(Certificate)> on_better;
@@ -38,12 +41,22 @@ struct ProvenBound {
   double capacity_price_s_per_byte = 0;  ///< what one more byte of near capacity, for one request, lowers the bound by
 };
 
-/// Always returns a certificate, if only that of the perfect split. Errors: bad input if the known certificate speaks
-/// about another instance or trace, rejected if it is not valid. Memory: inclusive mode O(steps * layers + classes of
-/// gaps), and with the ascent 40 bytes per read of up to 4 million and a factor log(steps * layers) + threads;
-/// exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads unless the time
-/// limit was reached.
+/// Always returns a certificate of options.claim, if only that of the perfect split. Errors: bad input if the known
+/// certificate speaks about another instance or trace, rejected if it is not valid. Memory: inclusive mode O(steps *
+/// layers + classes of gaps), and with the ascent 40 bytes per read of up to 4 million and a factor log(steps * layers)
+/// + threads; exclusive mode O(steps * layers + blocks). The certificate does not depend on the number of threads
+/// unless the time limit was reached.
 [[nodiscard]] Result<ProvenBound> solve_bound(const TraceReader& trace, const Instance& instance,
                                               const BoundOptions& options, const RunContext& context);
+
+/// A bound for each claim; `step` is no less.
+struct ProvenBounds {
+  ProvenBound any;
+  ProvenBound step;
+};
+
+/// Both in one run, with what they share made once; that for `any` has a third of the time limit at most.
+[[nodiscard]] Result<ProvenBounds> solve_bounds(const TraceReader& trace, const Instance& instance,
+                                                const BoundOptions& options, const RunContext& context);
 
 }  // namespace kvplace

@@ -17,11 +17,11 @@ std::int64_t common_block_bytes(const Instance& instance) {
 
 }  // namespace
 
-GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned threads)
+GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned threads, Claim claim)
     : forms_(price_forms(instance)),
       groups_(instance.groups()),
       split_(instance.options().mirrored_reads == MirroredReads::kSplit),
-      inclusive_(instance.options().mode == Mode::kInclusive),
+      credits_(claim == Claim::kStep && instance.options().mode == Mode::kInclusive),
       capacity_(static_cast<double>(instance.capacity().value())),
       overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps())),
       block_bytes_(static_cast<double>(common_block_bytes(instance))),
@@ -123,7 +123,7 @@ GapDual::Credit GapDual::credit(std::size_t group, double near, double far_read)
 double GapDual::worth(std::size_t group, std::span<const double> mixture) const {
   const Mixed priced = mixed(group, mixture);
   const double at_none = priced.fixed + read_bytes_[group] * priced.near_read;
-  if (!inclusive_ || whole_[group] == 0) {
+  if (!credits_ || whole_[group] == 0) {
     return at_none;
   }
   const Lines lines = lines_beyond(group, priced);
@@ -131,7 +131,7 @@ double GapDual::worth(std::size_t group, std::span<const double> mixture) const 
 }
 
 void GapDual::add_scales(std::size_t group, std::size_t form, std::vector<double>& scales) const {
-  if (!inclusive_ || whole_[group] == 0) {
+  if (!credits_ || whole_[group] == 0) {
     return;
   }
   constexpr double kRounding = 1e-6;

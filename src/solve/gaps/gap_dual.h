@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "kvplace/bound/certificate.h"
 #include "solve/gaps/gap_value.h"
 #include "solve/prices/dual_prices.h"
 
@@ -11,7 +12,10 @@ namespace kvplace {
 
 class GapDual {
  public:
-  GapDual(const Instance& instance, const GapClasses& classes, unsigned threads);
+  /// The credit for whole blocks belongs to the claim `step` alone.
+  GapDual(const Instance& instance, const GapClasses& classes, unsigned threads, Claim claim = Claim::kStep);
+
+  [[nodiscard]] bool credits() const { return credits_; }
 
   /// The bound in seconds, less at most what passive promotions cost near memory, which gap classes leave out.
   [[nodiscard]] double operator()(const DualPrices& prices);
@@ -69,7 +73,7 @@ class GapDual {
   std::vector<std::size_t> credited_;  // the forms that the verifier knows
   StepGroups groups_;
   bool split_;
-  bool inclusive_;
+  bool credits_;
   double capacity_;
   double overhead_;
   double block_bytes_;  // that all blocks are multiples of

@@ -19,9 +19,9 @@ std::int64_t unit_of(const BoundNumbers& numbers, bool has_read_bytes) {
   if (has_read_bytes) {
     return 1;
   }
-  std::int64_t unit = std::gcd(numbers.kv_block_bytes, numbers.expert_block_bytes);
-  if (numbers.mode == Mode::kExclusive) {
-    unit = std::gcd(unit, numbers.new_kv_bytes);
+  std::int64_t unit = common_block(numbers);
+  for (const std::int64_t bytes : numbers.new_kv_bytes) {
+    unit = numbers.mode == Mode::kExclusive ? std::gcd(unit, bytes) : unit;
   }
   return unit;
 }
@@ -54,8 +54,9 @@ ShareTable shares_of(const DualPrices& prices, const std::vector<PriceForm>& for
   return table;
 }
 
-Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const ShareTable& table) {
+Certificate quantize(Claim claim, const BoundNumbers& numbers, bool has_read_bytes, const ShareTable& table) {
   Certificate certificate;
+  certificate.claim = claim;
   certificate.numbers = numbers;
   certificate.unit_bytes = unit_of(numbers, has_read_bytes);
   const auto unit = static_cast<double>(certificate.unit_bytes);
@@ -80,7 +81,7 @@ Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const Sha
   for (const double row : table.rows) {
     dearest += row * unit;
   }
-  const double largest_block = static_cast<double>(std::max(numbers.kv_block_bytes, numbers.expert_block_bytes)) / unit;
+  const double largest_block = static_cast<double>(kvplace::largest_block(numbers)) / unit;
   const auto slowest = static_cast<double>(
       *std::min_element(numbers.bandwidth_bytes_per_second.begin(), numbers.bandwidth_bytes_per_second.end()));
   const double floor =

@@ -20,6 +20,7 @@ struct ShareTable {
 
 /// Rounds all prices down, in the finest ticks whose sums fit 62 bits: what the certificate proves is less than the
 /// prices' worth by about 2^-40 of it.
-[[nodiscard]] Certificate quantize(const BoundNumbers& numbers, bool has_read_bytes, const ShareTable& table);
+[[nodiscard]] Certificate quantize(Claim claim, const BoundNumbers& numbers, bool has_read_bytes,
+                                   const ShareTable& table);
 
 }  // namespace kvplace

@@ -206,8 +206,12 @@ class Ascent {
     for (std::size_t group = 0; group < enter_.size(); ++group) {
       const double enter = enter_[group];
       const double miss = miss_[group];
-      GapDual::Credit worth = dual_.credit(group, enter / block_bytes_, (enter + miss) / block_bytes_);
-      if (const double mixed = with_mixtures ? priced(group, enter, miss) : 0; mixed > worth.time) {
+      GapDual::Credit worth{-1, 0, 0};
+      if (dual_.credits()) {
+        worth = dual_.credit(group, enter / block_bytes_, (enter + miss) / block_bytes_);
+      }
+      const bool mixes = with_mixtures || !dual_.credits();
+      if (const double mixed = mixes ? priced(group, enter, miss) : 0; mixed > worth.time) {
         const double little = 1e-6 * whole_[at(Channel::kNearMem)];
         worth.time = mixed;
         worth.entered = enter > little ? (priced(group, enter - little, miss) - mixed) / little : 0;
