@@ -41,7 +41,7 @@ bool compares_others(const Comparison& comparison) {
 }
 
 constexpr const char* kSplitAndAllNear =
-    "(perfect split): no schedule is faster; it counts neither capacity nor copies.\n"
+    "(perfect split): no schedule that writes new KV as it comes is faster; it counts neither capacity nor copies.\n"
     "(all near): a machine with near memory for everything; no bound.\n";
 
 std::string schedules_of(const Certificate& certificate) {
