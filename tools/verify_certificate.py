@@ -5,191 +5,42 @@
 
 Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace, and states on purpose again which
 channels a transfer loads. Prints the bound in seconds as an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
-input. Needs numpy and the command zstd. The trace's digest is taken from its footer.
+input. Needs the Python packages numpy and xxhash, and the command zstd.
 """
 
 import decimal
 import fractions
-import functools
 import itertools
-import json
 import math
-import pathlib
-import struct
-import subprocess
 import sys
 
 import numpy as np
 
-IMPOSSIBLE, WHOLE = 1 << 62, (1 << 63) - 1
+from certificate_file import Rejected, read_certificate, require
+from trace_file import UNREADABLE, Trace
+
+IMPOSSIBLE = (1 << 62) - 1  # no less than any cost that is possible, and twice of it fits 64 bits
 NEAR, LINK_READ, LINK_WRITE, FAR = range(4)
-UNREADABLE = (ValueError, KeyError, TypeError, IndexError, struct.error, subprocess.SubprocessError)
-
-
-class Rejected(Exception):
-    """The certificate proves nothing; exit code 4."""
-
-
-def require(condition, otherwise):
-    if not condition:
-        raise Rejected(otherwise)
-
-
-def decompress(data):
-    return subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=True).stdout
-
-
-def xxh64(data, seed=0):
-    p1, p2, p3, p4, p5 = (11400714785074694791, 14029467366897019727, 1609587929392839161, 9650029242287828579,
-                          2870177450012600261)
-    mask = (1 << 64) - 1
-    rotate = lambda x, n: (x << n | x >> (64 - n)) & mask
-    mix = lambda acc, lane: rotate((acc + lane * p2) & mask, 31) * p1 & mask
-    h = (seed + p5) & mask
-    if at := len(data) // 32 * 32:
-        lanes = [(seed + p1 + p2) & mask, (seed + p2) & mask, seed, (seed - p1) & mask]
-        for words in struct.iter_unpack("<4Q", data[:at]):
-            lanes = [mix(lane, word) for lane, word in zip(lanes, words)]
-        h = sum(rotate(lane, n) for lane, n in zip(lanes, (1, 7, 12, 18))) & mask
-        for lane in lanes:
-            h = ((h ^ mix(0, lane)) * p1 + p4) & mask
-    h = (h + len(data)) & mask
-    for at in range(at, len(data) - 7, 8):
-        h = (rotate(h ^ mix(0, struct.unpack_from("<Q", data, at)[0]), 27) * p1 + p4) & mask
-    for at in range(len(data) // 8 * 8, len(data) - 3, 4):
-        h = (rotate(h ^ struct.unpack_from("<I", data, at)[0] * p1 & mask, 23) * p2 + p3) & mask
-    for byte in data[len(data) // 4 * 4:]:
-        h = rotate(h ^ byte * p5 & mask, 11) * p1 & mask
-    for shift, prime in (33, p2), (29, p3):
-        h = (h ^ h >> shift) * prime & mask
-    return h ^ h >> 32
-
-
-def read_head(data, magic, known, what):
-    """The JSON object of a file that begins with magic, version, a length and a checksum; and where it ends."""
-    version, length = struct.unpack_from("<II", data, 8)
-    end = 16 + length
-    if data[:8] != magic or version != known:
-        raise ValueError(f"is not a {what} of version {known}")
-    if length > 1 << 20 or len(data) < end + 8 or xxh64(data[:end]) != struct.unpack_from("<Q", data, end)[0]:
-        raise ValueError("its head is damaged")
-    return json.loads(data[16:end]), end + 8
-
-
-class Varints:
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def next(self):
-        value = shift = 0
-        while (byte := self.data[self.at]) >= 128:
-            value |= (byte & 127) << shift
-            self.at, shift = self.at + 1, shift + 7
-        self.at += 1
-        return value | byte << shift
-
-
-class Trace:
-    """A .kvt file; steps() gives its records in order."""
-    def __init__(self, path):
-        self.data = pathlib.Path(path).read_bytes()
-        self.meta, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", 1, "trace")
-        at, end_magic = struct.unpack_from("<Q8s", self.data, len(self.data) - 16)
-        end = at + 12 + 24 * (chunks := struct.unpack_from("<Q", self.data, at + 4)[0])
-        self.num_steps, self.blocks, _, digest, checksum = struct.unpack_from("<IIQ16sQ", self.data, end)
-        if (self.data[at:at + 4], end_magic, checksum) != (b"FOOT", b"KVT-END\n", xxh64(self.data[at:end + 32])):
-            raise ValueError("is truncated, or its footer is damaged")
-        self.chunks = [struct.unpack_from("<QIIQ", self.data, at + 12 + 24 * i)[0] for i in range(chunks)]
-        self.digest = digest.hex()
-        self.layers, self.experts = self.meta["layers"], self.meta["experts"]
-        self.prompt_blocks = -(-self.meta["prompt_tokens"] // self.meta["block_tokens"]) * self.meta["requests"]
-        self.partial = bool(self.meta.get("has_read_bytes", False))
-
-    def steps(self):
-        """(decode step, layer, ids read, at most so many bytes of each, ids appended)"""
-        expected = 0
-        for offset in self.chunks:
-            magic, step, steps, _, _, _, stored, checksum = struct.unpack_from("<IIIIQQQQ", self.data, offset)
-            body = self.data[offset + 48:offset + 48 + stored]
-            if (magic, step, checksum) != (0x4b4e4843, expected, xxh64(body, xxh64(self.data[offset:offset + 40]))):
-                raise ValueError(f"the chunk at byte {offset} is damaged or not where it should be")
-            yield from self.chunk(step, steps, decompress(body))
-            expected += steps
-        if expected != self.num_steps:
-            raise ValueError("its chunks do not hold all steps")
-
-    def chunk(self, first, steps, payload):
-        ends = 32 + np.cumsum(struct.unpack_from("<4Q", payload))
-        sets, lists, _, sizes = (Varints(payload[a:b]) for a, b in zip((32, *ends), ends))
-        present, last = np.zeros((self.layers, self.blocks), bool), 0
-        for step in range(first, first + steps):
-            for layer in range(self.layers):
-                count, wide = divmod(sets.next(), 2)
-                if wide:
-                    bits = np.frombuffer(sets.data, np.uint8, 8 * count, sets.at)
-                    sets.at += 8 * count
-                    changed = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
-                else:
-                    changed = np.cumsum([sets.next() + 1 for _ in range(count)], dtype=np.int64) - 1
-                present[layer, changed] ^= True
-                reads = np.flatnonzero(present[layer])
-                moves = [(code := lists.next()) >> 1 ^ -(code & 1) for _ in range(lists.next())]
-                appended = (last + np.cumsum(moves, dtype=np.int64)).tolist()
-                last = appended[0] if appended else last
-                read_bytes = [sizes.next() or WHOLE if self.partial else WHOLE for _ in reads]
-                yield step, layer, reads, np.array(read_bytes, np.int64), appended
-
-
-NUMBERS = {"layers", "steps", "blocks_per_layer", "batch", "kv_block_bytes", "expert_block_bytes", "new_kv_bytes",
-           "capacity_bytes", "weight_bytes", "bandwidth_bytes_per_second", "interference_2_20", "floor_units",
-           "overhead_units", "ticks_per_second", "unit_bytes", "start_price"}
-CHOICES = {"mode": ("inclusive", "exclusive"), "barrier": ("layer", "token"), "overlap": ("full", "none"),
-           "start": ("recent", "empty", "free"), "mirrored_reads": ("near", "split")}
-
-
-def read_certificate(path, trace):
-    """Its numbers, channel prices [group][channel] and row prices [step], as Python integers."""
-    data = pathlib.Path(path).read_bytes()
-    try:
-        n, at = read_head(data, b"\x89KVC\r\n\x1a\n", 2, "certificate")
-        require(isinstance(n, dict) and set(n) == {"trace_digest", "made_by", *NUMBERS, *CHOICES}, "keys are not known")
-        for key in NUMBERS:
-            several = key in ("weight_bytes", "bandwidth_bytes_per_second")
-            values = n[key] if several else [n[key]]
-            bits = 64 if key in ("ticks_per_second", "start_price") else 63
-            require(isinstance(values, list) and len(values) == (4 if several else 1)
-                    and all(type(v) is int and 0 <= v < 1 << bits for v in values), f"{key} is no number in range")
-        require(all(n[key] in choices for key, choices in CHOICES.items()), "a choice is not known")
-        require(n["trace_digest"] == trace.digest, "it speaks about another trace")
-        require((n["layers"], n["steps"], n["blocks_per_layer"]) == (trace.layers, trace.num_steps, trace.blocks),
-                "its layers, steps or blocks are not the trace's")
-        stored, = struct.unpack_from("<Q", data, at)
-        require(len(data) == at + 16 + stored, "is cut off, damaged, or goes on after its end")
-        require(xxh64(data[at:-8]) == struct.unpack_from("<Q", data, at + 8 + stored)[0], "its prices are damaged")
-        words = np.frombuffer(decompress(data[at + 8:-8]), "<u8").tolist()
-    except UNREADABLE as error:
-        raise Rejected(str(error)) from error
-    groups = n["steps"] * (1 if n["barrier"] == "token" else n["layers"])
-    require(len(words) == 4 * groups + n["steps"] * n["layers"], "its prices are not as many as its steps need")
-    return n, list(zip(*(words[c * groups:(c + 1) * groups] for c in range(4)))), words[4 * groups:]
 
 
 def check(n, prices, rows, trace):
-    """Validity of the prices; the ticks of overheads, and of each group what the prices leave of its floor."""
-    unit, largest = n["unit_bytes"], max(n["kv_block_bytes"], n["expert_block_bytes"])
-    require(n["batch"] > 0 and n["kv_block_bytes"] > 0 and (n["expert_block_bytes"] > 0) == (trace.experts > 0)
-            and n["new_kv_bytes"] <= n["kv_block_bytes"] and n["interference_2_20"] < 1 << 20
+    """Validity of the prices; floor and overhead of a group, and of each group what the prices leave of its floor."""
+    unit, sizes = n["unit_bytes"], {*n["kv_block_bytes"], n["expert_block_bytes"]}
+    require(n["batch"] > 0 and min(n["kv_block_bytes"]) > 0 and (n["expert_block_bytes"] > 0) == (trace.experts > 0)
+            and all(new <= size for new, size in zip(n["new_kv_bytes"], n["kv_block_bytes"]))
+            and n["interference_2_20"] < 1 << 20
             and all(1 <= rate < 1 << 50 for rate in n["bandwidth_bytes_per_second"])
             and not (n["mirrored_reads"] == "split" and n["mode"] == "exclusive")
             and (n["start"] == "free" or n["start_price"] == 0), "a number is out of range")
     require(n["ticks_per_second"] > 0 and unit > 0 and (unit == 1 or not trace.partial)
-            and n["kv_block_bytes"] % unit == n["expert_block_bytes"] % unit == 0
-            and (n["mode"] == "inclusive" or n["new_kv_bytes"] % unit == 0), "unit_bytes does not fit the sizes")
+            and all(size % unit == 0 for size in sizes)
+            and (n["mode"] == "inclusive" or all(new % unit == 0 for new in n["new_kv_bytes"])),
+            "unit_bytes does not fit the sizes")
     whole = n["ticks_per_second"] * unit * n["batch"]
     require(whole < 1 << 100, "ticks_per_second x unit_bytes x batch is 2^100 or more")
     m = n["layers"] if n["barrier"] == "token" else 1
     path = sum(3 * m * max(a[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]) for a in prices)
-    require((path + sum(rows) + n["start_price"]) * (largest // unit) < 1 << 62, "the cost of a block may overflow")
+    require((path + sum(rows) + n["start_price"]) * (max(sizes) // unit) < 1 << 62, "the cost of a block may overflow")
     overhead, floor = (m * (n[key] * n["ticks_per_second"] >> 60) for key in ("overhead_units", "floor_units"))
     require(floor < (1 << 126) // whole, "the floor of a step may overflow")
     rests = []
@@ -201,95 +52,206 @@ def check(n, prices, rows, trace):
             claimed = max(products[NEAR], sum(products[LINK_READ:]))
         require(claimed <= whole, "channel prices claim more than the time of a step")
         rests.append((whole - claimed) * floor // whole)
-    return overhead * len(rests), floor, rests
+    return overhead, floor, rests
 
 
-def group_ticks(n, floor):
-    """A function: ticks of a group by its prices, what they leave of the floor, its fixed bytes and its reads."""
-    rates, one, a, full = n["bandwidth_bytes_per_second"], 1 << 20, n["interference_2_20"], n["overlap"] == "full"
-    unit, sizes = n["unit_bytes"], (n["kv_block_bytes"], n["expert_block_bytes"])
-    step, largest, time = math.gcd(*sizes) // unit, max(sizes) // unit, n["ticks_per_second"] * unit * n["batch"]
-    shares = [{i: one, j: a if full else one} for i, j in itertools.permutations(range(4), 2) if full or i == NEAR]
-    forms = [[time * share.get(c, 0) // (one * rates[c]) for c in range(4)] for share in shares]
-    for side in (LINK_READ, FAR) if full else ():
-        both = time * (one + a) // (one * (rates[NEAR] + rates[side]))
-        if both * max(rates[NEAR], rates[side]) <= time:
-            forms.append([both if c in (NEAR, side) else 0 for c in range(4)])
-    forms = [([min(price, (1 << 58) // largest) for price in form], 0) for form in forms] + [([0] * 4, floor)]
-    far = lambda b: b[LINK_READ] + b[FAR]
-    served = lambda b: min(b[NEAR], far(b)) if n["mirrored_reads"] == "split" else b[NEAR]
+def least_of_largest(lines, most):
+    """The least over m = 0, ..., most of the largest of first + m x slope, which is convex."""
+    at = lambda m: max((first + m * slope, slope, first) for first, slope in lines)
+    low, high, left, right = 0, most, at(0), at(most)
+    while low < high and left[1] < 0 < right[1]:
+        # Where the lines that are largest at the two ends meet, the least is not far.
+        middle = min(max((right[2] - left[2]) // (left[1] - right[1]), low), high - 1)
+        here, following = at(middle), at(middle + 1)
+        if here[0] <= following[0]:
+            high, right = middle, here
+            if here[1] <= 0:  # flat, or falls to it and rises behind it
+                return here[0]
+        else:
+            low, left = middle + 1, following
+    return min(left[0], right[0])
 
-    @functools.lru_cache(1 << 20)
-    def ticks(a, rest, fixed, units_read, whole):
-        require(max(fixed) < 1 << 63, "a step moves 2^63 bytes or more")
-        of_fixed = lambda b: sum(price * load for price, load in zip(b, fixed)) // (unit * n["batch"])
-        missed = lambda b: far(b) - served(b) - far(a) + served(a) + min(0, b[NEAR] - a[NEAR])
-        lines = [(of_fixed(b) + units_read * (served(b) - served(a)) + more,  # and for each block over the link:
-                  step * min(missed(b), far(b) + b[NEAR] - far(a) - a[NEAR])) for b, more in forms]
-        at = lambda m: max(none + m * slope for none, slope in lines)  # convex
-        low, high = 0, n["layers"] ** (2 if n["barrier"] == "token" else 1) * n["blocks_per_layer"] * (largest // step)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if at(middle) <= at(middle + 1) else (middle + 1, high)
-        return max(of_fixed(a) + rest, at(low)) if whole and n["mode"] == "inclusive" else of_fixed(a) + rest
-    return ticks
+
+class GroupTicks:
+    """Ticks of a group beside the paths of blocks: what its fixed bytes cost, and the larger of floor and credit."""
+    def __init__(self, n, floor):
+        rates, one, a, full = n["bandwidth_bytes_per_second"], 1 << 20, n["interference_2_20"], n["overlap"] == "full"
+        unit, sizes = n["unit_bytes"], {*n["kv_block_bytes"], n["expert_block_bytes"]}
+        self.split, self.per = n["mirrored_reads"] == "split", unit * n["batch"]
+        self.credited = n["mode"] == "inclusive" and n["claim"] == "step"
+        self.piece, largest, time = math.gcd(*sizes) // unit, max(sizes) // unit, n["ticks_per_second"] * self.per
+        steps = n["layers"] if n["barrier"] == "token" else 1
+        self.most = steps * n["blocks_per_layer"] * n["layers"] * (largest // self.piece)
+        shares = [{i: one, j: a if full else one} for i, j in itertools.permutations(range(4), 2) if full or i == NEAR]
+        forms = [[time * share.get(c, 0) // (one * rates[c]) for c in range(4)] for share in shares]
+        for side in (LINK_READ, FAR) if full else ():
+            both = time * (one + a) // (one * (rates[NEAR] + rates[side]))
+            if both * max(rates[NEAR], rates[side]) <= time:
+                forms.append([both if c in (NEAR, side) else 0 for c in range(4)])
+        forms = [([min(price, (1 << 58) // largest) for price in form], 0) for form in forms] + [([0] * 4, floor)]
+        self.forms = [(b, more, *self.of_unit(b)) for b, more in forms]
+
+    def of_unit(self, b):
+        """What a unit costs: near, far, read from a near block."""
+        far = b[LINK_READ] + b[FAR]
+        return b[NEAR], far, min(b[NEAR], far) if self.split else b[NEAR]
+
+    def of_fixed(self, b, fixed, later=0):
+        return (b[0] * fixed[0] + b[1] * fixed[1] + b[2] * fixed[2] + b[3] * fixed[3] + later) // self.per
+
+    def ticks(self, a, rest, fixed, later, units_read, whole):
+        none = self.of_fixed(a, fixed, later)
+        if not (self.credited and whole):
+            return none + rest
+        a_near, a_far, a_read = self.of_unit(a)
+        lines = []
+        for b, more, near, far, read in self.forms:
+            missed = far - read - a_far + a_read + min(0, near - a_near)
+            promoted = far + near - a_far - a_near
+            lines.append((self.of_fixed(b, fixed) + more + units_read * (read - a_read) - none,
+                          self.piece * min(missed, promoted)))
+        return none + max(rest, least_of_largest(lines, self.most))
+
+
+def then(first, second):
+    """Of the cheapest ways from state to state: one after the other, for arrays of them."""
+    both = first[..., :, :, None] + second[..., None, :, :]
+    return np.minimum(both.min(-2), IMPOSSIBLE)
+
+
+class Paths:
+    """The cheapest residency path of each block of each layer, carried on from step to step.
+
+    States are far, near and, with claim any, arriving. A layer's blocks see most steps without being read; there all of one
+    size move alike, so the ways between two steps of their own layer are found once, for one unit.
+    """
+    FAR, NEAR, ARRIVING = range(3)
+
+    def __init__(self, n, prices, rows, trace):
+        layers, steps, unit = n["layers"], n["steps"], n["unit_bytes"]
+        self.layers, self.exclusive, self.exists = layers, n["mode"] == "exclusive", trace.exists
+        self.split, self.any = n["mirrored_reads"] == "split", n["claim"] == "any"
+        repeat = layers if n["barrier"] == "token" else 1
+        a = np.repeat(np.array(prices, np.int64), repeat, 0)
+        self.near, self.far, self.write = a[:, NEAR], a[:, LINK_READ] + a[:, FAR], a[:, LINK_WRITE] + a[:, FAR]
+        self.later = np.minimum.accumulate(self.write[::-1])[::-1] if self.any else self.write
+        self.rows = np.array(rows, np.int64)
+        pages, expert = (np.array(n["kv_block_bytes"], np.int64) // unit)[:, None], n["expert_block_bytes"] // unit
+        self.size = np.where(np.arange(trace.blocks) < trace.experts, expert, pages)
+        self.new = [new // unit for new in n["new_kv_bytes"]]
+        self.between = self.ways(layers, steps)
+        self.cost = np.full((layers, 3 if self.any else 2, trace.blocks), IMPOSSIBLE)
+        near_from = {"empty": trace.initial, "free": 0,
+                     "recent": trace.initial - min(near_capacity(n, n["batch"]) // sum(n["kv_block_bytes"]),
+                                                   trace.prompt_blocks)}[n["start"]]
+        far_to = trace.initial if n["start"] == "free" else near_from
+        self.cost[:, self.FAR, :far_to] = 0
+        self.cost[:, self.NEAR, near_from:trace.initial] = n["start_price"] * self.size[:, near_from:trace.initial]
+
+    def ways(self, layers, steps):
+        """By decode step and layer: cheapest ways of a unit from after the layer's step before to before this one."""
+        enter, leave = self.near + self.far, (self.near + self.write) * self.exclusive
+        stay, none, never = self.rows, np.zeros_like(self.rows), np.full_like(self.rows, IMPOSSIBLE)
+        one = np.array([[none, enter + stay, enter + stay], [leave, stay, never], [none, stay, stay]])
+        states = 3 if self.any else 2
+        one = np.moveaxis(one[:states, :states], 2, 0).reshape(steps, layers, states, states)
+        still = np.where(np.eye(states, dtype=bool), 0, IMPOSSIBLE)
+        before, after = (np.broadcast_to(still, (steps + 1, layers + 1, states, states)).copy() for _ in range(2))
+        for layer in range(layers):
+            before[:steps, layer + 1] = then(before[:steps, layer], one[:, layer])  # all up to this layer
+            last = layers - 1 - layer
+            after[1:, last] = then(one[:, last], after[1:, last + 1])  # all from this layer on
+        return then(after[:, 1:], before[:, :-1])
+
+    def go(self, step, layer):
+        """From after the layer's step before to before this one; with `step` one too many, to the end."""
+        ways, size = self.between[step, layer][:, :, None], self.size[layer]
+        cost = np.minimum(self.cost[layer], IMPOSSIBLE)[:, None] + np.where(ways >= IMPOSSIBLE, IMPOSSIBLE, ways * size)
+        self.cost[layer] = cost.min(0)
+
+    def step(self, step, layer, ids, r, appended, newborn):
+        """A step of the layer: r units are read of the blocks ids."""
+        self.go(step, layer)
+        k, cost, size, new = step * self.layers + layer, self.cost[layer], self.size[layer], self.new[layer]
+        a_near, a_far, a_write = self.near[k], self.far[k], self.write[k]
+        cost[:, ids] += r * a_far
+        cost[self.NEAR, ids] += r * ((min(a_near, a_far) if self.split else a_near) - a_far)
+        enter = size * (a_near + a_far)
+        enter[ids] = r * a_near + (0 if self.any else (size[ids] - r) * (a_near + a_far))
+        if self.exclusive:
+            cost[:, appended] += new * self.later[k]  # of newborn ones, set below
+            cost[self.NEAR, appended] += new * (a_near - self.later[k])
+        far, near = cost[self.FAR].copy(), cost[self.NEAR].copy()
+        np.minimum(far, near + (size * (a_near + a_write) if self.exclusive else 0), out=cost[self.FAR])
+        np.minimum(near, far + enter, out=cost[self.NEAR])
+        if self.any:
+            arriving = cost[self.ARRIVING].copy()
+            np.minimum(arriving, far + enter, out=cost[self.ARRIVING])
+            np.minimum(cost[:2], arriving, out=cost[:2])
+        cost[:, newborn] = IMPOSSIBLE
+        cost[self.NEAR, newborn] = new * a_near if self.exclusive else 0
+        cost[self.FAR, newborn] = new * self.later[k] if self.exclusive else 0
+        cost[self.NEAR:] += size * self.rows[k]
+
+    def total(self, steps):
+        for layer in range(self.layers):
+            self.go(steps, layer)
+        return sum(self.cost.min(1)[self.exists].tolist())
+
+
+def near_capacity(n, requests, up=False):
+    """Bytes of a request's share of near memory, in whole pieces."""
+    piece = math.gcd(*n["kv_block_bytes"], n["expert_block_bytes"])
+    pieces = n["capacity_bytes"] // piece
+    return piece * (-(-pieces // requests) if up else pieces // requests)
+
 
 def value(n, prices, rows, trace):
-    """Ticks of all groups, and of every block's cheapest residency path."""
-    layers, unit, exclusive, token = n["layers"], n["unit_bytes"], n["mode"] == "exclusive", n["barrier"] == "token"
-    ticks, floor, rests = check(n, prices, rows, trace)
-    of_group, initial = group_ticks(n, floor), trace.experts + trace.prompt_blocks
-    kinds, new = (n["expert_block_bytes"] // unit, n["kv_block_bytes"] // unit), n["new_kv_bytes"] // unit * exclusive
-    size = np.where(np.arange(trace.blocks) < trace.experts, *np.array(kinds, np.int64))
-    exists = np.broadcast_to(np.arange(trace.blocks) < initial, (layers, trace.blocks)).copy()
-    far, near = np.zeros((2, layers, trace.blocks), np.int64)
-    if n["start"] == "free":
-        near[:, :initial] = size[:initial] * n["start_price"]
-    else:
-        recent = min(n["capacity_bytes"] // (n["kv_block_bytes"] * layers), trace.prompt_blocks)
-        first = initial - recent if n["start"] == "recent" else initial
-        near[:, :first] = far[:, first:initial] = IMPOSSIBLE
-    for step, layer, reads, read_bytes, appended in trace.steps():
+    """Ticks of all groups, and of every block's cheapest residency path, less those of near capacity."""
+    layers, batch, token, late = n["layers"], n["batch"], n["barrier"] == "token", n["claim"] == "any"
+    overhead, floor, rests = check(n, prices, rows, trace)
+    of_group, paths = GroupTicks(n, floor), Paths(n, prices, rows, trace)
+    ticks, named, later = overhead * len(rests), np.zeros(trace.blocks, bool), paths.later.tolist()
+    for step, layer, reads, read_bytes, appended, newborn in trace.steps():
         k = step * layers + layer
-        a = prices[step if token else k]
-        a_near, a_read, a_write = a[NEAR], a[LINK_READ] + a[FAR], a[LINK_WRITE] + a[FAR]
-        moved = np.minimum(read_bytes, size[reads])
-        by_rule, written = np.isin(reads, appended), 0 if exclusive else n["new_kv_bytes"] * len(appended)
-        loads, units_read, whole = (loads, units_read, whole) if layer > 0 and token else ([0] * 4, 0, True)
-        fixed = sum(moved[by_rule].tolist()) * unit + written, 0, written, written
-        loads = [load + w + n["batch"] * b for load, w, b in zip(loads, n["weight_bytes"], fixed)]
-        f, v, ids, r = far[layer], near[layer], reads[~by_rule], moved[~by_rule]
-        if not exists[layer, ids].all():
-            raise ValueError(f"decode step {step}, layer {layer}: a block is read before it exists")
-        units_read, whole = units_read + sum(r.tolist()), whole and bool((r == size[ids]).all())
+        if layer == 0 or not token:
+            fixed, written, units_read, whole = [0] * 4, 0, 0, True
+        named[appended] = True
+        by_rule, moved = named[reads], np.minimum(read_bytes, paths.size[layer, reads])
+        named[appended] = False
+        ids, r = reads[~by_rule], moved[~by_rule]
+        new = batch * n["new_kv_bytes"][layer] * len(appended) * (n["mode"] == "inclusive")
+        at_once = 0 if late else new
+        of_read = batch * n["unit_bytes"] * sum(moved[by_rule].tolist())
+        tokens = trace.prompt_tokens + step
+        fixed = [sum_ + a + b * tokens + more for sum_, (a, b), more
+                 in zip(fixed, n["fixed_bytes"][layer], (of_read + new, 0, at_once, at_once))]
+        written += new if late else 0
+        units_read, whole = units_read + sum(r.tolist()), whole and bool((r == paths.size[layer, ids]).all())
         if layer == layers - 1 or not token:
-            ticks += of_group(a, rests[step if token else k], tuple(loads), units_read, whole)
-        v[ids] += r * (min(a_near, a_read) if n["mirrored_reads"] == "split" else a_near)
-        f[ids] += r * a_read
-        newborn = [b for b in appended if not exists[layer, b]]
-        v[appended], f[appended] = v[appended] + new * a_near, f[appended] + new * a_write  # of newborn ones, set below
-        enter = np.broadcast_to(size * (a_near + a_read), far.shape).copy()  # of each block, in this step
-        enter[layer, ids] = r * a_near + (size[ids] - r) * (a_near + a_read)
-        leave = size * (a_near + a_write) * exclusive
-        far, near = np.minimum(far, near + leave), np.minimum(near, far + enter)
-        near[layer, newborn], far[layer, newborn], exists[layer, newborn] = new * a_near, new * a_write, True
-        near += size * rows[k]
-        near[~exists] = far[~exists] = 0
-    return ticks + sum(np.minimum(far, near)[exists].tolist())
+            group = step if token else k
+            require(max(fixed) < 1 << 63, "a step moves 2^63 bytes or more")
+            ticks += of_group.ticks(prices[group], rests[group], fixed, later[k] * written, units_read, whole)
+        paths.step(step, layer, ids, r, appended, newborn)
+    require(trace.digest == trace.stated_digest, "the trace's contents have another digest")
+    capacity = near_capacity(n, batch, late) // n["unit_bytes"]
+    return ticks + paths.total(n["steps"]) - capacity * (sum(rows) + n["start_price"])
 
 
 def main(arguments):
     try:
         trace = Trace(arguments[0])
         n, prices, rows = read_certificate(arguments[1], trace)
-        ticks = value(n, prices, rows, trace)
+        ticks = max(0, value(n, prices, rows, trace))
     except Rejected as error:
         print(f"rejected: {arguments[1]}: {error}", file=sys.stderr)
         return 4
-    except (OSError, *UNREADABLE) as error:
+    except OSError as error:
+        print(f"cannot be read: {error}", file=sys.stderr)
+        return 2
+    except UNREADABLE as error:
         print(f"cannot be read: {arguments[0]}: {error}", file=sys.stderr)
         return 2
-    ticks = max(0, ticks - n["capacity_bytes"] // n["unit_bytes"] * (sum(rows) + n["start_price"]))
     p, q = fractions.Fraction(ticks, n["ticks_per_second"]).as_integer_ratio()
     # Rounded down; 18 significant digits, or the whole part if that has more.
     text = f"{decimal.Context(max(18, len(str(p // q))), decimal.ROUND_DOWN).divide(p, q):f}"

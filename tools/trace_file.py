@@ -1,0 +1,208 @@
+"""Reads a trace (.kvt), as docs/trace_format.md has it, and takes the digest of its contents."""
+
+import itertools
+import json
+import pathlib
+import struct
+import subprocess
+import tempfile
+
+import numpy as np
+import xxhash
+
+WHOLE = (1 << 63) - 1  # bytes of a read, at most: all of the block
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, MemoryError, struct.error)
+
+
+def readable(condition, otherwise):
+    if not condition:
+        raise ValueError(otherwise)
+
+
+def xxh64(data, seed=0):
+    return xxhash.xxh64_intdigest(data, seed)
+
+
+def decompress(data, size):
+    """What the command zstd makes of the data: so many bytes, and never more."""
+    with tempfile.TemporaryFile() as stored:
+        stored.write(data)
+        stored.seek(0)
+        with subprocess.Popen(["zstd", "-dc", "--long=31"], stdin=stored, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            contents = process.stdout.read(size + 1)
+    readable(process.returncode == 0 and len(contents) == size, f"is no zstd data of {size} bytes")
+    return contents
+
+
+def read_head(data, magic, versions, what):
+    """Version and head of a file that begins with magic, version, a length and a checksum; and where that ends."""
+    readable(data[:8] == magic and len(data) >= 16, f"is not a {what}")
+    version, length = struct.unpack_from("<II", data, 8)
+    end = 16 + length
+    readable(version in versions, f"has version {version}; known are {versions}")
+    readable(length <= 1 << 20 and len(data) >= end + 8
+             and xxh64(data[:end]) == struct.unpack_from("<Q", data, end)[0], "its head is damaged")
+    return version, data[16:end], end + 8
+
+
+class Varints:
+    """A stream of varints, and of bytes as they are between them."""
+    def __init__(self, data):
+        self.data, self.bytes = data, np.frombuffer(data, np.uint8)
+        self.ends, self.at, self.index = np.flatnonzero(self.bytes < 128), 0, 0
+
+    def take(self, count):
+        ends = self.ends[self.index:self.index + count]
+        readable(len(ends) == count, "a chunk ends within a record")
+        if count == 0:
+            return np.zeros(0, np.int64)
+        starts = np.concatenate(([self.at], ends[:-1] + 1))
+        self.at, self.index = int(ends[-1]) + 1, self.index + count
+        lengths = ends - starts + 1
+        readable((longest := int(lengths.max())) <= 9, "a number has more than 9 bytes")
+        values = self.bytes[starts].astype(np.int64) & 127
+        for i in range(1, longest):
+            longer = lengths > i
+            values[longer] |= (self.bytes[starts[longer] + i].astype(np.int64) & 127) << 7 * i
+        return values
+
+    def all(self):
+        values = self.take(len(self.ends))
+        readable(self.at == len(self.data), "a chunk ends within a number")
+        return values
+
+    def raw(self, count):
+        readable(self.at + count <= len(self.data), "a chunk ends within a record")
+        found = self.bytes[self.at:self.at + count]
+        self.at += count
+        self.index = int(np.searchsorted(self.ends, self.at))
+        return found
+
+
+class Values:
+    """A stream of nothing but varints, taken one by one or several at once."""
+    def __init__(self, data):
+        self.all = Varints(data).all()
+        self.at, self.zeros, self.zero = 0, np.flatnonzero(self.all == 0).tolist(), 0
+
+    def take(self, count):
+        readable(0 <= count <= len(self.all) - self.at, "a chunk ends within a record")
+        self.at += count
+        return self.all[self.at - count:self.at]
+
+    def next(self):
+        return int(self.take(1)[0])
+
+    def before_zero(self, most):
+        """At most so many, up to the next 0."""
+        while self.zero < len(self.zeros) and self.zeros[self.zero] < self.at:
+            self.zero += 1
+        return self.take(min(most, self.zeros[self.zero] - self.at) if self.zero < len(self.zeros) else most)
+
+
+def unzigzag(codes):
+    return codes >> 1 ^ -(codes & 1)
+
+
+class Trace:
+    """A .kvt file; steps() gives its records in order, and after the last of them `digest` is that of the contents."""
+    def __init__(self, path):
+        self.data = pathlib.Path(path).read_bytes()
+        _, text, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", (1,), "trace")
+        meta = json.loads(text.decode("ascii"))
+        at, end_magic = struct.unpack_from("<Q8s", self.data, len(self.data) - 16)
+        end = at + 12 + 24 * (chunks := struct.unpack_from("<Q", self.data, at + 4)[0])
+        self.num_steps, self.blocks, self.num_reads, digest, checksum = struct.unpack_from("<IIQ16sQ", self.data, end)
+        readable((self.data[at:at + 4], end_magic, checksum) == (b"FOOT", b"KVT-END\n", xxh64(self.data[at:end + 32]))
+                 and end + 56 == len(self.data), "is truncated, or its footer is damaged")
+        self.index = [struct.unpack_from("<QIIQ", self.data, at + 12 + 24 * i) for i in range(chunks)]
+        self.stated_digest = digest.hex()
+        for key, least, below in (("layers", 1, 1 << 16 | 1), ("prompt_tokens", 0, 1 << 32), ("experts", 0, 1 << 32),
+                                  ("block_tokens", 1, 1 << 28 | 1), ("requests", 1, 1 << 28 | 1)):
+            readable(type(meta[key]) is int and least <= meta[key] < below, f"{key} is out of range")
+        self.layers, self.experts, self.prompt_tokens = meta["layers"], meta["experts"], meta["prompt_tokens"]
+        self.prompt_blocks = -(-self.prompt_tokens // meta["block_tokens"]) * meta["requests"]
+        self.initial = self.experts + self.prompt_blocks
+        self.ranked, self.partial = bool(meta.get("has_ranking", False)), bool(meta.get("has_read_bytes", False))
+        readable(self.initial <= self.blocks <= 1 << 28 and self.layers * self.blocks < 1 << 32, "has too many blocks")
+        self.exists = np.zeros((self.layers, self.blocks), bool)
+        self.exists[:, :self.initial] = True
+        self.hash = xxhash.xxh3_128()
+        self.add([self.layers, self.experts, meta["requests"], meta["block_tokens"], self.prompt_tokens, self.ranked,
+                  self.partial])
+
+    def add(self, *lists):
+        self.hash.update(np.concatenate(lists).astype("<u4").tobytes())
+
+    @property
+    def digest(self):
+        return self.hash.intdigest().to_bytes(16, "little").hex()
+
+    def steps(self):
+        """(decode step, layer, ids read, at most so many bytes of each, ids appended to, which of these are newborn)"""
+        expected = reads_in_all = 0
+        for offset, first, steps, reads in self.index:
+            head = magic, _, _, blocks, _, size, stored, checksum = struct.unpack_from("<IIIIQQQQ", self.data, offset)
+            body = self.data[offset + 48:offset + 48 + stored]
+            readable(head[:3] == (0x4b4e4843, first, steps) and first == expected and steps > 0 and head[4] == reads
+                     and blocks <= self.blocks and size <= 1 << 28
+                     and checksum == xxh64(body, xxh64(self.data[offset:offset + 40])),
+                     f"the chunk at byte {offset} is damaged or not where it should be")
+            yield from self.chunk(first, steps, blocks, reads, decompress(body, size))
+            expected, reads_in_all = expected + steps, reads_in_all + reads
+        readable((expected, reads_in_all) == (self.num_steps, self.num_reads), "its chunks do not hold all steps")
+
+    def chunk(self, first, steps, blocks, reads_in_all, payload):
+        ends = list(itertools.accumulate(struct.unpack_from("<4Q", payload), initial=32))
+        readable(ends[-1] == len(payload), "the streams of a chunk are not as long as it")
+        sets, *others = (payload[a:b] for a, b in zip(ends, ends[1:]))
+        sets, (lists, rankings, sizes) = Varints(sets), map(Values, others)
+        present, last = np.zeros((self.layers, blocks), bool), 0
+        ranking = [np.zeros(0, np.int64)] * self.layers
+        for step, layer in itertools.product(range(first, first + steps), range(self.layers)):
+            count, wide = divmod(int(sets.take(1)[0]), 2)
+            if wide:
+                changed = np.flatnonzero(np.unpackbits(sets.raw(8 * count), bitorder="little"))
+            else:
+                readable(((gaps := sets.take(count)) < blocks).all(), "an id is out of range")
+                changed = np.cumsum(gaps + 1) - 1
+            readable(len(changed) == 0 or changed[-1] < blocks, "an id is out of range")
+            present[layer, changed] ^= True
+            reads = np.flatnonzero(present[layer])
+            moves = unzigzag(lists.take(lists.next()))
+            appended = last + np.cumsum(moves)
+            last = int(appended[0]) if len(appended) else last
+            readable((moves[1:] > 0).all() and (abs(moves) < blocks).all() and (len(appended) == 0 or self.experts <= last and appended[-1] < blocks),
+                     "the blocks appended to are not ascending, or experts")
+            newborn = appended[~self.exists[layer, appended]]
+            self.exists[layer, newborn] = True
+            if self.ranked:
+                ranking[layer] = self.ranking(rankings, ranking[layer], blocks)
+            read_bytes = sizes.take(len(reads)) if self.partial else np.zeros(0, np.int64)
+            readable((read_bytes < 1 << 32).all(), "the bytes of a read are out of range")
+            if not (self.exists[layer, reads].all() and self.exists[layer, ranking[layer]].all()):
+                raise ValueError(f"decode step {step}, layer {layer}: a block is read or ranked before it exists")
+            self.add([len(reads), len(appended), len(ranking[layer])], reads, appended, ranking[layer], read_bytes)
+            reads_in_all -= len(reads)
+            at_most = np.where(read_bytes == 0, WHOLE, read_bytes) if self.partial else np.full(len(reads), WHOLE)
+            yield step, layer, reads, at_most, appended, newborn
+        readable(reads_in_all == 0 and sets.at == len(sets.data)
+                 and all(stream.at == len(stream.all) for stream in (lists, rankings, sizes)),
+                 "a chunk holds more, or other, than its records")
+
+    @staticmethod
+    def ranking(codes, before, blocks):
+        """The ranking of a record; that of the same layer one decode step before is known."""
+        rank, ranking = 0, np.zeros(min(count := codes.next(), len(codes.all)), np.int64)
+        while rank < count:
+            run = codes.before_zero(count - rank)
+            place = unzigzag(run - 1) + np.arange(rank, rank + len(run))
+            readable(((0 <= place) & (place < len(before))).all(), "a place in a ranking is out of range")
+            ranking[rank:rank + len(run)] = before[place]
+            rank += len(run)
+            if rank < count:
+                _, ranking[rank] = codes.take(2)
+                rank += 1
+        readable((ranking < blocks).all() and len(np.unique(ranking)) == count, "a ranking is no list of unique ids")
+        return ranking
