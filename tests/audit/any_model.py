@@ -1,13 +1,13 @@
 """Claim `any`: the best of all schedules that copy as they like, as a mixed-integer programme.
 
-What is allowed is in docs/formulation.md, beside "A step". Each request of the batch has a placement of its own. Of a block
-of a request, after step k:
+What is allowed is in docs/formulation.md, beside "A step". Each request of the batch has a placement of its own. Of a
+block of a request, after step k:
 
     near       1: complete, and read from near in the next step
     arriving   1: room for the whole block is held, and a share of it, `moved`, is there; it is read from far
-    leaving    1, exclusive mode only: a share of it, `left`, is still near, which is the room it takes; it is not read
+    leaving    1, exclusive mode only: a share of it, `left`, is still near, which is the room it takes; not read
 
-A schedule gains nothing by giving a promotion up, so none does here. Where this programme allows more than the claim does
+A schedule gains nothing by giving a promotion up, so none does here. Where this programme allows more than the claim
 (bytes of partial reads are not told apart, a demotion may be under way at the end), its optimum is only lower.
 """
 
@@ -149,4 +149,4 @@ def solve_any(instance: Instance, seconds: float, known: Sequence[set[Block]] | 
     late.close()
     times.close()
     solution = p.solve(seconds, warm)
-    return solution and AnyOptimum(times.seconds(solution.objective), solution.optimal)
+    return AnyOptimum(times.seconds(solution.objective), solution.optimal) if solution else None

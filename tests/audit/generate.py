@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from instance import Instance, Record
 
@@ -65,7 +66,7 @@ def generate(seed: int, scale: Scale = Scale(250)) -> Instance:
         new_kv=rng.random() < 0.8, **machine_of(rng, page_bytes), **options_of(rng, layers, blocks, batch, page_bytes))
 
 
-def machine_of(rng: random.Random, page_bytes: int) -> dict[str, object]:
+def machine_of(rng: random.Random, page_bytes: int) -> dict[str, Any]:
     """Links from a hundredth of near memory's speed to beyond it; bandwidths that divide nothing."""
     near = rng.choice((3350, 4900, 1111.111, 700.7)) * 10**9
     far = [near * rng.choice((0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1.3)) * rng.uniform(0.8, 1.2) for _ in range(2)]
@@ -80,7 +81,7 @@ def machine_of(rng: random.Random, page_bytes: int) -> dict[str, object]:
             "peak_flops": 10**12 if floored else 0, "overhead": overhead}
 
 
-def options_of(rng: random.Random, layers: int, blocks: int, batch: int, page_bytes: int) -> dict[str, object]:
+def options_of(rng: random.Random, layers: int, blocks: int, batch: int, page_bytes: int) -> dict[str, Any]:
     """Capacities between nothing and nearly all, most of them no whole number of blocks."""
     places = rng.uniform(0, min(layers * blocks, 2 + layers * blocks * 0.6))
     capacity = int(batch * page_bytes * (int(places) if rng.random() < 0.4 else places)) + rng.choice((0, 0, 1, batch))

@@ -1,7 +1,7 @@
 """An instance of docs/formulation.md in exact numbers, and the text that tells kvplace the same.
 
-Nothing here is taken from the project's code: names and rules are those of the page. Quantities of time are Fractions of a
-second, sizes whole bytes.
+Nothing here is taken from the project's code: names and rules are those of the page. Quantities of time are Fractions
+of a second, sizes whole bytes.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import sys
 
 import highspy
 import numpy as np
@@ -11,6 +13,22 @@ import numpy as np
 INFINITY = highspy.kHighsInf
 
 Expression = dict[int, float]  # coefficient of each variable
+
+
+def _greeted() -> None:
+    """HiGHS prints its name when its first solver is made; let that go nowhere."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        highspy.Highs()  # type: ignore[no-untyped-call]
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+_greeted()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +52,10 @@ class Programme:
 
     def variable(self, lower: float = 0, upper: float = INFINITY, cost: float = 0, whole: bool = False) -> int:
         """A variable of this range."""
-        for values, value in ((self.lower, lower), (self.upper, upper), (self.cost, cost), (self.whole, whole)):
-            values.append(value)
+        self.lower.append(lower)
+        self.upper.append(upper)
+        self.cost.append(cost)
+        self.whole.append(whole)
         return len(self.lower) - 1
 
     def binary(self) -> int:
@@ -84,7 +104,7 @@ class Programme:
         if whole:
             kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
             model.integrality_ = [kinds[w] for w in self.whole]
-        solver = highspy.Highs()
+        solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("threads", 1)
         solver.setOptionValue("primal_feasibility_tolerance", 1e-10)

@@ -1,7 +1,7 @@
 """What prices prove of claim `any`: docs/certificate.md in exact fractions, without its roundings.
 
-A certificate's value is rounded down here and there, so it is at most this one; and this one is at most the optimum. The
-credit for whole blocks is left out, as claim `any` has none.
+A certificate's value is rounded down here and there, so it is at most this one; and this one is at most the optimum.
+The credit for whole blocks is left out, as claim `any` has none.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def time_share(instance: Instance, prices: Sequence[Fraction]) -> Fraction:
     """What share of a group's time channel prices claim: prices of a byte, in seconds."""
     m = [price * rate for price, rate in zip(prices, instance.bandwidth)]
     if instance.overlap == "none":
-        return max(m[NEAR], sum(m[1:]))
-    return max(*m, sum(m) / (1 + instance.interference))
+        return max(m[NEAR], sum(m[1:], Fraction(0)))
+    return max(*m, sum(m, Fraction(0)) / (1 + instance.interference))
 
 
 def value_any(instance: Instance, channel: Sequence[Sequence[Fraction]], rows: Sequence[Fraction],

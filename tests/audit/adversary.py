@@ -1,0 +1,166 @@
+"""Certificates that nobody would make: prices at random and at every limit of docs/certificate.md, and forged heads."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import files
+from instance import FAR, LINK_READ, NEAR, Instance
+
+MOST = 2**64 - 1
+
+#: Keys of the head that say what prices are counted in, and nothing about the instance; `claim` says which schedules.
+FREE_KEYS = {"ticks_per_second", "unit_bytes", "start_price", "made_by", "claim"}
+
+CHOICES = {"mode": ("inclusive", "exclusive"), "barrier": ("layer", "token"), "overlap": ("full", "none"),
+           "start": ("recent", "empty", "free"), "mirrored_reads": ("near", "split"), "claim": ("step", "any")}
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A certificate, what was done to it, and whether its head still speaks of the instance."""
+
+    what: str
+    head: files.Head
+    channel: list[list[int]]
+    rows: list[int]
+    version: int
+    of_instance: bool
+
+    def file(self) -> bytes:
+        """As a file."""
+        return files.certificate(self.head, self.channel, self.rows, self.version)
+
+
+def head_for(instance: Instance) -> files.Head:
+    """What a certificate's head must say of an instance: docs/certificate.md, "Numbers"."""
+    i = instance
+    piece = math.gcd(i.page_bytes, i.expert_bytes)  # Whole blocks take whole pieces of C.
+    return {
+        "mode": i.mode, "barrier": i.barrier, "overlap": i.overlap, "start": i.start,
+        "mirrored_reads": i.mirrored_reads, "layers": i.layers, "steps": i.steps,
+        "blocks_per_layer": i.blocks_per_layer, "batch": i.batch, "kv_block_bytes": i.page_bytes,
+        "expert_block_bytes": i.expert_bytes, "new_kv_bytes": i.new_bytes,
+        "capacity_bytes": i.capacity // piece * piece,
+        "weight_bytes": list(i.weight_loads), "bandwidth_bytes_per_second": list(i.bandwidth),
+        "interference_2_20": math.floor(i.interference * 2**20),
+        "floor_units": math.floor(i.floor * 2**60), "overhead_units": math.floor(i.overhead * 2**60)}
+
+
+def divisors(instance: Instance) -> list[int]:
+    """All unit_bytes that an instance allows."""
+    i = instance
+    if i.partial:
+        return [1]
+    common = math.gcd(i.page_bytes, i.expert_bytes, i.new_bytes if i.exclusive else 0)
+    return [u for u in range(1, common + 1) if common % u == 0]
+
+
+def claimed(head: files.Head, prices: list[int]) -> int:
+    """Q of a group."""
+    rates: list[int] = head["bandwidth_bytes_per_second"]
+    m = [a * rate for a, rate in zip(prices, rates)]
+    if head["overlap"] == "none":
+        return max(m[NEAR], sum(m[1:]))
+    interference: int = head["interference_2_20"]
+    return max(*m, -(-(sum(m) << 20) // ((1 << 20) + interference)))
+
+
+def group_prices(rng: random.Random, head: files.Head, whole: int) -> list[int]:
+    """Prices of a group: none, of one channel, a mixture, what takes all of the group's time, or a little more."""
+    rates = head["bandwidth_bytes_per_second"]
+    kind = rng.choice(("none", "one", "mixture", "split", "limit", "limit", "beyond", "wild"))
+    shares = [0.0] * 4
+    if kind == "none":
+        return [0] * 4
+    if kind == "wild":
+        return [rng.choice((0, 1, MOST, rng.randrange(2**rng.randint(1, 64)))) for _ in range(4)]
+    if kind == "one":
+        shares[rng.randrange(4)] = rng.choice((1.0, rng.random()))
+    elif kind == "split":
+        far = rng.choice((LINK_READ, FAR))
+        shares[NEAR], shares[far] = rates[NEAR] / (rates[NEAR] + rates[far]), rates[far] / (rates[NEAR] + rates[far])
+    else:
+        shares = [rng.choice((0.0, rng.random())) for _ in range(4)]
+        total = sum(shares) or 1.0
+        shares = [share / total for share in shares]
+    prices = [min(MOST, int(whole * share) // rate) for share, rate in zip(shares, rates)]
+    while claimed(head, prices) > whole:
+        prices = [price - (price >> 40) - (price > 0) for price in prices]
+    if kind in ("limit", "beyond"):
+        for c in rng.sample(range(4), 4):  # As much more of each as the group's time has, to the last tick.
+            low, high = prices[c], min(MOST, whole // rates[c] + 1)
+            while low < high:
+                middle = (low + high + 1) // 2
+                fits = claimed(head, [*prices[:c], middle, *prices[c + 1:]]) <= whole
+                low, high = (middle, high) if fits else (low, middle - 1)
+            prices[c] = low
+        if kind == "beyond":
+            prices[rng.randrange(4)] += 1
+    return [min(MOST, price) for price in prices]
+
+
+def row_prices(rng: random.Random, rows: int, most: int) -> list[int]:
+    """Prices of near capacity: none, in windows, at random, or nearly too large to count."""
+    kind = rng.choice(("none", "some", "all", "huge"))
+    if kind == "huge":
+        return [rng.choice((0, most, rng.randrange(most + 1))) if rng.random() < 0.3 else 0 for _ in range(rows)]
+    chance = {"none": 0.0, "some": 0.2, "all": 1.0}[kind]
+    scale = max(1, most >> rng.randint(5, 40))
+    return [rng.randrange(scale) if rng.random() < chance else 0 for _ in range(rows)]
+
+
+def random_prices(rng: random.Random, instance: Instance, version: int, head: files.Head,
+                  found: list[list[int]], found_rows: list[int]) -> Iterator[Forgery]:
+    """Certificates of the instance with prices of other origin."""
+    groups, rows = instance.num_groups, len(found_rows)
+    for scale in ((0, 1), (1, 2), (0, 1, 2), (1,)):
+        forged = [[a * rng.choice(scale) // 2 for a in column] for column in found]
+        forged_rows = [mu * rng.choice((0, 1, 1, 2)) for mu in found_rows]
+        yield Forgery("prices scaled", head, forged, forged_rows, version, True)
+    order = rng.sample(range(groups), groups)
+    yield Forgery("groups shuffled", head, [[column[g] for g in order] for column in found],
+                  rng.sample(found_rows, rows), version, True)
+    for _ in range(4):
+        unit = rng.choice(divisors(instance))
+        ticks = min(MOST, rng.choice((head["ticks_per_second"], 1, 49_000_000, MOST, rng.randrange(1, 2**64))))
+        most_start = 2**rng.randint(0, 63)
+        forged_head = {**head, "unit_bytes": unit, "ticks_per_second": ticks,
+                       "start_price": rng.choice((0, most_start - 1)) if instance.start == "free" else 0}
+        whole = ticks * unit * instance.batch
+        by_group = [group_prices(rng, forged_head, whole) for _ in range(groups)]
+        largest = max(instance.page_bytes, instance.expert_bytes) // unit
+        yield Forgery("prices at random", forged_head, [list(column) for column in zip(*by_group)],
+                      row_prices(rng, rows, min(MOST, 2**62 // largest)), version, True)
+
+
+def forged_heads(rng: random.Random, version: int, head: files.Head, found: list[list[int]], rows: list[int]
+                 ) -> Iterator[Forgery]:
+    """The certificate with each number of its head changed in turn."""
+    for key, value in head.items():
+        if key in ("trace_digest", "made_by"):
+            continue
+        if key in CHOICES:
+            forged: object = rng.choice([other for other in CHOICES[key] if other != value])
+        elif isinstance(value, list):
+            a, b = rng.sample(range(len(value)), 2)
+            moved = list(value)
+            if rng.random() < 0.5:
+                moved[a], moved[b] = value[b], value[a]
+            else:
+                moved[a] = changed(rng, value[a])
+            if moved == value:
+                continue
+            forged = moved
+        else:
+            forged = changed(rng, value)
+        yield Forgery(f"{key} {value} -> {forged}", {**head, key: forged}, found, rows, version, key in FREE_KEYS)
+
+
+def changed(rng: random.Random, value: int) -> int:
+    """Another number: a little or much more or less."""
+    return rng.choice([other for other in (value + 1, max(0, value - 1), 2 * value, value // 2, 0, value + 1000)
+                       if other != value])
