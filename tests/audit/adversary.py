@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import files
 from instance import FAR, LINK_READ, NEAR, Instance
@@ -35,19 +36,25 @@ class Forgery:
         return files.certificate(self.head, self.channel, self.rows, self.version)
 
 
-def head_for(instance: Instance) -> files.Head:
-    """What a certificate's head must say of an instance: docs/certificate.md, "Numbers"."""
-    i = instance
-    piece = math.gcd(i.page_bytes, i.expert_bytes)  # Whole blocks take whole pieces of C.
-    return {
+def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
+    """What a certificate's head says of an instance and should not: docs/certificate.md, "Numbers"."""
+    piece = math.gcd(i.page_bytes, i.expert_bytes)  # Whole blocks take whole pieces of a capacity.
+    expected = {
         "mode": i.mode, "barrier": i.barrier, "overlap": i.overlap, "start": i.start,
         "mirrored_reads": i.mirrored_reads, "layers": i.layers, "steps": i.steps,
-        "blocks_per_layer": i.blocks_per_layer, "batch": i.batch, "kv_block_bytes": i.page_bytes,
-        "expert_block_bytes": i.expert_bytes, "new_kv_bytes": i.new_bytes,
-        "capacity_bytes": i.capacity // piece * piece,
-        "weight_bytes": list(i.weight_loads), "bandwidth_bytes_per_second": list(i.bandwidth),
-        "interference_2_20": math.floor(i.interference * 2**20),
+        "blocks_per_layer": i.blocks_per_layer, "batch": i.batch, "expert_block_bytes": i.expert_bytes,
+        "bandwidth_bytes_per_second": list(i.bandwidth), "interference_2_20": math.floor(i.interference * 2**20),
         "floor_units": math.floor(i.floor * 2**60), "overhead_units": math.floor(i.overhead * 2**60)}
+    if version == 2:
+        expected |= {"kv_block_bytes": i.page_bytes, "new_kv_bytes": i.new_bytes, "weight_bytes": list(i.weight_loads)}
+    else:
+        expected |= {"kv_block_bytes": [i.page_bytes], "new_kv_bytes": [i.new_bytes],
+                     "fixed_bytes": [[[weight, 0] for weight in i.weight_loads]]}
+    capacity = i.capacity if version == 2 else i.near_capacity
+    wrong = [f"{key} = {head[key]}, not {value}" for key, value in expected.items() if head[key] != value]
+    if head["capacity_bytes"] not in (capacity, capacity // piece * piece):
+        wrong.append(f"capacity_bytes = {head['capacity_bytes']}, not {capacity}")
+    return wrong
 
 
 def divisors(instance: Instance) -> list[int]:
@@ -69,10 +76,13 @@ def claimed(head: files.Head, prices: list[int]) -> int:
     return max(*m, -(-(sum(m) << 20) // ((1 << 20) + interference)))
 
 
-def group_prices(rng: random.Random, head: files.Head, whole: int) -> list[int]:
-    """Prices of a group: none, of one channel, a mixture, what takes all of the group's time, or a little more."""
+#: Prices of a group: none, of one channel, a mixture, what takes all of its time; and a tick more, and anything at all.
+LEGAL, ILLEGAL = ("none", "one", "mixture", "split", "limit", "limit"), ("beyond", "wild")
+
+
+def group_prices(rng: random.Random, head: files.Head, whole: int, kind: str) -> list[int]:
+    """Prices of a group, of this kind."""
     rates = head["bandwidth_bytes_per_second"]
-    kind = rng.choice(("none", "one", "mixture", "split", "limit", "limit", "beyond", "wild"))
     shares = [0.0] * 4
     if kind == "none":
         return [0] * 4
@@ -103,13 +113,11 @@ def group_prices(rng: random.Random, head: files.Head, whole: int) -> list[int]:
     return [min(MOST, price) for price in prices]
 
 
-def row_prices(rng: random.Random, rows: int, most: int) -> list[int]:
-    """Prices of near capacity: none, in windows, at random, or nearly too large to count."""
-    kind = rng.choice(("none", "some", "all", "huge"))
-    if kind == "huge":
-        return [rng.choice((0, most, rng.randrange(most + 1))) if rng.random() < 0.3 else 0 for _ in range(rows)]
-    chance = {"none": 0.0, "some": 0.2, "all": 1.0}[kind]
-    scale = max(1, most >> rng.randint(5, 40))
+def row_prices(rng: random.Random, rows: int, usual: int, most: int) -> list[int]:
+    """Prices of near capacity: in no, some or all steps, about those of channels; or nearly too large to count."""
+    if rng.random() < 0.1:
+        return [rng.choice((0, 0, most, rng.randrange(most + 1))) for _ in range(rows)]
+    chance, scale = rng.choice((0.0, 0.2, 1.0)), (usual >> rng.randint(0, 6)) + 1
     return [rng.randrange(scale) if rng.random() < chance else 0 for _ in range(rows)]
 
 
@@ -126,41 +134,41 @@ def random_prices(rng: random.Random, instance: Instance, version: int, head: fi
                   rng.sample(found_rows, rows), version, True)
     for _ in range(4):
         unit = rng.choice(divisors(instance))
-        ticks = min(MOST, rng.choice((head["ticks_per_second"], 1, 49_000_000, MOST, rng.randrange(1, 2**64))))
-        most_start = 2**rng.randint(0, 63)
-        forged_head = {**head, "unit_bytes": unit, "ticks_per_second": ticks,
-                       "start_price": rng.choice((0, most_start - 1)) if instance.start == "free" else 0}
+        units = max(instance.page_bytes, instance.expert_bytes) // unit
+        slowest = min(head["bandwidth_bytes_per_second"])
+        # The most ticks with which the costs of a block do not overflow, or so.
+        edge = 2**62 * slowest // (3 * rows * units * unit * instance.batch)
+        ticks = rng.choice((head["ticks_per_second"], 49_000_000, edge, rng.randrange(edge), rng.randrange(1, 2**64)))
+        ticks = min(MOST, ticks)
+        start_price = rng.randrange(2**rng.randint(0, 40)) if instance.start == "free" and rng.random() < 0.5 else 0
+        forged_head = {**head, "unit_bytes": unit, "ticks_per_second": ticks, "start_price": start_price}
         whole = ticks * unit * instance.batch
-        by_group = [group_prices(rng, forged_head, whole) for _ in range(groups)]
-        largest = max(instance.page_bytes, instance.expert_bytes) // unit
+        kinds = [rng.choice(LEGAL) for _ in range(groups)]
+        if rng.random() < 0.3:
+            kinds[rng.randrange(groups)] = rng.choice(ILLEGAL)
+        by_group = [group_prices(rng, forged_head, whole, kind) for kind in kinds]
         yield Forgery("prices at random", forged_head, [list(column) for column in zip(*by_group)],
-                      row_prices(rng, rows, min(MOST, 2**62 // largest)), version, True)
+                      row_prices(rng, rows, max(map(max, by_group)), min(MOST, 2**62 // units)), version, True)
 
 
 def forged_heads(rng: random.Random, version: int, head: files.Head, found: list[list[int]], rows: list[int]
                  ) -> Iterator[Forgery]:
     """The certificate with each number of its head changed in turn."""
     for key, value in head.items():
-        if key in ("trace_digest", "made_by"):
-            continue
-        if key in CHOICES:
-            forged: object = rng.choice([other for other in CHOICES[key] if other != value])
-        elif isinstance(value, list):
-            a, b = rng.sample(range(len(value)), 2)
-            moved = list(value)
-            if rng.random() < 0.5:
-                moved[a], moved[b] = value[b], value[a]
-            else:
-                moved[a] = changed(rng, value[a])
-            if moved == value:
-                continue
-            forged = moved
-        else:
-            forged = changed(rng, value)
-        yield Forgery(f"{key} {value} -> {forged}", {**head, key: forged}, found, rows, version, key in FREE_KEYS)
+        if key not in ("trace_digest", "made_by"):
+            forged = rng.choice([c for c in CHOICES[key] if c != value]) if key in CHOICES else changed(rng, value)
+            yield Forgery(f"{key} {value} -> {forged}", {**head, key: forged}, found, rows, version, key in FREE_KEYS)
 
 
-def changed(rng: random.Random, value: int) -> int:
-    """Another number: a little or much more or less."""
-    return rng.choice([other for other in (value + 1, max(0, value - 1), 2 * value, value // 2, 0, value + 1000)
-                       if other != value])
+def changed(rng: random.Random, value: Any) -> Any:
+    """Another number, a little or much more or less; or a list with one of its numbers changed or two exchanged."""
+    if not isinstance(value, list):
+        return rng.choice([other for other in (value + 1, max(0, value - 1), 2 * value, value // 2, 0, value + 1000)
+                           if other != value])
+    a, b = rng.randrange(len(value)), rng.randrange(len(value))
+    forged = list(value)
+    if value[a] != value[b] and rng.random() < 0.5:
+        forged[a], forged[b] = value[b], value[a]
+    else:
+        forged[a] = changed(rng, value[a])
+    return forged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import json
@@ -37,6 +38,13 @@ def _second_verifier() -> ModuleType:
 
 
 VERIFIER = _second_verifier()
+
+
+@functools.cache
+def any_output() -> tuple[str, ...]:
+    """The flag for the certificate of claim `any`, if the program proves that."""
+    shown = subprocess.run([KVPLACE, "bound", "--help"], capture_output=True, text=True, check=True).stdout
+    return ("--any-output", "d.cert") if "--any-output" in shown else ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,8 @@ class Program:
         return done.returncode, json.loads(done.stdout or "{}")
 
     def bound(self) -> dict[str, Any]:
-        """Proves a bound (c.cert) and plans a schedule."""
-        return self.run("bound", "t.kvt", "--config", "i.toml", "-o", "c.cert", "--schedule", "s.kvs")[1]
+        """Proves the bounds (their certificates are a file *.cert each) and plans a schedule."""
+        return self.run("bound", "t.kvt", "--config", "i.toml", "-o", "c.cert", *any_output(), "--schedule", "s.kvs")[1]
 
     def replay(self, digest: str, placements: list[set[Block]]) -> float:
         """Seconds of a schedule."""
