@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -59,6 +60,22 @@ def replay(instance: Instance, placements: Sequence[set[Block]]) -> Fraction:
         total += group_time(i, [sum(column) for column in zip(*(loads for loads, _ in of_group))],
                             sum(divisible for _, divisible in of_group))
     return total
+
+
+def random_schedule(rng: random.Random, instance: Instance) -> list[set[Block]]:
+    """Blocks near at the start and after each step: legal, and as no policy would have it."""
+    i, born = instance, instance.births()
+    near = set() if i.start == "free" else i.near_at_start()
+    placements = []
+    for k in range(-1, i.layers * i.steps):
+        if k >= 0 or i.start == "free":
+            near = {b for b in near if rng.random() < 0.8}
+            others = [b for b, birth in born.items() if birth <= k and b not in near]
+            for b in rng.sample(others, rng.randint(0, len(others))):
+                if sum(map(i.size, near)) + i.size(b) <= i.capacity:
+                    near.add(b)
+        placements.append(set(near))
+    return placements
 
 
 def best_of_all(instance: Instance) -> Fraction:
