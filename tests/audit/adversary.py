@@ -30,10 +30,11 @@ class Forgery:
     rows: list[int]
     version: int
     of_instance: bool
+    text: str = ""  # in place of the head's own
 
     def file(self) -> bytes:
         """As a file."""
-        return files.certificate(self.head, self.channel, self.rows, self.version)
+        return files.certificate(self.text or files.text_of(self.head), self.channel, self.rows, self.version)
 
 
 def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
@@ -55,6 +56,13 @@ def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
     if head["capacity_bytes"] not in (capacity, capacity // piece * piece):
         wrong.append(f"capacity_bytes = {head['capacity_bytes']}, not {capacity}")
     return wrong
+
+
+def version_2(i: Instance, head: files.Head) -> files.Head:
+    """The head of a certificate of claim `step` as version 2 has it."""
+    old = {key: value for key, value in head.items() if key not in ("claim", "fixed_bytes")}
+    return old | {"kv_block_bytes": i.page_bytes, "new_kv_bytes": i.new_bytes, "capacity_bytes": i.capacity,
+                  "weight_bytes": list(i.weight_loads)}
 
 
 def divisors(instance: Instance) -> list[int]:
@@ -126,6 +134,8 @@ def random_prices(rng: random.Random, instance: Instance, version: int, head: fi
     """Certificates of the instance with prices of other origin."""
     groups, rows = instance.num_groups, len(found_rows)
     yield Forgery("prices as found", head, found, found_rows, version, True)
+    if version > 2 and head["claim"] == "step":
+        yield Forgery("as version 2", version_2(instance, head), found, found_rows, 2, True)
     for scale in ((0, 1), (1, 2), (0, 1, 2)):
         forged = [[a * rng.choice(scale) // 2 for a in column] for column in found]
         forged_rows = [mu * rng.choice((0, 1, 1, 2)) for mu in found_rows]
@@ -173,3 +183,24 @@ def changed(rng: random.Random, value: Any) -> Any:
     else:
         forged[a] = changed(rng, value[a])
     return forged
+
+
+def malformed_heads(rng: random.Random, version: int, head: files.Head, found: list[list[int]], rows: list[int]
+                    ) -> Iterator[Forgery]:
+    """The certificate with its head in other words: version 3 has one form, that no two readers take differently."""
+    text = files.text_of(head)
+    keys = list(head)
+    moved = rng.sample(keys, len(keys))
+    number = f'"batch":{head["batch"]}'
+    others = {
+        "white space": text.replace(",", rng.choice((", ", ",\n", ",\t")), 1),
+        "more behind": text + rng.choice(" \n}0"),
+        "a key twice": text[:-1] + "," + rng.choice((number, '"batch":1')) + "}",
+        "another order": files.text_of({key: head[key] for key in moved}) if moved != keys else "{}",
+        "another key": text[:-1] + ',"more":0}', "a key less": files.text_of({key: head[key] for key in keys[:-1]}),
+        "a number in other words": text.replace(number, '"batch":' + rng.choice(
+            (f"{head['batch']}.0", f"0{head['batch']}", f"{head['batch']}e0", f"+{head['batch']}",
+             f"[{head['batch']}]", "-0", "true", "null", str(head["batch"] + 2**64)))),
+        "a key in other words": text.replace('"batch"', '"b\\u0061tch"'), "nothing": "{}"}
+    for what, forged in others.items():
+        yield Forgery(f"head: {what}", head, found, rows, version, False, forged)

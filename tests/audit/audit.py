@@ -119,12 +119,16 @@ def _forge(program: Program, outcome: Outcome, optima: dict[str, float], exact: 
     rng = random.Random(outcome.seed)
     forgeries = [*adversary.random_prices(rng, i, version, head, channel, rows),
                  *rng.sample(list(adversary.forged_heads(rng, version, head, channel, rows)), 6)]
+    if version > 2:
+        forgeries += rng.sample(list(adversary.malformed_heads(rng, version, head, channel, rows)), 2)
     for forgery in forgeries:
         outcome.forgeries += 1
         data = forgery.file()
         first, second = program.verify(data)
         if first.proven != second.proven:
             wrong.append(f"{forgery.what}: kvplace verify says {first}, verify_certificate.py {second}")
+        if forgery.text and first.proven is not None:
+            wrong.append(f"{forgery.what}: kvplace verify reads it")
         if not forgery.of_instance:
             if program.accepts(data):
                 wrong.append(f"{forgery.what}: kvplace verify takes it for a certificate of the instance")

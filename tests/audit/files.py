@@ -29,9 +29,14 @@ def checked(data: bytes) -> bytes:
     return data + struct.pack("<Q", xxhash.xxh64_intdigest(data))
 
 
-def head_of(magic: bytes, version: int, fields: Head) -> bytes:
+def text_of(fields: Head) -> str:
+    """A JSON head without white space, its keys in their order."""
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def head_of(magic: bytes, version: int, head: str) -> bytes:
     """Magic, version, length and text of a file's JSON head, and its checksum."""
-    text = json.dumps(fields).encode()
+    text = head.encode()
     return checked(magic + b"\r\n\x1a\n" + struct.pack("<II", version, len(text)) + text)
 
 
@@ -61,10 +66,10 @@ def zigzag(value: int) -> int:
 def trace(instance: Instance) -> bytes:
     """The instance's trace, one chunk."""
     i, reads_total = instance, sum(len(r.reads) for r in instance.records)
-    head = head_of(b"\x89KVT", 1, {
+    head = head_of(b"\x89KVT", 1, text_of({
         "layers": i.layers, "prompt_tokens": i.prompt_tokens, "block_tokens": i.block_tokens, "requests": i.requests,
         "experts": i.experts, "block_bytes": None, "has_ranking": False, "has_read_bytes": i.partial, "model": "",
-        "selection": "", "source": "the audit"})
+        "selection": "", "source": "the audit"}))
     sets, lists, sizes, last = b"", b"", b"", 0
     before: list[set[int]] = [set() for _ in range(i.layers)]
     words = [i.layers, i.experts, i.requests, i.block_tokens, i.prompt_tokens, 0, int(i.partial)]
@@ -93,8 +98,8 @@ def trace(instance: Instance) -> bytes:
     return head + chunk + checked(footer) + struct.pack("<Q", len(head) + len(chunk)) + b"KVT-END\n"
 
 
-def certificate(head: Head, channel_prices: Sequence[Sequence[int]], row_prices: Sequence[int], version: int) -> bytes:
-    """channel_prices[channel][group], row_prices[step]."""
+def certificate(head: str, channel_prices: Sequence[Sequence[int]], row_prices: Sequence[int], version: int) -> bytes:
+    """A text as the head, channel_prices[channel][group], row_prices[step]."""
     words = [price for prices in channel_prices for price in prices] + list(row_prices)
     body = zstd_frame(struct.pack(f"<{len(words)}Q", *words))
     return head_of(b"\x89KVC", version, head) + checked(struct.pack("<Q", len(body)) + body)
@@ -120,8 +125,9 @@ def schedule(instance: Instance, digest: str, placements: Sequence[set[Block]]) 
         ids = sorted(l * width + b for l, b in blocks)
         return varint(len(ids)) + gaps(ids)
 
-    head = head_of(b"\x89KVS", 1, {"trace_digest": digest, "layers": instance.layers, "steps": instance.steps,
-                                   "blocks_per_layer": width, "mode": instance.mode, "made_by": "the audit"})
+    head = head_of(b"\x89KVS", 1, text_of({
+        "trace_digest": digest, "layers": instance.layers, "steps": instance.steps, "blocks_per_layer": width,
+        "mode": instance.mode, "made_by": "the audit"}))
     piece = block_set(placements[0])
     for before, after in zip(placements, placements[1:]):
         piece += block_set(after - before) + block_set(before - after)
