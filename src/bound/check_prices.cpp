@@ -187,7 +187,8 @@ Result<PriceTotals> check_prices(const Certificate& certificate, const TraceRead
   for (const std::uint64_t price : certificate.row_prices) {
     rows += price;
   }
-  totals.capacity_ticks = rows * (capacity_of_request(numbers, certificate.claim) / certificate.unit_bytes);
+  const Int128 capacity = capacity_of_request(numbers, certificate.claim);
+  totals.capacity_ticks = rows * ((capacity + certificate.unit_bytes - 1) / certificate.unit_bytes);
   return totals;
 }
 
