@@ -342,12 +342,13 @@ class Enumeration {
     }
     std::optional<Int128> best;
     for (const State next : {kFar, kNear, kArriving}) {
-      if (next == kArriving && (!any() || !exists || x == kNear)) {
-        continue;  // what is newborn or near has nothing to come
+      if (next == kArriving && (!any() || (exists && x == kNear))) {
+        continue;  // what is near has nothing to come
       }
       Int128 cost = next != kFar ? whole * mu(step, of) : 0;
       if (!exists) {
         cost += new_kv * (next == kNear ? near : new_kv_far(step, of));
+        cost += next == kArriving ? whole * (near + far_read) : 0;
       } else {
         const Int128 units = read ? bytes_read(record, id) / unit() : 0;
         const bool split = n_.mirrored_reads == MirroredReads::kSplit;
