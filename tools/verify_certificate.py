@@ -4,8 +4,8 @@
     python3 tools/verify_certificate.py TRACE.kvt CERTIFICATE.cert
 
 Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace, and states on purpose again which
-channels a transfer loads. Prints the bound in seconds as an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
-input. Needs the Python packages numpy and xxhash, and the command zstd.
+channels a transfer loads. Prints the bound in seconds as an exact fraction and as a decimal rounded down. Exit code 0: proven; 4:
+the certificate is rejected; 2: unreadable input. Needs the Python packages numpy and xxhash, and the command zstd.
 """
 
 import decimal
@@ -188,9 +188,10 @@ class Paths:
             arriving = cost[self.ARRIVING].copy()
             np.minimum(arriving, far + enter, out=cost[self.ARRIVING])
             np.minimum(cost[:2], arriving, out=cost[:2])
-        cost[:, newborn] = IMPOSSIBLE
+        cost[:, newborn] = new * self.later[k] if self.exclusive else 0
         cost[self.NEAR, newborn] = new * a_near if self.exclusive else 0
-        cost[self.FAR, newborn] = new * self.later[k] if self.exclusive else 0
+        if self.any:
+            cost[self.ARRIVING, newborn] += size[newborn] * (a_near + a_far)
         cost[self.NEAR:] += size * self.rows[k]
 
     def total(self, steps):
