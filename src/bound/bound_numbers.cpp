@@ -24,7 +24,8 @@ std::string to_text(Claim claim) { return claim == Claim::kAny ? "any" : "step";
 std::string proven_schedules(Claim claim, Barrier barrier, std::int64_t batch) {
   if (claim == Claim::kAny) {
     return std::string("whose copies may span steps") +
-           (batch > 1 ? ", whose requests may be placed differently," : "") + " and whose new KV may be written to far later";
+           (batch > 1 ? ", whose requests may be placed differently," : "") +
+           " and whose new KV may be written to far later";
   }
   const std::string within = barrier == Barrier::kLayer ? "one layer of a decode step" : "one decode step";
   return "whose copies are of whole blocks and begin and end within " + within +

@@ -118,7 +118,10 @@ class Enumeration {
   Int128 ticks() {
     Int128 total = 0;
     const std::int64_t pieces = n_.capacity_bytes / common();
-    const std::int64_t capacity = (any() ? pieces + n_.batch - 1 : pieces) / n_.batch * (common() / unit());
+    std::int64_t capacity = (any() ? pieces + n_.batch - 1 : pieces) / n_.batch * (common() / unit());
+    if (any() && n_.mode == Mode::kExclusive) {  // a demotion's bytes leave one by one
+      capacity = (n_.capacity_bytes + n_.batch * unit() - 1) / (n_.batch * unit());
+    }
     for (std::uint32_t step = 0; step < n_.steps; ++step) {
       for (std::uint32_t layer = 0; layer < n_.layers; ++layer) {
         total -= Int128{mu(step, layer)} * capacity;

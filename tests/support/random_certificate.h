@@ -72,7 +72,7 @@ class RandomPrices {
         }
       }
     }
-    numbers.capacity_bytes += piece * random_.below(3);
+    numbers.capacity_bytes += random_.below(3 * piece);
     return numbers;
   }
 
