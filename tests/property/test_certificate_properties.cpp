@@ -541,7 +541,7 @@ TEST(CertificatesInPython, AgreeDigitForDigit) {
                                                         "' + str(i)\n    print(verify_certificate.main("
                                                         "[name + '.kvt', name + '.cert']))\n");
   const std::string out = folder.path("out.txt");
-  const std::string command = "PYTHONDONTWRITEBYTECODE=1 python3 " + script + " > " + out + " 2> " + out + ".err";
+  const std::string command = "PYTHONDONTWRITEBYTECODE=1 " KVPLACE_PYTHON " " + script + " > " + out + " 2> " + out + ".err";
   ASSERT_EQ(std::system(command.c_str()), 0) << testing::TempDir::read(out + ".err");
   EXPECT_EQ(testing::TempDir::read(out), expected.str());
 }
