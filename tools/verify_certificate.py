@@ -235,7 +235,10 @@ def value(n, prices, rows, trace):
             ticks += of_group.ticks(prices[group], rests[group], fixed, later[k] * written, units_read, whole)
         paths.step(step, layer, ids, r, appended, newborn)
     require(trace.digest == trace.stated_digest, "the trace's contents have another digest")
-    capacity = near_capacity(n, batch, late) // n["unit_bytes"]
+    if late and n["mode"] == "exclusive":  # A demotion's bytes leave one by one: beside whole blocks there may be parts.
+        capacity = -(-n["capacity_bytes"] // (batch * n["unit_bytes"]))
+    else:
+        capacity = near_capacity(n, batch, late) // n["unit_bytes"]
     return ticks + paths.total(n["steps"]) - capacity * (sum(rows) + n["start_price"])
 
 

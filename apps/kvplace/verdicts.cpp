@@ -41,7 +41,7 @@ bool compares_others(const Comparison& comparison) {
 }
 
 constexpr const char* kSplitAndAllNear =
-    "(perfect split): no schedule is faster; it counts neither capacity nor copies.\n"
+    "(perfect split): no schedule that writes new KV as it comes is faster; it counts neither capacity nor copies.\n"
     "(all near): a machine with near memory for everything; no bound.\n";
 
 std::string schedules_of(const Certificate& certificate) {
@@ -132,8 +132,9 @@ std::string proof_verdict(const Proof& proof) {
 }
 
 std::string proof_verdict(const VerifiedBound& bound, const Certificate& certificate) {
-  return fmt::format("proven    for {}:\n          none takes less than {} s, {} per decode step\n", schedules_of(certificate),
-                     bound.bound_decimal, short_time(bound.bound.value() / certificate.numbers.steps, Rounding::kDown));
+  return fmt::format("proven    for {}:\n          none takes less than {} s, {} per decode step\n",
+                     schedules_of(certificate), bound.bound_decimal,
+                     short_time(bound.bound.value() / certificate.numbers.steps, Rounding::kDown));
 }
 
 std::string capacity_verdict(const Proof& proof, const Instance& instance) {
@@ -191,7 +192,8 @@ std::string best_schedule_verdict(const ExactSolution& exact) {
 
 std::string certified_scope(const SizeResult& result, const InstanceOptions& options) {
   const bool batches = result.find == Find::kBatch && result.target.kind != SizeTarget::Kind::kCost;
-  return "(certified) speaks of schedules " + proven_schedules(Claim::kStep, options.barrier, batches ? 2 : options.batch) + ".\n";
+  return "(certified) speaks of schedules " +
+         proven_schedules(Claim::kStep, options.barrier, batches ? 2 : options.batch) + ".\n";
 }
 
 std::string twin_verdict(const TwinReport& report) {

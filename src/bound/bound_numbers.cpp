@@ -24,7 +24,8 @@ std::string to_text(Claim claim) { return claim == Claim::kAny ? "any" : "step";
 std::string proven_schedules(Claim claim, Barrier barrier, std::int64_t batch) {
   if (claim == Claim::kAny) {
     return std::string("whose copies may span steps") +
-           (batch > 1 ? ", whose requests may be placed differently," : "") + " and whose new KV may be written to far later";
+           (batch > 1 ? ", whose requests may be placed differently," : "") +
+           " and whose new KV may be written to far later";
   }
   const std::string within = barrier == Barrier::kLayer ? "one layer of a decode step" : "one decode step";
   return "whose copies are of whole blocks and begin and end within " + within +
@@ -42,6 +43,9 @@ std::int64_t common_block(const BoundNumbers& numbers) {
 }
 
 std::int64_t capacity_of_request(const BoundNumbers& numbers, Claim claim) {
+  if (claim == Claim::kAny && numbers.mode == Mode::kExclusive) {
+    return numbers.capacity_bytes / numbers.batch + (numbers.capacity_bytes % numbers.batch != 0 ? 1 : 0);
+  }
   const std::int64_t piece = common_block(numbers);
   const std::int64_t pieces = numbers.capacity_bytes / piece;
   const bool rounds_up = claim == Claim::kAny && pieces % numbers.batch != 0;
@@ -72,9 +76,7 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.kv_block_bytes = {instance.kv_block_bytes().value()};
   numbers.expert_block_bytes = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
   numbers.new_kv_bytes = {instance.new_kv_bytes().value()};
-  // Blocks occupy multiples of their common divisor, so what is left of the capacity serves no schedule.
-  const std::int64_t capacity = instance.batch_capacity().value();
-  numbers.capacity_bytes = capacity - capacity % common_block(numbers);
+  numbers.capacity_bytes = instance.batch_capacity().value();
   numbers.fixed_bytes.emplace_back();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     numbers.fixed_bytes.front()[c].bytes = instance.weight_loads().bytes[c];

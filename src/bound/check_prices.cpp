@@ -39,6 +39,12 @@ Status check_numbers(const BoundNumbers& numbers, const TraceMeta& meta) {
   if (numbers.batch < 1) {
     return out_of_range("batch");
   }
+  for (const std::size_t count :
+       {numbers.kv_block_bytes.size(), numbers.new_kv_bytes.size(), numbers.fixed_bytes.size()}) {
+    if (count != 1 && count != numbers.layers) {
+      return rejected("the certificate's lists by layer are not as long as it has layers");
+    }
+  }
   if (std::any_of(numbers.kv_block_bytes.begin(), numbers.kv_block_bytes.end(), [](auto bytes) { return bytes < 1; })) {
     return out_of_range("kv_block_bytes");
   }
@@ -181,7 +187,8 @@ Result<PriceTotals> check_prices(const Certificate& certificate, const TraceRead
   for (const std::uint64_t price : certificate.row_prices) {
     rows += price;
   }
-  totals.capacity_ticks = rows * (capacity_of_request(numbers, certificate.claim) / certificate.unit_bytes);
+  const Int128 capacity = capacity_of_request(numbers, certificate.claim);
+  totals.capacity_ticks = rows * ((capacity + certificate.unit_bytes - 1) / certificate.unit_bytes);
   return totals;
 }
 

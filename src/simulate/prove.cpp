@@ -63,8 +63,8 @@ std::optional<double> Proof::gap() const {
 }
 
 bool Proof::limit_reached() const {
-  return interrupted || bound.status != SearchStatus::kConverged || any.status != SearchStatus::kConverged || planning == PlanStatus::kTimeLimit ||
-         planning == PlanStatus::kInterrupted;
+  return interrupted || bound.status != SearchStatus::kConverged || any.status != SearchStatus::kConverged ||
+         planning == PlanStatus::kTimeLimit || planning == PlanStatus::kInterrupted;
 }
 
 Result<Proof> prove(const TraceReader& trace, const Instance& instance, const ProveOptions& options,

@@ -92,7 +92,7 @@ TEST(SizeVerdicts, WhatIsCertifiedOfASizing) {
     options.barrier = random.one_of({Barrier::kLayer, Barrier::kToken});
     const std::string scope = cli::certified_scope(result, options);
     sides.expect(scope, "within one decode step", options.barrier == Barrier::kToken);
-    sides.expect(scope, "all requests of the batch alike", options.batch > 1 || (result.find == Find::kBatch && !cost));
+    sides.expect(scope, "whose requests are placed alike", options.batch > 1 || (result.find == Find::kBatch && !cost));
   }
   sides.both();
 }

@@ -29,10 +29,11 @@ using testing::RandomInstance;
 constexpr double kRounding = 1e-9;
 
 double bound_of(const TraceReader& trace, const Instance& instance, const BoundOptions& options = {}) {
-  const Result<ProvenBound> proven = solve_bound(trace, instance, options, {});
+  const Result<ProvenBounds> proven = solve_bounds(trace, instance, options, {});
   RC_LOG() << (proven ? std::string() : proven.error().message);
   RC_ASSERT(proven.has_value());
-  return proven->verified.bound.value();
+  RC_ASSERT(proven->any.certificate.claim == Claim::kAny && proven->any.verified.bound <= proven->step.verified.bound);
+  return proven->step.verified.bound.value();
 }
 
 ExactSolution exactly(const TraceReader& trace, const Instance& instance) {
@@ -225,7 +226,8 @@ RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, 
   }
   prices.start = instance.options().start == Start::kFree ? scale * drawn(rc::gen::element(0.0, 0.5, 1.0)) : 0;
   const BoundNumbers numbers = bound_numbers(instance, trace).value();
-  const Certificate certificate = quantize(numbers, trace.meta().has_read_bytes, shares_of(prices, dual.forms()));
+  const Certificate certificate =
+      quantize(Claim::kStep, numbers, trace.meta().has_read_bytes, shares_of(prices, dual.forms()));
   const Result<VerifiedBound> verified = verify(trace, certificate, {});
   RC_ASSERT(verified.has_value());
   const double believed = dual(prices);

@@ -87,6 +87,20 @@ RC_GTEST_PROP(Certificates, ProveTheSameForAnyNumberOfThreadsAndAnyChunks, ()) {
   }
 }
 
+/// What all schedules obey, those of the claim about fewer do.
+RC_GTEST_PROP(Certificates, ProveNoMoreOfMoreSchedules, ()) {
+  const testing::TempDir folder;
+  testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 20, 8);
+  CertificateCase c(random, folder);
+  c.vary(random);
+  c.certificate.claim = Claim::kAny;
+  const double any = verified(c.trace, c.certificate).bound.value();
+  c.certificate.claim = Claim::kStep;
+  const double step = verified(c.trace, c.certificate).bound.value();
+  RC_ASSERT(any <= step);
+  RC_CLASSIFY(any < step, "less");
+}
+
 RC_GTEST_PROP(Certificates, ReadBackAsWritten, ()) {
   const testing::TempDir folder;
   testing::RandomCase random = exact_case(*rc::gen::arbitrary<std::uint64_t>(), 20, 8);
@@ -103,12 +117,17 @@ class Enumeration {
 
   Int128 ticks() {
     Int128 total = 0;
+    const std::int64_t pieces = n_.capacity_bytes / common();
+    std::int64_t capacity = (any() ? pieces + n_.batch - 1 : pieces) / n_.batch * (common() / unit());
+    if (any() && n_.mode == Mode::kExclusive) {  // a demotion's bytes leave one by one
+      capacity = (n_.capacity_bytes + n_.batch * unit() - 1) / (n_.batch * unit());
+    }
     for (std::uint32_t step = 0; step < n_.steps; ++step) {
       for (std::uint32_t layer = 0; layer < n_.layers; ++layer) {
-        total -= Int128{mu(step, layer)} * (n_.capacity_bytes / unit());
+        total -= Int128{mu(step, layer)} * capacity;
       }
     }
-    total -= Int128{c_.certificate.start_price} * (n_.capacity_bytes / unit());
+    total -= Int128{c_.certificate.start_price} * capacity;
     for (std::size_t g = 0; g < c_.certificate.channel_prices.size(); ++g) {
       total += group(g);
     }
@@ -132,15 +151,38 @@ class Enumeration {
   static bool holds(std::span<const BlockId> ids, std::uint32_t id) {
     return std::find(ids.begin(), ids.end(), BlockId(id)) != ids.end();
   }
-  [[nodiscard]] std::int64_t size(std::uint32_t id) const {
-    return id < c_.shape.experts ? n_.expert_block_bytes : n_.kv_block_bytes;
+  [[nodiscard]] bool any() const { return c_.certificate.claim == Claim::kAny; }
+  template <class T>
+  static const T& at(const std::vector<T>& by_layer, std::uint32_t layer) {
+    return by_layer.size() == 1 ? by_layer[0] : by_layer.at(layer);
+  }
+  [[nodiscard]] std::int64_t size(std::uint32_t layer, std::uint32_t id) const {
+    return id < c_.shape.experts ? n_.expert_block_bytes : at(n_.kv_block_bytes, layer);
+  }
+  [[nodiscard]] std::int64_t common() const {
+    std::int64_t common = n_.expert_block_bytes;
+    for (const std::int64_t bytes : n_.kv_block_bytes) {
+      common = std::gcd(common, bytes);
+    }
+    return common;
+  }
+  /// A unit's new KV, written to far in the step or with claim any in a later one.
+  [[nodiscard]] Int128 new_kv_far(std::uint32_t step, std::uint32_t layer) const {
+    Int128 least = price(step, layer, 2) + price(step, layer, 3);
+    const std::size_t group = n_.barrier == Barrier::kToken ? step : step * n_.layers + layer;
+    for (std::size_t g = group; any() && g < c_.certificate.channel_prices.size(); ++g) {
+      const auto& prices = c_.certificate.channel_prices[g];
+      least = std::min(least, Int128{prices[2]} + prices[3]);
+    }
+    return least;
   }
   /// Bytes read of the block in the record; 0 if it is not read.
   [[nodiscard]] std::int64_t bytes_read(const StepView& record, std::uint32_t id) const {
+    const std::uint32_t layer = record.layer.value();
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       if (record.reads[i].value() == id) {
         const bool whole = record.read_bytes.empty() || record.read_bytes[i] == 0;
-        return whole ? size(id) : std::min(size(id), std::int64_t{record.read_bytes[i]});
+        return whole ? size(layer, id) : std::min(size(layer, id), std::int64_t{record.read_bytes[i]});
       }
     }
     return 0;
@@ -151,6 +193,7 @@ class Enumeration {
   /// What moves in a group whatever the placement, and what a near block could serve.
   struct GroupLoads {
     Prices fixed_bytes{};
+    Int128 waiting = 0;  ///< ticks * bytes
     Int128 units_read = 0;
     bool whole_reads = true;
   };
@@ -161,22 +204,27 @@ class Enumeration {
     for (std::size_t k = g * layers; k < (g + 1) * layers; ++k) {
       const StepView record =
           segment_.view(static_cast<std::uint32_t>(k / n_.layers), static_cast<std::uint32_t>(k % n_.layers));
+      const std::uint32_t layer = record.layer.value();
+      const std::int64_t new_kv = at(n_.new_kv_bytes, layer);
       Prices bytes{};
       for (const BlockId id : record.appended) {
         bytes[0] += bytes_read(record, id.value());
         if (n_.mode == Mode::kInclusive) {
-          bytes[0] += n_.new_kv_bytes;
-          bytes[2] += n_.new_kv_bytes;
-          bytes[3] += n_.new_kv_bytes;
+          bytes[0] += new_kv;
+          bytes[2] += any() ? 0 : new_kv;
+          bytes[3] += any() ? 0 : new_kv;
+          sum.waiting += any() ? n_.batch * new_kv * new_kv_far(record.step.value(), layer) : 0;
         }
       }
+      const std::int64_t context = trace_tokens_ + record.step.value();
       for (std::size_t c = 0; c < kNumChannels; ++c) {
-        sum.fixed_bytes[c] += n_.weight_bytes[c] + n_.batch * bytes[c];
+        const FixedBytes& fixed = at(n_.fixed_bytes, layer)[c];
+        sum.fixed_bytes[c] += fixed.bytes + fixed.per_token * context + n_.batch * bytes[c];
       }
       for (const BlockId id : record.reads) {
         if (!holds(record.appended, id.value())) {
           sum.units_read += bytes_read(record, id.value()) / unit();
-          sum.whole_reads = sum.whole_reads && bytes_read(record, id.value()) == size(id.value());
+          sum.whole_reads = sum.whole_reads && bytes_read(record, id.value()) == size(layer, id.value());
         }
       }
     }
@@ -184,7 +232,7 @@ class Enumeration {
   }
 
   [[nodiscard]] Int128 of_fixed(const Prices& prices, const GroupLoads& loads) const {
-    Int128 sum = 0;
+    Int128 sum = loads.waiting;
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       sum += prices[c] * loads.fixed_bytes[c];
     }
@@ -224,9 +272,11 @@ class Enumeration {
     const bool split = n_.mirrored_reads == MirroredReads::kSplit;
     const auto near = [&](const Prices& p) { return split ? std::min(p[0], p[1] + p[3]) : p[0]; };
     const auto far = [](const Prices& p) { return p[1] + p[3]; };
-    const std::int64_t common = std::gcd(n_.kv_block_bytes, n_.expert_block_bytes);
+    const std::int64_t common = this->common();
+    const std::int64_t largest =
+        std::max(n_.expert_block_bytes, *std::max_element(n_.kv_block_bytes.begin(), n_.kv_block_bytes.end()));
     const std::int64_t most = std::int64_t{n_.barrier == Barrier::kToken ? n_.layers : 1} * n_.layers *
-                              n_.blocks_per_layer * (std::max(n_.kv_block_bytes, n_.expert_block_bytes) / common);
+                              n_.blocks_per_layer * (largest / common);
     std::optional<Int128> least;
     for (std::int64_t m = 0; m <= most; ++m) {
       const Int128 moved = Int128{m} * (common / unit());
@@ -266,14 +316,16 @@ class Enumeration {
     const Int128 floor = layers * (Int128{n_.floor_units} * c_.certificate.ticks_per_second / second);
     const GroupLoads sums = loads(g);
     Int128 more = (whole() - claimed) * floor / whole();
-    if (n_.mode == Mode::kInclusive && sums.whole_reads) {
+    if (!any() && n_.mode == Mode::kInclusive && sums.whole_reads) {
       more = std::max(more, credit(prices, sums, floor));
     }
     return layers * overhead + of_fixed(prices, sums) + more;
   }
 
-  /// From step k on, being on side x while it runs (if the block exists by then).
-  Int128 from(std::uint32_t layer, std::uint32_t id, std::uint32_t k, bool exists, bool x) {
+  enum State : std::uint8_t { kFar, kNear, kArriving };
+
+  /// From step k on, being in state x while it runs (if the block exists by then).
+  Int128 from(std::uint32_t layer, std::uint32_t id, std::uint32_t k, bool exists, State x) {
     if (k == n_.steps * n_.layers) {
       return 0;
     }
@@ -282,29 +334,34 @@ class Enumeration {
     const Int128 near = price(step, of, 0);
     const Int128 far_read = price(step, of, 1) + price(step, of, 3);
     const Int128 far_write = price(step, of, 2) + price(step, of, 3);
-    const Int128 whole = size(id) / unit();
+    const Int128 whole = size(layer, id) / unit();
     const bool exclusive = n_.mode == Mode::kExclusive;
-    const Int128 new_kv = exclusive ? n_.new_kv_bytes / unit() : 0;
+    const Int128 new_kv = exclusive ? at(n_.new_kv_bytes, layer) / unit() : 0;
     const StepView record = segment_.view(step, of);
     const bool appended = of == layer && holds(record.appended, id);
     const bool read = of == layer && holds(record.reads, id) && !appended;
     if (!exists && !appended) {
-      return from(layer, id, k + 1, false, false);
+      return from(layer, id, k + 1, false, kFar);
     }
     std::optional<Int128> best;
-    for (const bool next : {false, true}) {
-      Int128 cost = next ? whole * mu(step, of) : 0;
+    for (const State next : {kFar, kNear, kArriving}) {
+      if (next == kArriving && (!any() || (exists && x == kNear))) {
+        continue;  // what is near has nothing to come
+      }
+      Int128 cost = next != kFar ? whole * mu(step, of) : 0;
       if (!exists) {
-        cost += new_kv * (next ? near : far_write);
+        cost += new_kv * (next == kNear ? near : new_kv_far(step, of));
+        cost += next == kArriving ? whole * (near + far_read) : 0;
       } else {
         const Int128 units = read ? bytes_read(record, id) / unit() : 0;
         const bool split = n_.mirrored_reads == MirroredReads::kSplit;
-        cost += x ? units * (split ? std::min(near, far_read) : near) : units * far_read;
-        cost += appended ? new_kv * (x ? near : far_write) : 0;
-        if (!x && next) {
-          cost += units * near + (whole - units) * (near + far_read);  // no units are read: all is promoted actively
+        cost += x == kNear ? units * (split ? std::min(near, far_read) : near) : units * far_read;
+        cost += appended ? new_kv * (x == kNear ? near : new_kv_far(step, of)) : 0;
+        if (x == kFar && next != kFar) {
+          const Int128 rest = any() && units > 0 ? 0 : whole - units;
+          cost += units * near + rest * (near + far_read);  // no units are read: all is promoted actively
         }
-        if (x && !next && exclusive) {
+        if (x == kNear && next == kFar && exclusive) {
           cost += whole * (near + far_write);
         }
       }
@@ -317,25 +374,31 @@ class Enumeration {
   Int128 cheapest(std::uint32_t layer, std::uint32_t id) {
     const BlockLayout layout = testing::meta_of(c_.shape).layout;
     if (id >= layout.initial_blocks()) {
-      return from(layer, id, 0, false, false);
+      return from(layer, id, 0, false, kFar);
     }
-    const std::int64_t places = std::min(n_.capacity_bytes / (n_.kv_block_bytes * n_.layers),
-                                         std::int64_t{layout.prompt_pages()} * layout.requests);
+    std::int64_t row = 0;
+    for (std::uint32_t of = 0; of < n_.layers; ++of) {
+      row += at(n_.kv_block_bytes, of);
+    }
+    const std::int64_t capacity = n_.capacity_bytes / common() / n_.batch * common();
+    const std::int64_t places = std::min(capacity / row, std::int64_t{layout.prompt_pages()} * layout.requests);
     switch (n_.start) {
       case Start::kEmpty:
-        return from(layer, id, 0, true, false);
+        return from(layer, id, 0, true, kFar);
       case Start::kRecent:
-        return from(layer, id, 0, true, std::int64_t{id} >= std::int64_t{layout.initial_blocks()} - places);
+        return from(layer, id, 0, true,
+                    std::int64_t{id} >= std::int64_t{layout.initial_blocks()} - places ? kNear : kFar);
       case Start::kFree:
         break;
     }
-    return std::min(from(layer, id, 0, true, false),
-                    from(layer, id, 0, true, true) + Int128{c_.certificate.start_price} * (size(id) / unit()));
+    return std::min(from(layer, id, 0, true, kFar),
+                    from(layer, id, 0, true, kNear) + Int128{c_.certificate.start_price} * (size(layer, id) / unit()));
   }
 
   const CertificateCase& c_;
   const BoundNumbers& n_;
   Segment segment_;
+  std::int64_t trace_tokens_ = testing::meta_of(c_.shape).layout.prompt_tokens;
 };
 
 RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
@@ -344,9 +407,11 @@ RC_GTEST_PROP(Certificates, ProveWhatAnEnumerationOfAllPathsGives, ()) {
   testing::RandomTraceShape shape = random.shape();
   shape.layers = std::min(shape.layers, 2u);
   shape.reads = std::min(shape.reads, 4u);
-  const CertificateCase c(random, folder, shape);
+  CertificateCase c(random, folder, shape);
+  c.vary(random);
   const Int128 ticks = std::max<Int128>(0, Enumeration(c).ticks());
   RC_CLASSIFY(ticks > 0, "more than 0");
+  RC_CLASSIFY(ticks > 0 && c.certificate.claim == Claim::kAny, "more than 0, claim any");
   std::istringstream exact(verified(c.trace, c.certificate).bound_exact);
   std::int64_t p = 0;
   std::int64_t q = 1;
@@ -365,11 +430,12 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
   CertificateCase c(random, folder, shape);
   const BoundNumbers& n = c.certificate.numbers;
   RC_PRE(n.mode == Mode::kInclusive);
+  c.certificate.claim = Claim::kStep;
   for (std::uint64_t& price : c.certificate.channel_prices[0]) {
     price /= random.one_of({1u, 1u, 2u, 1000000u});
   }
   const std::int64_t batch = n.batch;
-  const std::int64_t block = n.kv_block_bytes;
+  const std::int64_t block = n.kv_block_bytes.front();
   const std::uint32_t layers = n.barrier == Barrier::kToken ? n.layers : 1;
   Loads fixed;
   for (std::int64_t& bytes : fixed.bytes) {
@@ -379,7 +445,7 @@ RC_GTEST_PROP(Certificates, CreditNoMoreThanWholeBlocksTake, ()) {
   StepLoads loads;
   std::copy(fixed.bytes.begin(), fixed.bytes.end(), loads.fixed_bytes.begin());
   loads.units_read = reads * (block / c.certificate.unit_bytes);
-  const Int128 beside = GroupValue(c.certificate).ticks(0, loads, 0).value();
+  const Int128 beside = GroupValue(PathCosts(c.certificate)).ticks(0, loads, 0).value();
   const auto& a = c.certificate.channel_prices[0];
   const std::uint64_t far = a[1] + a[3];
   const bool split = n.mirrored_reads == MirroredReads::kSplit;
@@ -423,6 +489,7 @@ RC_GTEST_PROP(Certificates, WithoutPricesProveThePerfectSplit, ()) {
   c.spec.hardware.interference = 0;
   c.instance = Instance::make(c.spec, c.trace.meta(), c.trace.totals()).value();
   c.certificate = testing::RandomPrices(random).certificate(bound_numbers(c.instance, c.trace).value(), c.trace.meta());
+  c.certificate.claim = Claim::kStep;
   c.certificate.channel_prices.assign(c.certificate.channel_prices.size(), {});
   c.certificate.row_prices.assign(c.certificate.row_prices.size(), 0);
   c.certificate.start_price = 0;
@@ -453,6 +520,7 @@ TEST(CertificatesInPython, AgreeDigitForDigit) {
   for (int i = 0; i < kCases; ++i) {
     testing::RandomCase random = exact_case(static_cast<std::uint64_t>(i), 12, 10);
     CertificateCase c(random, folder);
+    c.vary(random);
     if (i % 8 == 7) {  // not valid: the first group claims too much
       c.certificate.channel_prices[0][0] += c.certificate.ticks_per_second;
     }

@@ -83,11 +83,11 @@ RC_GTEST_PROP(PriceAscent, TheCertificateProvesNoLessThanItBelieves, ()) {
   }
   start.rows.assign(dual.groups().num_steps(), 0);
   const BoundNumbers numbers = bound_numbers(instance, trace).value();
-  const Certificate from = quantize(numbers, false, start);
+  const Certificate from = quantize(Claim::kStep, numbers, false, start);
   const auto count = drawn(rc::gen::element<std::uint64_t>(0, 30, 60));
   const Ascended found = ascend(instance, *classes, dual, *paths, from, count, [] { return false; }, nullptr);
   const Result<VerifiedBound> before = verify(trace, from, {});
-  const Result<VerifiedBound> after = verify(trace, quantize(numbers, false, found.table), {});
+  const Result<VerifiedBound> after = verify(trace, quantize(Claim::kStep, numbers, false, found.table), {});
   RC_ASSERT(before.has_value() && after.has_value());
   // Interference and bandwidths are rounded; what is rounded is more than the bound where rows are dear.
   double gross = after->bound.value();

@@ -22,10 +22,13 @@ class RandomPrices {
   /// Channel prices that claim at most the whole of each group's time, often exactly it; row prices of random size.
   Certificate certificate(const BoundNumbers& numbers, const TraceMeta& meta) {
     Certificate c;
+    c.claim = random_.chance(0.5) ? Claim::kAny : Claim::kStep;
     c.numbers = numbers;
     c.made_by = "random";
-    std::int64_t unit = std::gcd(numbers.kv_block_bytes, numbers.expert_block_bytes);
-    unit = numbers.mode == Mode::kExclusive ? std::gcd(unit, numbers.new_kv_bytes) : unit;
+    std::int64_t unit = common_block(numbers);
+    for (const std::int64_t bytes : numbers.new_kv_bytes) {
+      unit = numbers.mode == Mode::kExclusive ? std::gcd(unit, bytes) : unit;
+    }
     c.unit_bytes = meta.has_read_bytes || random_.chance(0.2) ? 1 : unit;
     c.ticks_per_second = (std::uint64_t{1} << (30 + random_.below(16))) + random_.below(1000);
     const double whole = static_cast<double>(c.ticks_per_second) * static_cast<double>(c.unit_bytes) *
@@ -47,6 +50,30 @@ class RandomPrices {
     }
     c.start_price = numbers.start == Start::kFree && random_.chance(0.5) ? row_price(c, dear) : 0;
     return c;
+  }
+
+  /// Layers that are not alike, as no instance has them yet, and a near capacity that requests do not divide evenly.
+  BoundNumbers varied(BoundNumbers numbers) {
+    const std::int64_t block = numbers.kv_block_bytes.front();
+    const std::int64_t piece = common_block(numbers);
+    if (random_.chance(0.5)) {
+      numbers.kv_block_bytes.clear();
+      numbers.new_kv_bytes.clear();
+      for (std::uint32_t layer = 0; layer < numbers.layers; ++layer) {
+        numbers.kv_block_bytes.push_back(block * (1 + random_.below(3)));
+        numbers.new_kv_bytes.push_back(random_.below(2) * block);
+      }
+    }
+    if (random_.chance(0.5)) {
+      numbers.fixed_bytes.resize(numbers.layers);
+      for (auto& by_channel : numbers.fixed_bytes) {
+        for (FixedBytes& fixed : by_channel) {
+          fixed = {random_.below(3) * 1000, random_.below(2) * 7};
+        }
+      }
+    }
+    numbers.capacity_bytes += random_.below(3 * piece);
+    return numbers;
   }
 
   /// A price or the prices of one group changed at random; valid if they were.
@@ -119,6 +146,12 @@ struct CertificateCase {
         spec(random.spec(shape)),
         instance(Instance::make(spec, trace.meta(), trace.totals()).value()),
         certificate(RandomPrices(random).certificate(bound_numbers(instance, trace).value(), trace.meta())) {}
+
+  /// Of numbers that no instance has.
+  void vary(RandomCase& random) {
+    RandomPrices prices(random);
+    certificate = prices.certificate(prices.varied(certificate.numbers), trace.meta());
+  }
 
   RandomTraceShape shape;
   std::string path;

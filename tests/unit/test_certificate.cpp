@@ -203,7 +203,7 @@ TEST_F(CertificateOfWorkedExample, AnyDamageToTheFileIsRejected) {
   }
   expect_part(read_back(whole + "x").error().message, "goes on after its end");
   std::string newer = whole;
-  for (const int version : {1, 3}) {
+  for (const int version : {1, 4}) {
     newer[8] = static_cast<char>(version);
     expect_part(read_back(newer).error().message, "version " + std::to_string(version));
   }
@@ -263,11 +263,14 @@ TEST_F(CertificateOfWorkedExample, NumbersAtTheEdgesNeverOverflow) {
   for (const Mode mode : {Mode::kInclusive, Mode::kExclusive}) {
     spec_.options.mode = mode;
     for (std::size_t c = 0; c < kNumChannels; ++c) {
-      try_signed([&, c]() -> std::int64_t& { return n.weight_bytes[c]; });
+      try_signed([&, c]() -> std::int64_t& { return n.fixed_bytes.front()[c].bytes; });
+      try_signed([&, c]() -> std::int64_t& { return n.fixed_bytes.front()[c].per_token; });
       try_signed([&, c]() -> std::int64_t& { return n.bandwidth_bytes_per_second[c]; });
     }
-    for (std::int64_t* number : {&n.batch, &n.kv_block_bytes, &n.expert_block_bytes, &n.new_kv_bytes, &n.capacity_bytes,
-                                 &n.floor_units, &n.overhead_units, &certificate_.unit_bytes}) {
+    try_signed([&]() -> std::int64_t& { return n.kv_block_bytes.front(); });
+    try_signed([&]() -> std::int64_t& { return n.new_kv_bytes.front(); });
+    for (std::int64_t* number : {&n.batch, &n.expert_block_bytes, &n.capacity_bytes, &n.floor_units, &n.overhead_units,
+                                 &certificate_.unit_bytes}) {
       try_signed([number]() -> std::int64_t& { return *number; });
     }
     try_all([&]() -> std::uint64_t& { return certificate_.ticks_per_second; }, 0u, 1u, std::uint64_t{1} << 40,
@@ -287,7 +290,7 @@ TEST_F(CertificateOfWorkedExample, NumbersAtTheEdgesNeverOverflow) {
   certificate_.row_prices[1] = std::uint64_t{1} << 62;
   expect_rejected("may overflow");
   certificate_ = make();
-  certificate_.numbers.weight_bytes[0] = kMostInt64;
+  certificate_.numbers.fixed_bytes.front()[0].bytes = kMostInt64;
   expect_rejected("2^63 bytes");
   certificate_ = make();
   certificate_.numbers.floor_units = kMostInt64;

@@ -86,8 +86,10 @@ struct Certificate {
 /// The largest and the greatest common divisor of all sizes of blocks.
 [[nodiscard]] std::int64_t largest_block(const BoundNumbers& numbers);
 [[nodiscard]] std::int64_t common_block(const BoundNumbers& numbers);
-/// Near capacity of one request: in whole pieces of common_block(). Placed alike each has what a share holds; placed
-/// differently, a request has more than that at times, but all together no more than there is.
+/// Near capacity of one request: in whole pieces of common_block(), as what is near are whole blocks; but with claim
+/// `any` in exclusive mode a demotion's bytes leave as they like, so that near memory may be filled to the last byte.
+/// Placed alike each has what a share holds; placed differently, a request has more than that at times, but all
+/// together no more than there is.
 [[nodiscard]] std::int64_t capacity_of_request(const BoundNumbers& numbers, Claim claim);
 
 /// Layers whose loads time is taken of together. Stated here again (see instance/step_groups.h), as all that verify()

@@ -29,9 +29,9 @@ struct Comparison {
   std::optional<Seconds> static_time;
   std::optional<ProvenBound> proven;      ///< if it was asked for, of the claim `step`: it covers all policies
   std::optional<ProvenBound> proven_any;  ///< beside it, of the claim `any`
-  std::vector<ReplayResult> results;  ///< in the order asked for, less those that an interrupt kept from running
-  bool complete = true;               ///< false: interrupted, see ReplayResult::steps and ::complete
-  Status outputs;                     ///< why the schedule could not be written, as on a full disk; the rest stands
+  std::vector<ReplayResult> results;      ///< in the order asked for, less those that an interrupt kept from running
+  bool complete = true;                   ///< false: interrupted, see ReplayResult::steps and ::complete
+  Status outputs;                         ///< why the schedule could not be written, as on a full disk; the rest stands
 
   /// The proven bound, or the perfect split without one.
   [[nodiscard]] Seconds lower_bound() const;

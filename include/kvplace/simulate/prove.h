@@ -24,8 +24,8 @@ struct ProveOptions {
 
 struct Proof {
   Manifest manifest;
-  ProvenBound bound;  ///< of the claim `step`
-  ProvenBound any;    ///< of the claim `any`, no more than it
+  ProvenBound bound;                     ///< of the claim `step`
+  ProvenBound any;                       ///< of the claim `any`, no more than it
   std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
   std::optional<ExactSolution> exact;
   /// How planning ended, whatever the search for the bound did; none if no schedule was asked for, or if it could
