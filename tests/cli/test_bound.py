@@ -253,7 +253,8 @@ class Limits(BoundTest):
         groups = head["layers"] * head["steps"]
         self.write("c.cert", kept)
         numbers = self.json("verify", self.trace, "c.cert")["certificate"]
-        self.write("c.cert", cert_file.certificate(numbers, [[2**50, 0, 0, 0]] * groups, [0] * groups))
+        prices = cert_file.price_words([[2**50, 0, 0, 0]] * groups, [0] * groups)
+        self.write("c.cert", cert_file.certificate(cert_file.plain(numbers), cert_file.compressed(prices)))
         self.refused(resume(self.trace, *FLAGS), cli.REJECTED, "claim more")
 
 
