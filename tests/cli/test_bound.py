@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 import unittest
 
@@ -13,7 +11,6 @@ import cert_file
 import cli
 import numpy as np
 
-VERIFIER = cli.SOURCE_DIR / "tools/verify_certificate.py"
 BLOCKS = ("--block-bytes", "4KiB", "--weight-bytes-per-step", 0)
 FLAGS = ("--near-blocks-per-layer", 9, *BLOCKS)
 KEYS = {"manifest", "instance", "bound_s", "bound_exact", "best_schedule_s", "gap", "seconds", "search_seconds",
@@ -53,9 +50,8 @@ class BoundTest(cli.CliTest):
             self.assertEqual((proven["valid"], proven["bound_exact"], proven["bound_s"], proven["holds_for"]),
                              (True, claimed["bound_exact"], claimed["bound_s"], claimed["holds_for"]))
             self.assertEqual(proven["certificate"]["claim"], claim)
-            done = subprocess.run([sys.executable, VERIFIER, self.trace, path], cwd=self.folder, capture_output=True,
-                                  text=True, timeout=60, check=True)
-            self.assertEqual(done.stdout.splitlines()[0], claimed["bound_exact"])
+            code, out, err = cert_file.second_verifier(self.folder, self.trace, path)
+            self.assertEqual((code, out.splitlines()[:1], err), (0, [claimed["bound_exact"]], ""))
         self.assertLessEqual(answer["any"]["bound_s"], answer["bound_s"])
         return answer
 
