@@ -61,7 +61,7 @@ class CertificateFiles(VerifiersTest):
             "1,001 characters": instead(made_by, b'"made_by":"%s"' % (b"x" * 1001)),
             "an escape": instead(made_by, b'"made_by":"\\u0061 test"'), "an escaped quote": instead(made_by, b'"made_by":"\\""'),
             "a control character": instead(made_by, b'"made_by":"\x1f"'), "0x7f": instead(made_by, b'"made_by":"\x7f"'),
-            "not ASCII": instead(made_by, '"made_by":"ä"'.encode()), "no UTF-8": instead(made_by, b'"made_by":"\xff"'),
+            "not ASCII": instead(made_by, '"made_by":"\u00e4"'.encode()), "no UTF-8": instead(made_by, b'"made_by":"\xff"'),
             **{encoding: text.decode().encode(encoding) for encoding in ("utf-16", "utf-16-be", "utf-32-le")},
         }
         for what, head in heads.items():
