@@ -130,13 +130,18 @@ void draw(const Fixture& fixture, const std::uint8_t* data, std::size_t size) {
       c.unit_bytes = static_cast<std::int64_t>(value);
     } else if (place < 220) {
       c.start_price = value;
+    } else if (place < 225) {
+      c.claim = place % 2 == 0 ? Claim::kAny : Claim::kStep;
+      c.numbers.fixed_bytes.front()[place % 4].per_token = static_cast<std::int64_t>(value);
     } else if (place < 230) {
-      c.numbers.weight_bytes[place % 4] = static_cast<std::int64_t>(value);
+      c.numbers.fixed_bytes.front()[place % 4].bytes = static_cast<std::int64_t>(value);
     } else if (place < 240) {
       c.numbers.bandwidth_bytes_per_second[place % 4] = static_cast<std::int64_t>(value);
     } else {
-      std::int64_t* const numbers[] = {&c.numbers.batch,          &c.numbers.kv_block_bytes, &c.numbers.new_kv_bytes,
-                                       &c.numbers.capacity_bytes, &c.numbers.floor_units,    &c.numbers.overhead_units};
+      BoundNumbers& n = c.numbers;
+      std::int64_t* const numbers[] = {
+          &n.batch,       &n.kv_block_bytes.front(), &n.new_kv_bytes.front(), &n.capacity_bytes,
+          &n.floor_units, &n.overhead_units};
       *numbers[place % 6] = static_cast<std::int64_t>(value);
     }
   }
