@@ -27,12 +27,12 @@ std::string in_capitals(std::string text) {
   return text;
 }
 
-/// Words of the language in bold, what stands for something in italics.
+/// Words of the language in bold, replaceable ones in italics (man-pages(7)).
 std::string value_in_fonts(const CLI::Option& option) {
   std::string out;
   for (const std::string& alternative : CLI::detail::split(value_name(option), '|')) {
-    const bool placeholder = alternative == in_capitals(alternative);
-    out += (out.empty() ? "" : "|") + std::string(placeholder ? "\\fI" : "\\fB") + roff(alternative) + "\\fR";
+    const bool replaceable = alternative == in_capitals(alternative);
+    out += (out.empty() ? "" : "|") + std::string(replaceable ? "\\fI" : "\\fB") + roff(alternative) + "\\fR";
   }
   return out + (takes_several(option) ? " ..." : "");
 }

@@ -80,8 +80,6 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.fixed_bytes.emplace_back();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     numbers.fixed_bytes.front()[c].bytes = instance.weight_loads().bytes[c];
-  }
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
     const auto channel = static_cast<Channel>(c);
     const double rate = std::ceil(step_time.bandwidth(channel).value());
     if (rate >= static_cast<double>(kBandwidthLimit)) {

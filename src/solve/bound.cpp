@@ -46,10 +46,11 @@ class BoundSearch {
     if (!verifies_last()) {
       KVPLACE_TRY(consider(perfect_split()));
     }
-    for (Certificate known : options_.known) {
+    for (const Certificate& known : options_.known) {
       if (known.claim == options_.claim || options_.claim == Claim::kStep) {
-        known.claim = options_.claim;  // what all schedules obey, those of a claim about fewer do
-        KVPLACE_TRY(consider_certificate(std::move(known)));
+        Certificate of_claim = known;
+        of_claim.claim = options_.claim;  // what all schedules obey, those of a claim about fewer do
+        KVPLACE_TRY(consider_certificate(std::move(of_claim)));
       }
     }
     searching_ = true;

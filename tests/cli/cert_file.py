@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import cli
-from kvs_file import xxh64
+from xxhash import xxh64_intdigest as xxh64
 
 sys.path.insert(0, str(cli.SOURCE_DIR / "tools"))
 import verify_certificate  # noqa: E402

@@ -81,14 +81,14 @@ Certificate quantize(Claim claim, const BoundNumbers& numbers, bool has_read_byt
   for (const double row : table.rows) {
     dearest += row * unit;
   }
-  const double largest_block = static_cast<double>(kvplace::largest_block(numbers)) / unit;
+  const double largest = static_cast<double>(largest_block(numbers)) / unit;
   const auto slowest = static_cast<double>(
       *std::min_element(numbers.bandwidth_bytes_per_second.begin(), numbers.bandwidth_bytes_per_second.end()));
   const double floor =
       std::ldexp(static_cast<double>(numbers.floor_units), -60) * static_cast<double>(layers_per_group);
   const double rate =
-      std::min({kMostTicks / std::max(dearest * largest_block, 0x1p-60), kMostTickRate, kMostScale / scale * kLess,
-                kMostBlockTicks * slowest / (scale * largest_block), std::sqrt(kMostFloor / (floor * scale)) * kLess});
+      std::min({kMostTicks / std::max(dearest * largest, 0x1p-60), kMostTickRate, kMostScale / scale * kLess,
+                kMostBlockTicks * slowest / (scale * largest), std::sqrt(kMostFloor / (floor * scale)) * kLess});
   certificate.ticks_per_second = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate));
 
   const auto ticks = static_cast<double>(certificate.ticks_per_second);
