@@ -103,7 +103,7 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   const std::optional<bool> matters = comparison.placement_matters();
   json["placement_matters"] = matters ? Json(*matters) : Json(nullptr);
   json["static_s"] = comparison.static_time ? Json(comparison.static_time->value()) : Json(nullptr);
-  const Seconds certified = comparison.proven ? comparison.proven->verified.bound : Seconds(0);
+  const Seconds certified = comparison.covering() != nullptr ? comparison.covering()->verified.bound : Seconds(0);
   json["results"] = Json::array();
   for (const ReplayResult& result : comparison.results) {
     json["results"].push_back(json_of(ResultContext{result, comparison.bounds, certified}));
@@ -138,12 +138,9 @@ std::string to_json(const Proof& proof, const Instance& instance) {
   json["status"] = to_text(proof.bound.status);
   json["planning_status"] = proof.planning ? Json(to_text(*proof.planning)) : Json(nullptr);
   json["capacity_price_s_per_gib"] = proof.bound.capacity_price_s_per_byte * 0x1p30;
-  json["any"] = {{"bound_s", proof.any.verified.bound.value()},
-                 {"bound_exact", proof.any.verified.bound_exact},
-                 {"holds_for", holds_for(proof.any.certificate)},
-                 {"search_seconds", proof.any.seconds.value()},
-                 {"evaluations", proof.any.evaluations},
-                 {"status", to_text(proof.any.status)}};
+  json["any"] = {{"bound_s", proof.any.verified.bound.value()},   {"bound_exact", proof.any.verified.bound_exact},
+                 {"holds_for", holds_for(proof.any.certificate)}, {"search_seconds", proof.any.seconds.value()},
+                 {"evaluations", proof.any.evaluations},          {"status", to_text(proof.any.status)}};
   if (proof.exact) {
     json["exact"] = {{"lp_s", proof.exact->lp_optimal ? Json(proof.exact->lp.value()) : Json(nullptr)},
                      {"milp_s", proof.exact->milp ? Json(proof.exact->milp->value()) : Json(nullptr)},

@@ -113,7 +113,9 @@ TEST(Verdicts, TheLegendNamesTheRowsThatAreThere) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);
     RandomCase random = random_case(seed);
-    const VerdictCase c(random);
+    VerdictCase c(random);
+    const bool background = c.spec.options.overlap == Overlap::kFull && random.chance(0.5);
+    c.spec.options.copies = background ? Copies::kBackground : Copies::kStep;
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
     Comparison compared = compare(trace, instance, some_policies(random, instance), {}).value();
@@ -128,6 +130,7 @@ TEST(Verdicts, TheLegendNamesTheRowsThatAreThere) {
                                    [](const ReplayResult& r) { return r.found_by == "best-case"; });
     sides.expect(text, "(certified): proven for schedules whose copies are of whole blocks", proves);
     sides.expect(text, "(any): proven for schedules whose copies may span steps", proves);
+    sides.expect(text, "x bound is over (any)", proves && background);
     sides.expect(text, "whose requests may be placed differently", proves && instance.options().batch > 1);
     sides.expect(text, "best-case: an ideal, no placement", ideal);
     sides.expect(text, "whose requests are placed alike", proves && instance.options().batch > 1);
