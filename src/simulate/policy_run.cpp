@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
-
-#include "kvplace/instance/background.h"
 
 namespace kvplace {
 
@@ -217,15 +214,6 @@ void PolicyRun::partition_reads(const StepView& record) {
   }
 }
 
-void PolicyRun::find_hits_in_flight() {
-  hits_in_flight_.clear();
-  if (copies_ && copies_->queued() > Bytes(0)) {
-    std::copy_if(
-        hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(num_hits_), std::back_inserter(hits_in_flight_),
-        [this](BlockIndex block) { return (state_[block.value()] & (kInFlight | kAppendedMark)) == kInFlight; });
-  }
-}
-
 void PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
   for (std::size_t i = 0; i < record.reads.size(); ++i) {
     const BlockIndex block = instance_.index(record.layer, record.reads[i]);
@@ -335,20 +323,6 @@ void PolicyRun::promote(BlockIndex block, Loads& loads) {
   }
 }
 
-void PolicyRun::keep_bytes_read() {
-  const std::int64_t batch = instance_.options().batch;
-  for (const BlockIndex block : hits_in_flight_) {
-    std::uint8_t& state = state_[block.value()];
-    if ((state & kInFlight) != 0) {  // not evicted in this step
-      const Bytes left = copies_->left(block);
-      const Bytes kept = std::min(left, bytes_read(block) * batch);
-      copies_->take(block, kept);
-      open_loads_.add(Transfer::kPromotePassive, kept, batch);
-      state = static_cast<std::uint8_t>(kept == left ? state & ~kInFlight : state);
-    }
-  }
-}
-
 void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) const {
   const Bytes size = instance_.new_kv_bytes();
   const std::int64_t count = size.value() > 0 ? 1 : 0;
@@ -389,36 +363,6 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
   result_.read_bytes += traffic.reads.value() * batch + instance_.weight_bytes_per_step().value();
   if (instance_.groups().ends_group(record.layer)) {
     close_group();
-  }
-}
-
-void PolicyRun::close_group() {
-  const InstanceOptions& options = instance_.options();
-  const std::uint32_t layers = instance_.groups().layers_per_group();
-  if (options.mirrored_reads == MirroredReads::kSplit && options.mode == Mode::kInclusive) {
-    open_loads_ = split_loads(instance_.step_time(), open_loads_, open_mirrored_, layers);
-  }
-  const BackgroundStep step =
-      background_step(instance_.step_time(), open_loads_, copies_ ? copies_->queued() : Bytes(0), layers);
-  result_.total += step.time;
-  ++result_.bottleneck_steps[at(step.bottleneck)];
-  if (step.copied > Bytes(0)) {
-    move_copies(step.copied);
-  }
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
-    result_.channel_bytes[c] += open_loads_.bytes[c];
-    result_.channel_transfers[c] += open_loads_.transfers[c];
-  }
-  open_loads_ = {};
-  open_mirrored_ = {};
-}
-
-void PolicyRun::move_copies(Bytes copied) {
-  complete_.clear();
-  const std::int64_t pieces = copies_->move(copied, complete_);
-  open_loads_.add(Transfer::kPromote, copied, pieces);
-  for (const BlockIndex block : complete_) {
-    state_[block.value()] = static_cast<std::uint8_t>(state_[block.value()] & ~kInFlight);
   }
 }
 

@@ -182,7 +182,13 @@ TEST(Verdicts, AnEarlyEndIsSaid) {
         Comparison bounded = compared;
         bounded.proven.emplace();
         bounded.proven->status = status;
-        sides.expect(cli::ending_verdict(bounded, instance), "its search was cut short",
+        sides.expect(cli::ending_verdict(bounded, instance), "(certified): valid, but its search was cut short",
+                     status != SearchStatus::kConverged);
+        bounded.covers = Claim::kAny;
+        bounded.proven_any.emplace();
+        bounded.proven_any->status = status;
+        bounded.proven->status = SearchStatus::kConverged;
+        sides.expect(cli::ending_verdict(bounded, instance), "(any): valid, but its search was cut short",
                      status != SearchStatus::kConverged);
       }
       Comparison searching = compared;  // a search that was interrupted after the pass of all
@@ -217,6 +223,10 @@ TEST(Verdicts, TheSearchAndThePlanningEndEachOnItsOwn) {
       sides.expect(of_planning, "planning ended by the time limit", planning == PlanStatus::kTimeLimit);
       sides.expect(of_planning, "planning interrupted", planning == PlanStatus::kInterrupted);
       sides.expect(of_planning, "50.000 % above the bound", proof.schedule.has_value());
+      Proof background = proof;
+      background.covers = Claim::kAny;
+      background.any.verified.bound = Seconds(1.5);
+      sides.expect(cli::planning_verdict(background), "100.000 % above any", proof.schedule.has_value());
       const bool whole = search == SearchStatus::kConverged &&
                          (!planning || planning == PlanStatus::kConverged || planning == PlanStatus::kNearEnough);
       EXPECT_EQ(proof.limit_reached(), !whole);
