@@ -28,8 +28,7 @@ def decompress(data, size):
     with tempfile.TemporaryFile() as stored:
         stored.write(data)
         stored.seek(0)
-        with subprocess.Popen(["zstd", "-dc", "--long=31"], stdin=stored, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(["zstd", "-dc"], stdin=stored, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             contents = process.stdout.read(size + 1)
     readable(process.returncode == 0 and len(contents) == size, f"is no zstd data of {size} bytes")
     return contents
@@ -84,7 +83,7 @@ class Values:
     """A stream of nothing but varints, taken one by one or several at once."""
     def __init__(self, data):
         self.all = Varints(data).all()
-        self.at, self.zeros, self.zero = 0, np.flatnonzero(self.all == 0).tolist(), 0
+        self.at = 0
 
     def take(self, count):
         readable(0 <= count <= len(self.all) - self.at, "a chunk ends within a record")
@@ -93,12 +92,6 @@ class Values:
 
     def next(self):
         return int(self.take(1)[0])
-
-    def before_zero(self, most):
-        """At most so many, up to the next 0."""
-        while self.zero < len(self.zeros) and self.zeros[self.zero] < self.at:
-            self.zero += 1
-        return self.take(min(most, self.zeros[self.zero] - self.at) if self.zero < len(self.zeros) else most)
 
 
 def unzigzag(codes):
@@ -173,7 +166,8 @@ class Trace:
             moves = unzigzag(lists.take(lists.next()))
             appended = last + np.cumsum(moves)
             last = int(appended[0]) if len(appended) else last
-            readable((moves[1:] > 0).all() and (abs(moves) < blocks).all() and (len(appended) == 0 or self.experts <= last and appended[-1] < blocks),
+            readable((moves[1:] > 0).all() and (abs(moves) < blocks).all()
+                     and (len(appended) == 0 or self.experts <= last and appended[-1] < blocks),
                      "the blocks appended to are not ascending, or experts")
             newborn = appended[~self.exists[layer, appended]]
             self.exists[layer, newborn] = True
@@ -194,15 +188,21 @@ class Trace:
     @staticmethod
     def ranking(codes, before, blocks):
         """The ranking of a record; that of the same layer one decode step before is known."""
-        rank, ranking = 0, np.zeros(min(count := codes.next(), len(codes.all)), np.int64)
-        while rank < count:
-            run = codes.before_zero(count - rank)
-            place = unzigzag(run - 1) + np.arange(rank, rank + len(run))
-            readable(((0 <= place) & (place < len(before))).all(), "a place in a ranking is out of range")
-            ranking[rank:rank + len(run)] = before[place]
-            rank += len(run)
-            if rank < count:
-                _, ranking[rank] = codes.take(2)
-                rank += 1
+        count = codes.next()
+        ahead = codes.all[codes.at:codes.at + 2 * count]
+        index = np.arange(len(ahead))
+        # A 0 is a code and an id follows, unless it is an id itself: every second 0 of several in a row.
+        other = np.maximum.accumulate(np.where(ahead == 0, -1, index))  # the last value that is not 0
+        literal = (index - other) % 2 == 1
+        is_code = np.ones(len(ahead), bool)
+        is_code[1:] = ~literal[:-1]
+        at = np.flatnonzero(is_code)[:count]
+        readable(len(at) == count, "a chunk ends within a ranking")
+        literal = literal[at]
+        codes.take(count + int(literal.sum()))
+        place = unzigzag(ahead[at[~literal]] - 1) + np.flatnonzero(~literal)
+        readable(((0 <= place) & (place < len(before))).all(), "a place in a ranking is out of range")
+        ranking = np.zeros(count, np.int64)
+        ranking[literal], ranking[~literal] = ahead[at[literal] + 1], before[place]
         readable((ranking < blocks).all() and len(np.unique(ranking)) == count, "a ranking is no list of unique ids")
         return ranking

@@ -4,8 +4,8 @@
     python3 tools/verify_certificate.py TRACE.kvt CERTIFICATE.cert
 
 Written from docs/trace_format.md and docs/certificate.md; shares no code with kvplace, and states on purpose again which
-channels a transfer loads. Prints the bound in seconds as an exact fraction and as a decimal rounded down. Exit code 0: proven; 4: the certificate is rejected; 2: unreadable
-input. Needs the Python packages numpy and xxhash, and the command zstd.
+channels a transfer loads. Prints the bound in seconds as an exact fraction and as a decimal rounded down. Exit code 0: proven; 4:
+the certificate is rejected; 2: unreadable input. Needs the Python packages numpy and xxhash, and the command zstd.
 """
 
 import decimal
@@ -188,9 +188,10 @@ class Paths:
             arriving = cost[self.ARRIVING].copy()
             np.minimum(arriving, far + enter, out=cost[self.ARRIVING])
             np.minimum(cost[:2], arriving, out=cost[:2])
-        cost[:, newborn] = IMPOSSIBLE
+        cost[:, newborn] = new * self.later[k] if self.exclusive else 0
         cost[self.NEAR, newborn] = new * a_near if self.exclusive else 0
-        cost[self.FAR, newborn] = new * self.later[k] if self.exclusive else 0
+        if self.any:
+            cost[self.ARRIVING, newborn] += size[newborn] * (a_near + a_far)
         cost[self.NEAR:] += size * self.rows[k]
 
     def total(self, steps):
@@ -234,7 +235,10 @@ def value(n, prices, rows, trace):
             ticks += of_group.ticks(prices[group], rests[group], fixed, later[k] * written, units_read, whole)
         paths.step(step, layer, ids, r, appended, newborn)
     require(trace.digest == trace.stated_digest, "the trace's contents have another digest")
-    capacity = near_capacity(n, batch, late) // n["unit_bytes"]
+    if late and n["mode"] == "exclusive":  # A demotion's bytes leave one by one: beside whole blocks there may be parts.
+        capacity = -(-n["capacity_bytes"] // (batch * n["unit_bytes"]))
+    else:
+        capacity = near_capacity(n, batch, late) // n["unit_bytes"]
     return ticks + paths.total(n["steps"]) - capacity * (sum(rows) + n["start_price"])
 
 

@@ -78,7 +78,8 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
                      n.capacity_bytes, fmt::join(n.kv_block_bytes, ", "),
                      n.expert_block_bytes > 0 ? fmt::format(" and experts of {} B", n.expert_block_bytes) : "",
                      fmt::join(n.new_kv_bytes, ", "));
-  out += fmt::format("fixed     {}, per step of the whole batch{}\n", weights, n.fixed_bytes.size() > 1 ? ", by layer" : "");
+  out += fmt::format("fixed     {}, per step of the whole batch{}\n", weights,
+                     n.fixed_bytes.size() > 1 ? ", by layer" : "");
   return out;
 }
 

@@ -29,8 +29,9 @@ void bind_bound(nb::module_& module) {
   module.def(
       "prove",
       [](const TraceReader& trace, const Instance& instance, const std::string& certificate,
-         const std::string& any_certificate, const std::string& schedule, const std::string& values, bool exact, double time_limit, double gap, bool resume,
-         unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+         const std::string& any_certificate, const std::string& schedule, const std::string& values, bool exact,
+         double time_limit, double gap, bool resume, unsigned threads, const nb::object& progress,
+         const Interrupt* interrupt) {
         check_same(trace, instance);
         ProveOptions options;
         options.search.time_limit = Seconds(time_limit);
@@ -44,8 +45,8 @@ void bind_bound(nb::module_& module) {
         return run({threads, progress, interrupt},
                    [&](const RunContext& context) { return kvplace::prove(trace, instance, options, context); });
       },
-      "trace"_a, "instance"_a, "certificate"_a, "any_certificate"_a, "schedule"_a, "values"_a, "exact"_a, "time_limit"_a, "gap"_a,
-      "resume"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
+      "trace"_a, "instance"_a, "certificate"_a, "any_certificate"_a, "schedule"_a, "values"_a, "exact"_a,
+      "time_limit"_a, "gap"_a, "resume"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
       "An empty name stands for an output that is not wanted.");
   module.def(
       "verify",

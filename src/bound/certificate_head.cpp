@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint32_t kMostLayers = 1u << 16;
 constexpr std::size_t kMostMadeBy = 1000;
+constexpr int kDeepestNumber = 4;  // of fixed_bytes: the object, layers, channels, the pair
 constexpr std::array kChoices{"mode", "barrier", "overlap", "start", "mirrored_reads"};
 
 /// What version 2 has in place of numbers by layer.
@@ -158,7 +159,9 @@ Status take(const Version2& old, BoundNumbers& numbers) {
 }  // namespace
 
 Result<Certificate> certificate_of_head(std::string_view text, std::uint32_t version) {
-  const Json json = Json::parse(text, nullptr, false);
+  // What is nested deeper than any number here is left out: values are copied by recursion.
+  const auto shallow = [](int depth, Json::parse_event_t, const Json&) { return depth <= kDeepestNumber; };
+  const Json json = Json::parse(text, shallow, false);
   if (!json.is_object()) {
     return rejected("its head is no JSON object");
   }

@@ -163,8 +163,10 @@ void LayerPaths::move(const Moves& moves) {
 }
 
 void LayerPaths::move(std::size_t begin, std::size_t end, std::int64_t units, const Moves& of_unit) {
-  const Moves moves{units * of_unit.far_to_far, units * of_unit.far_to_near, units * of_unit.near_to_far,
-                    units * of_unit.near_to_near, units * of_unit.arriving_to_near};
+  const bool again = of_unit.near_to_arriving != Moves::kNever;
+  const Moves moves{units * of_unit.far_to_far,       units * of_unit.far_to_near,
+                    units * of_unit.near_to_far,      units * of_unit.near_to_near,
+                    units * of_unit.arriving_to_near, again ? units * of_unit.near_to_arriving : Moves::kNever};
   std::int64_t* const far = far_.data();
   std::int64_t* const near = near_.data();
   if (arriving_.empty()) {
@@ -180,7 +182,8 @@ void LayerPaths::move(std::size_t begin, std::size_t end, std::int64_t units, co
   for (std::size_t i = begin; i < end; ++i) {
     const std::int64_t if_far = std::min(far[i], arriving[i]);  // given up before the first of the moves
     const std::int64_t if_near = near[i];
-    arriving[i] = std::min(if_far + moves.far_to_near, arriving[i] + moves.arriving_to_near);
+    const std::int64_t if_again = again ? if_near + moves.near_to_arriving : kImpossible;
+    arriving[i] = std::min({if_far + moves.far_to_near, arriving[i] + moves.arriving_to_near, if_again});
     far[i] = std::min(if_far + moves.far_to_far, if_near + moves.near_to_far);
     near[i] = std::min(arriving[i], if_near + moves.near_to_near);
   }

@@ -11,7 +11,9 @@ Moves then(const Moves& first, const Moves& second) {
           std::min(first.far_to_far + second.far_to_near, first.far_to_near + second.near_to_near),
           std::min(first.near_to_far + second.far_to_far, first.near_to_near + second.near_to_far),
           std::min(first.near_to_far + second.far_to_near, first.near_to_near + second.near_to_near),
-          std::min(second.far_to_near, first.arriving_to_near + second.arriving_to_near)};
+          std::min(second.far_to_near, first.arriving_to_near + second.arriving_to_near),
+          std::min({first.near_to_far + second.far_to_near, first.near_to_near + second.near_to_arriving,
+                    first.near_to_arriving + second.arriving_to_near})};
 }
 
 PathCosts::PathCosts(const Certificate& certificate)
@@ -44,7 +46,7 @@ StepPrices PathCosts::prices(std::uint32_t step, std::uint32_t layer) const {
 
 Moves PathCosts::moves(std::uint32_t step, std::uint32_t layer) const {
   const StepPrices p = prices(step, layer);
-  return {0, p.near + p.far_read + p.row, exclusive_ ? p.near + p.far_write : 0, p.row, p.row};
+  return {0, p.near + p.far_read + p.row, exclusive_ ? p.near + p.far_write : 0, p.row, p.row, Moves::kNever};
 }
 
 Result<PathCosts::Fixed> PathCosts::fixed(std::uint32_t step, std::uint32_t layer, Int128 bytes_read_by_rule,

@@ -32,6 +32,10 @@ struct Moves {
   std::int64_t near_to_far = 0;
   std::int64_t near_to_near = 0;
   std::int64_t arriving_to_near = 0;  ///< or arriving
+  std::int64_t near_to_arriving = 0;  ///< dropped in one step, promoted in a later one; of a single step kNever
+
+  /// More than the moves of a unit cost; with these added it fits 64 bits.
+  static constexpr std::int64_t kNever = std::int64_t{1} << 62;
 };
 
 /// The moves of `first`, then those of `second`.

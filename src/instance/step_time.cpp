@@ -151,15 +151,23 @@ double split_time(const StepTime& step_time, const Loads& all_near, const Movabl
 
 Loads split_loads(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads, std::uint32_t layers) {
   const Split split = best_split(step_time, all_near, {reads, {}}, layers);
-  const Bytes moved(static_cast<std::int64_t>(split.far_read_bytes));
-  Loads loads = all_near;
-  if (moved > Bytes(0)) {
-    const double share = moved / reads.bytes;
-    const auto transfers = static_cast<std::int64_t>(std::ceil(share * static_cast<double>(reads.transfers)));
-    loads.add(Transfer::kReadNear, Bytes(0) - moved, -transfers);
-    loads.add(Transfer::kReadFar, moved, transfers);
+  const auto with_moved = [&](Bytes moved) {
+    Loads loads = all_near;
+    if (moved > Bytes(0)) {
+      const double share = moved / reads.bytes;
+      const auto transfers = static_cast<std::int64_t>(std::ceil(share * static_cast<double>(reads.transfers)));
+      loads.add(Transfer::kReadNear, Bytes(0) - moved, -transfers);
+      loads.add(Transfer::kReadFar, moved, transfers);
+    }
+    return loads;
+  };
+  const Bytes down(static_cast<std::int64_t>(split.far_read_bytes));
+  const Loads below = with_moved(down);
+  if (down == reads.bytes) {
+    return below;
   }
-  return loads;
+  const Loads above = with_moved(down + Bytes(1));
+  return step_time(above, layers) < step_time(below, layers) ? above : below;
 }
 
 }  // namespace kvplace

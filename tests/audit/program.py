@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +32,7 @@ class Unexpected(Exception):
 
 
 def _second_verifier() -> ModuleType:
+    sys.path.append(str(ROOT / "tools"))  # It is of several files.
     spec = importlib.util.spec_from_file_location("verify_certificate", ROOT / "tools/verify_certificate.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

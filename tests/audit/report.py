@@ -34,6 +34,21 @@ def _cells(ratios: list[float], worst: Callable[[list[float]], float]) -> list[s
     return [f"{sum(ratios) / len(ratios):.4f}", f"{worst(ratios):.4f}", f"{100 * equal:.0f} %"]
 
 
+def worst(outcomes: Sequence[Outcome]) -> list[str]:
+    """The seeds where bounds and schedules are farthest from the best of all."""
+    lines = []
+    for claim in ("step", "any"):
+        if known := [(o.bounds[claim], o.seed) for o in outcomes if claim in o.bounds]:
+            lines.append(f"least bound / optimum of `{claim}`: "
+                         + ", ".join(f"{share:.4f} (seed {seed})" for share, seed in sorted(known)[:3]))
+    if planned := [(o.plan, o.seed) for o in outcomes if o.plan is not None]:
+        lines.append("greatest plan / optimum: "
+                     + ", ".join(f"{share:.4f} (seed {seed})" for share, seed in sorted(planned, reverse=True)[:3]))
+    if undecided := [o.seed for o in outcomes if o.undecided]:
+        lines.append(f"optimum not found in time: seeds {', '.join(map(str, sorted(undecided)))}")
+    return lines
+
+
 def summary(outcomes: Sequence[Outcome]) -> str:
     """One line of counts."""
     undecided = {claim: sum(claim in o.undecided for o in outcomes) for claim in ("step", "any")}

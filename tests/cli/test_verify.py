@@ -2,64 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import pathlib
-import subprocess
-import sys
 import unittest
 
-import cert_file
 import cli
-
-VERIFIER = cli.SOURCE_DIR / "tools/verify_certificate.py"
-# The worked example of docs/formulation.md; its certificate in docs/certificate.md.
-ROWS = [[[0, 1, 3]], [[1, 2, 4]], [[0, 1, 5]]]
-HEAD = {"mode": "inclusive", "barrier": "layer", "overlap": "full", "start": "empty", "mirrored_reads": "near",
-        "layers": 1, "steps": 3, "blocks_per_layer": 6, "batch": 1, "kv_block_bytes": 10**6, "expert_block_bytes": 0,
-        "new_kv_bytes": 10**6, "capacity_bytes": 3 * 10**6, "weight_bytes": [10**7, 0, 0, 0],
-        "bandwidth_bytes_per_second": [4900 * 10**9, 450 * 10**9, 450 * 10**9, 500 * 10**9], "interference_2_20": 0,
-        "floor_units": 0, "overhead_units": 0, "ticks_per_second": 49 * 10**6, "unit_bytes": 10**6, "start_price": 0,
-        "made_by": "a test"}
-CHANNEL_PRICES = [[0, 0, 0, 98], [0, 0, 0, 98], [10, 0, 0, 0]]
-ROW_PRICES = [0, 0, 0]
+from cert_file import CHANNEL_PRICES, HEAD, ROW_PRICES, VerifiersTest, of_version_2
 
 
-class Verify(cli.CliTest):
-    def setUp(self) -> None:
-        super().setUp()
-        self.trace = self.make_trace("t.kvt", ROWS, 3)
-        self.head = {"trace_digest": self.json("info", self.trace)["manifest"]["digest"], **copy.deepcopy(HEAD)}
-
-    def write_certificate(self, channel_prices: list = CHANNEL_PRICES, row_prices: list = ROW_PRICES, **more: object) -> str:
-        data = cert_file.certificate({**self.head, **more}, channel_prices, row_prices)
-        pathlib.Path(self.path("c.cert")).write_bytes(data)
-        return "c.cert"
-
-    def in_python(self, *arguments: object) -> tuple[int, str, str]:
-        done = subprocess.run([sys.executable, VERIFIER, *map(str, arguments)], cwd=self.folder, capture_output=True,
-                              text=True, timeout=60, check=False)
-        return done.returncode, done.stdout, done.stderr
-
-    def proven(self, exact: str, decimal: str) -> None:
-        answer = self.json("verify", self.trace, "c.cert")
-        self.assertEqual((answer["valid"], answer["bound_exact"], answer["bound_decimal"], answer["reason"]),
-                         (True, exact, decimal, ""))
-        self.assertAlmostEqual(answer["bound_s"], float(decimal), delta=1e-15 * float(decimal))
-        self.assertEqual(self.in_python(self.trace, "c.cert"), (0, f"{exact}\n{decimal}\n", ""))
-        text = self.ok("verify", self.trace, "c.cert")
-        self.assertIn(decimal, text)
-        self.assertIn(exact, text)
-
-    def rejected(self, reason: str) -> None:
-        ran = self.run_cli("verify", self.trace, "c.cert", "--json")
-        self.assertEqual(ran.code, cli.REJECTED, ran)
-        answer = json.loads(ran.out)
-        self.assertEqual((answer["valid"], answer["bound_s"], answer["bound_exact"]), (False, None, None))
-        self.assertIn(reason, answer["reason"])
-        self.refused(self.run_cli("verify", self.trace, "c.cert"), cli.REJECTED, reason)
-        self.assertEqual(self.in_python(self.trace, "c.cert")[0], cli.REJECTED)
-
+class Verify(VerifiersTest):
     def test_worked_example(self) -> None:
         self.write_certificate()
         self.proven("61/4900000", "0.0000124489795918367346")
@@ -86,7 +37,8 @@ class Verify(cli.CliTest):
                      "near.mem 10000000 B, far.link_read 0 B, far.link_write 0 B, far.mem 0 B"):
             self.assertIn(part, ran.out)
         shown = {ran.out.split("exactly")[1].split("\n", 1)[1]}
-        changes = [{"weight_bytes": [10**7 - 1, 1, 0, 0]}, {"interference_2_20": 262145}, {"floor_units": 8},
+        changes = [{"fixed_bytes": [[[10**7 - 1, 0], [1, 0], [0, 0], [0, 0]]]},
+                   {"fixed_bytes": [[[10**7, 1], [0, 0], [0, 0], [0, 0]]]}, {"interference_2_20": 262145}, {"floor_units": 8},
                    {"overhead_units": 2**40 + 1}, {"capacity_bytes": 3 * 10**6 + 1}]
         for change in changes:
             self.write_certificate(CHANNEL_PRICES, ROW_PRICES, **change)
@@ -105,7 +57,7 @@ class Verify(cli.CliTest):
 
         self.assertEqual(self.ok("verify", self.trace, "c.cert", *flags()), self.ok("verify", self.trace, "c.cert"))
         for key, changed in (("capacity_bytes (3000000 there, 4000000 here)", {"near_capacity": "4MB"}),
-                             ("weight_bytes", {"weight_bytes_per_step": "9MB"}), ("start", {"start": "recent"}),
+                             ("fixed_bytes", {"weight_bytes_per_step": "9MB"}), ("start", {"start": "recent"}),
                              ("kv_block_bytes", {"block_bytes": "2MB"}), ("barrier", {"barrier": "token"}),
                              ("bandwidth_bytes_per_second", {"set": "hardware.far.link_read=400GB/s"})):
             with self.subTest(key=key):
@@ -123,10 +75,12 @@ class Verify(cli.CliTest):
                              ("unit_bytes", {"unit_bytes": 3}), ("batch", {"batch": 0}),
                              ("start_price", {"start_price": -1}), ("initial placement", {"start_price": 1}),
                              ("new_kv_bytes", {"new_kv_bytes": 10**6 + 1}), ("mode", {"mode": "both"}),
-                             ("floor_units", {"floor_units": 0.5}), ("2^100", {"ticks_per_second": 2**64 - 1,
-                                                                              "batch": 2**30}),
-                             ("weight_bytes", {"weight_bytes": [0, 0, 0]}), ("does not know", {"more": 1}),
-                             ("2^63 bytes", {"weight_bytes": [2**63 - 1, 0, 0, 0]})):
+                             ("floor_units", {"floor_units": 0.5}),
+                             ("2^100", {"ticks_per_second": 2**64 - 1, "batch": 2**30}),
+                             ("fixed_bytes", {"fixed_bytes": [[[0, 0]] * 3]}), ("by layer", {"kv_block_bytes": [10**6] * 2}),
+                             ("not written as", {"more": 1}), ("claim", {"claim": "none"}),
+                             ("2^63 bytes", {"fixed_bytes": [[[2**63 - 1, 0], [0, 0], [0, 0], [0, 0]]]}),
+                             ("2^63 bytes", {"fixed_bytes": [[[0, 2**62], [0, 0], [0, 0], [0, 0]]]})):
             with self.subTest(reason=reason):
                 self.write_certificate(**more)
                 self.rejected(reason)
@@ -153,22 +107,34 @@ class Verify(cli.CliTest):
                 self.refused(self.run_cli("verify", *arguments, "--json"), cli.BAD_INPUT, named)
                 self.assertEqual(self.in_python(*arguments)[0], cli.BAD_INPUT)
 
+    def test_version_2(self) -> None:
+        """Certificates that older programs wrote prove what they did."""
+        self.head = of_version_2(self.head)
+        self.write_certificate()
+        self.proven("61/4900000", "0.0000124489795918367346")
+        self.head["capacity_bytes"] = 2**62
+        self.write_certificate()
+        self.proven("61/4900000")
+        self.write_certificate(batch=2)  # of one request: for both it is too much
+        self.rejected("capacity_bytes")
+
     def test_both_verifiers_agree_on_pages(self) -> None:
         """All of each decode step's time on one channel by turns; exclusive mode, a batch, pages of several tokens."""
         layers, steps = 3, 40
-        self.trace = self.make_trace("t.kvt", cli.random_rows(7, layers, steps, 30, 4), 30, 4)
-        info = self.json("info", self.trace)
-        head = {"trace_digest": info["manifest"]["digest"], "layers": layers, "steps": steps,
-                "blocks_per_layer": info["blocks"], "kv_block_bytes": 4096, "new_kv_bytes": 1024, "unit_bytes": 1024,
-                "capacity_bytes": 4 * layers * 4096, "batch": 3, "mode": "exclusive", "barrier": "token",
-                "start": "recent", "ticks_per_second": 10**12}
+        self.use_trace(cli.random_rows(7, layers, steps, 30, 4), 30, 4, kv_block_bytes=[4096], new_kv_bytes=[1024],
+                       unit_bytes=1024, capacity_bytes=12 * layers * 4096, batch=3, mode="exclusive", barrier="token",
+                       start="recent", ticks_per_second=10**12)
         prices = [[0, 0, 0, 0] for _ in range(steps)]
         for t, price in enumerate(prices):
             channel = (t * 7 // 5) % 4
             price[channel] = 10**12 * 1024 * 3 // HEAD["bandwidth_bytes_per_second"][channel]
-        self.write_certificate(prices, [t % 3 for t in range(steps * layers)], **head)
+        rows = [t % 3 for t in range(steps * layers)]
+        self.write_certificate(prices, rows)
         answer = self.json("verify", self.trace, "c.cert")
         self.assertGreater(answer["bound_s"], 0)
+        self.proven(answer["bound_exact"], answer["bound_decimal"])
+        self.head = of_version_2(self.head)
+        self.write_certificate(prices, rows)
         self.proven(answer["bound_exact"], answer["bound_decimal"])
 
 

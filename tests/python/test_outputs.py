@@ -125,8 +125,8 @@ class Outputs(CliTest):
                                 del after[made]
                             self.assertEqual(after, before)
         self.assertEqual(refused, {
-            "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)", "compare(schedule_out)",
-            "generate(out)", "generate_like(out)", "generate_like(save_config)", "import_trace(out)",
+            "bound(any_certificate)", "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)",
+            "compare(schedule_out)", "generate(out)", "generate_like(out)", "generate_like(save_config)", "import_trace(out)",
             "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
 
     def test_what_is_no_longer_in_use_may_be_replaced(self):

@@ -72,7 +72,7 @@ class RandomPrices {
         }
       }
     }
-    numbers.capacity_bytes += piece * random_.below(3);
+    numbers.capacity_bytes += static_cast<std::int64_t>(random_.below(static_cast<std::size_t>(3 * piece)));
     return numbers;
   }
 

@@ -62,7 +62,8 @@ void add_bound(App& app) {
   verb->add_option("--gap", flags->gap, "stop planning once the schedule is so near the bound, like `1%`")
       ->default_str("`0%`")
       ->type_name("PERCENT");
-  verb->add_flag("--resume", options.resume, "start from what the certificates named by `-o` and `--any-output` prove already");
+  verb->add_flag("--resume", options.resume,
+                 "start from what the certificates named by `-o` and `--any-output` prove already");
   add_quiet_flag(*verb);
   add_json_flag(*verb, flags->json);
 }

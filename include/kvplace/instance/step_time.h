@@ -214,7 +214,7 @@ struct Split {
 [[nodiscard]] double split_time(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads,
                                 std::uint32_t layers);
 
-/// The loads after best_split() of reads, in whole bytes and transfers.
+/// The loads after best_split() of reads, in whole bytes, the better of the two beside the best, and whole transfers.
 [[nodiscard]] Loads split_loads(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads,
                                 std::uint32_t layers);
 
