@@ -144,9 +144,10 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
                      format_bandwidth(hardware.effective(hardware.far.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.link_read)),
                      format_bandwidth(hardware.effective(hardware.far.link_write)));
-  out += fmt::format("instance  {}, near capacity {}, batch {}, weights {} per step\n", to_text(spec.options.mode),
+  out += fmt::format("instance  {}, near capacity {}, batch {}, weights {} per step{}\n", to_text(spec.options.mode),
                      capacity_text(instance), spec.options.batch,
-                     short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())));
+                     short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())),
+                     spec.options.copies == Copies::kBackground ? ", copies in the background" : "");
   for (const std::string& note : instance.notes()) {
     out += "note      " + note + "\n";
   }
@@ -161,10 +162,9 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   for (Row& row : bound_rows(comparison.bounds)) {
     rows.push_back(std::move(row));
   }
-  Yardstick yardstick{"x split", comparison.bounds.perfect_split};
+  const Yardstick yardstick{comparison.covering() != nullptr ? "x bound" : "x split", comparison.lower_bound()};
   if (comparison.proven) {
-    yardstick = {"x bound", comparison.proven->verified.bound};
-    rows.push_back({"(certified)", kBound, yardstick.time, "-", "-", "-"});
+    rows.push_back({"(certified)", kBound, comparison.proven->verified.bound, "-", "-", "-"});
     if (comparison.proven_any) {
       rows.push_back({"(any)", kBound, comparison.proven_any->verified.bound, "-", "-", "-"});
     }

@@ -10,7 +10,10 @@ namespace kvplace::cli {
 namespace {
 
 const char* name_of_lower_bound(const Comparison& comparison) {
-  return comparison.proven ? "the certified bound" : "the perfect split";
+  if (comparison.covering() == nullptr) {
+    return "the perfect split";
+  }
+  return comparison.covers == Claim::kAny ? "the bound (any)" : "the certified bound";
 }
 
 /// Where all placements are the same, often because the weights are nearly all that is read.
@@ -93,8 +96,10 @@ std::string ending_verdict(const Comparison& comparison, const Instance& instanc
                                      : fmt::format("Interrupted: the first {} of {} decode steps.\n",
                                                    with_commas(steps), with_commas(instance.steps()));
   }
-  if (comparison.proven && comparison.proven->status != SearchStatus::kConverged) {
-    out += "(certified): valid, but its search was cut short, so more time may prove more.\n";
+  if (const ProvenBound* const bound = comparison.covering();
+      bound != nullptr && bound->status != SearchStatus::kConverged) {
+    out += std::string(comparison.covers == Claim::kAny ? "(any)" : "(certified)") +
+           ": valid, but its search was cut short, so more time may prove more.\n";
   }
   for (const ReplayResult& result : comparison.results) {
     if (result.planning == PlanStatus::kTimeLimit) {
@@ -111,6 +116,10 @@ std::string legend(const Comparison& comparison) {
   }
   if (comparison.proven_any) {
     out += "(any): proven for " + schedules_of(comparison.proven_any->certificate) + ": none is faster.\n";
+  }
+  if (comparison.covering() != nullptr && comparison.covers == Claim::kAny) {
+    out +=
+        "x bound is over (any): copies in the background are no schedules of (certified), and may be faster than it.\n";
   }
   out += kSplitAndAllNear;
   for (const ReplayResult& result : comparison.results) {
@@ -161,7 +170,9 @@ std::string search_verdict(const ProvenBound& bound) {
 }
 
 std::string planning_verdict(const Proof& proof) {
-  std::string out = proof.gap() ? fmt::format("{:.3f} % above the bound", 100 * *proof.gap()) : std::string();
+  std::string out = proof.gap() ? fmt::format("{:.3f} % above {}", 100 * *proof.gap(),
+                                              proof.covers == Claim::kAny ? "any" : "the bound")
+                                : std::string();
   if (!proof.planning) {
     return out;
   }
@@ -193,7 +204,7 @@ std::string best_schedule_verdict(const ExactSolution& exact) {
 std::string certified_scope(const SizeResult& result, const InstanceOptions& options) {
   const bool batches = result.find == Find::kBatch && result.target.kind != SizeTarget::Kind::kCost;
   return "(certified) speaks of schedules " +
-         proven_schedules(Claim::kStep, options.barrier, batches ? 2 : options.batch) + ".\n";
+         proven_schedules(covering_claim(options), options.barrier, batches ? 2 : options.batch) + ".\n";
 }
 
 std::string twin_verdict(const TwinReport& report) {

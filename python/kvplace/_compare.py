@@ -41,11 +41,11 @@ class Result:
     tokens_per_s: float
     #: near_reads + far_reads (blocks)
     reads: int
-    #: near, or appended to in the step that reads them (blocks)
+    #: near and not in flight, or appended to in the step that reads them (blocks)
     near_reads: int
     #: all others (blocks)
     far_reads: int
-    #: copied from far to near; newborn blocks that stay near are not copied (blocks)
+    #: copied from far to near, or issued to be; newborn blocks that stay near are not copied (blocks)
     promotions: int
     #: evictions that had to be written to far: exclusive mode only (blocks)
     demotions: int
@@ -57,13 +57,14 @@ class Result:
     far_read_bytes: int
     #: on ``far.link_write``, near to far (bytes)
     far_write_bytes: int
-    #: most blocks near at the end of a step, or at the start (blocks)
+    #: most blocks near, those in flight included, at the end of a step or at the start (blocks)
     peak_near_blocks: int
     #: weights and KV read from both sides / total time (1e9 bytes/s)
     aggregate_gb_per_s: float
     #: the same over near bandwidth + min(far.link_read, far.mem) (share)
     aggregate_utilization: float
-    #: total time / certified bound - 1; None without one, and of an ``ideal``, which no placement reaches (share)
+    #: total time / certified bound - 1, that of ``any`` with copies in the background; None without one, and of an
+    #: ``ideal``, which no placement reaches (share)
     gap_to_bound: float | None
     #: total time / perfect split - 1; None of an ``ideal`` (share)
     gap_to_perfect_split: float | None

@@ -80,6 +80,8 @@ class Instance(_core.Instance):
         add up); default: ``"full"``.
     :param start: near at the first decode step: ``"recent"``, ``"empty"`` or ``"free"`` (oracle policies only);
         default: ``"recent"``.
+    :param copies: a promotion's bytes move in the step that decides it: ``"step"``, or in the link's idle time of that
+        and later steps: ``"background"``; default: ``"step"``.
     :param batch: the trace stands for one of so many like requests, decoded together; default: 1.
     :param block_bytes: bytes of a KV page: ``12288`` or ``"12KiB"``; default: model, else trace.
     :param weight_bytes_per_step: weights read in each layer of a decode step, bytes; default: model, else 0.
@@ -110,6 +112,7 @@ class Instance(_core.Instance):
         weight_bytes_per_step: str | int | float | None = None,
         start: str | None = None,
         seed: int | None = None,
+        copies: str | None = None,
         layer_shares: Sequence[float] | None = None,
         layer_budgets: str | os.PathLike[str] | None = None,
         **fields: Value,

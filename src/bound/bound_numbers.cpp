@@ -21,6 +21,10 @@ std::int64_t units_of(Seconds time) {
 
 std::string to_text(Claim claim) { return claim == Claim::kAny ? "any" : "step"; }
 
+Claim covering_claim(const InstanceOptions& options) {
+  return options.copies == Copies::kBackground ? Claim::kAny : Claim::kStep;
+}
+
 std::string proven_schedules(Claim claim, Barrier barrier, std::int64_t batch) {
   if (claim == Claim::kAny) {
     return std::string("whose copies may span steps") +
@@ -59,6 +63,12 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
                      "export it and import it anew");
   }
   const InstanceOptions& options = instance.options();
+  if (options.copies == Copies::kBackground && options.overlap == Overlap::kNone) {
+    // Every claim adds a copy's time on the link to that of near memory, beside which it moves for nothing here.
+    return bad_input(
+        "no bound is proven for --copies background with --overlap none, whose copies cost no time of their own: use "
+        "--overlap full or --copies step");
+  }
   const StepTime& step_time = instance.step_time();
   BoundNumbers numbers;
   numbers.trace_digest = trace.totals().digest;

@@ -226,6 +226,12 @@ Instance Instance::with_start(Start start) const {
   return changed;
 }
 
+Instance Instance::with_copies(Copies copies) const {
+  Instance changed = *this;
+  changed.spec_.options.copies = copies;
+  return changed;
+}
+
 void Instance::note_what_does_not_fit() {
   const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
   const Bytes far = spec_.hardware.far.capacity;

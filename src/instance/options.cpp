@@ -26,6 +26,7 @@ constexpr std::array kStarts{Choice<Start>{Start::kRecent, "recent"}, Choice<Sta
                              Choice<Start>{Start::kFree, "free"}};
 constexpr std::array kMirroredReads{Choice<MirroredReads>{MirroredReads::kNear, "near"},
                                     Choice<MirroredReads>{MirroredReads::kSplit, "split"}};
+constexpr std::array kCopies{Choice<Copies>{Copies::kStep, "step"}, Choice<Copies>{Copies::kBackground, "background"}};
 constexpr std::array kYesOrNo{Choice<bool>{true, "true"}, Choice<bool>{false, "false"}};
 
 /// How values are named, read and printed.
@@ -201,6 +202,10 @@ std::vector<OptionRow> make_option_rows() {
       option_row(
           "mirrored_reads", &O::mirrored_reads, one_of(kMirroredReads),
           {"who serves a block that both sides hold (inclusive mode): `near`, or both (`split`)", {}, Reach::kByKey}),
+      option_row(
+          "copies", &O::copies, one_of(kCopies),
+          {"a promotion's bytes move in the step that decides it: `step`, or in the link's idle time of that and "
+           "later steps: `background`"}),
       option_row("batch", &O::batch, batch_kind(),
                  {"the trace stands for one of so many like requests, decoded together"}),
       option_row("block_bytes", &O::block_bytes, size_kind("block_bytes"),
@@ -257,5 +262,6 @@ std::span<const Setting> settings() {
 
 std::string to_text(Mode mode) { return name_of(kModes, mode); }
 std::string to_text(Start start) { return name_of(kStarts, start); }
+std::string to_text(Copies copies) { return name_of(kCopies, copies); }
 
 }  // namespace kvplace

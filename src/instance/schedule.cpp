@@ -18,7 +18,9 @@ namespace kvplace {
 namespace {
 
 constexpr std::string_view kMagic{"\x89KVS\r\n\x1a\n", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
+/// Knows one migration rule, so that its head names none, and promotions are sets.
+constexpr std::uint32_t kVersionOfSets = 1;
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 constexpr std::uint64_t kMostPieceBytes = std::uint64_t{1} << 28;
 constexpr std::size_t kPieceHeaderBytes = 3 * sizeof(std::uint64_t);
@@ -32,6 +34,32 @@ void put_set(std::vector<std::uint8_t>& out, std::span<const BlockIndex> blocks,
     put_varint(out, block.value() - next);
     next = block.value() + 1;
   }
+}
+
+/// In the order given.
+void put_list(std::vector<std::uint8_t>& out, std::span<const BlockIndex> blocks) {
+  put_varint(out, blocks.size());
+  std::int64_t next = 0;
+  for (const BlockIndex block : blocks) {
+    put_varint(out, zigzag(std::int64_t{block.value()} - next));
+    next = std::int64_t{block.value()} + 1;
+  }
+}
+
+bool get_list(VarintReader& in, std::uint32_t num_blocks, std::vector<BlockIndex>& out) {
+  const std::uint64_t count = in.next();
+  if (count > num_blocks) {  // some would come twice
+    return false;
+  }
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    next += static_cast<std::uint64_t>(unzigzag(in.next()));  // wraps around to what is no block
+    if (!in.ok() || next >= num_blocks) {
+      return false;
+    }
+    out.emplace_back(static_cast<std::uint32_t>(next++));
+  }
+  return in.ok();
 }
 
 bool get_set(VarintReader& in, std::uint32_t num_blocks, std::vector<BlockIndex>& out) {
@@ -50,8 +78,8 @@ bool get_set(VarintReader& in, std::uint32_t num_blocks, std::vector<BlockIndex>
 }  // namespace
 
 ScheduleMeta schedule_meta(const Instance& instance, std::string trace_digest, std::string made_by) {
-  return {std::move(trace_digest),     instance.layers(),       instance.steps(),
-          instance.blocks_per_layer(), instance.options().mode, std::move(made_by)};
+  return {std::move(trace_digest), instance.layers(),         instance.steps(),  instance.blocks_per_layer(),
+          instance.options().mode, instance.options().copies, std::move(made_by)};
 }
 
 struct ScheduleWriter::State {
@@ -86,9 +114,13 @@ ScheduleWriter::~ScheduleWriter() = default;
 
 Result<ScheduleWriter> ScheduleWriter::create(const std::string& path, const ScheduleMeta& meta) {
   KVPLACE_ASSIGN(file, OutputFile::create(path));
-  const nlohmann::ordered_json json = {
-      {"trace_digest", meta.trace_digest},         {"layers", meta.layers},      {"steps", meta.steps},
-      {"blocks_per_layer", meta.blocks_per_layer}, {"mode", to_text(meta.mode)}, {"made_by", meta.made_by}};
+  const nlohmann::ordered_json json = {{"trace_digest", meta.trace_digest},
+                                       {"layers", meta.layers},
+                                       {"steps", meta.steps},
+                                       {"blocks_per_layer", meta.blocks_per_layer},
+                                       {"mode", to_text(meta.mode)},
+                                       {"copies", to_text(meta.copies)},
+                                       {"made_by", meta.made_by}};
   const std::string text = json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   std::vector<std::byte> head(kMagic.size() + 8);
   std::memcpy(head.data(), kMagic.data(), kMagic.size());
@@ -110,7 +142,11 @@ Status ScheduleWriter::start(std::span<const BlockIndex> initial_near) {
 
 Status ScheduleWriter::add(std::span<const BlockIndex> promote, std::span<const BlockIndex> evict) {
   State& s = *state_;
-  put_set(s.piece, promote, s.scratch);
+  s.scratch.assign(promote.begin(), promote.end());
+  if (s.meta.copies == Copies::kStep) {
+    std::sort(s.scratch.begin(), s.scratch.end());
+  }
+  put_list(s.piece, s.scratch);
   put_set(s.piece, evict, s.scratch);
   ++s.steps_added;
   return s.piece.size() >= kPieceBytes ? s.flush() : Status();
@@ -131,6 +167,7 @@ struct ScheduleReader::State {
 
   std::string path;
   FileHandle file;
+  std::uint32_t version = 0;
   std::uint64_t offset = 0;
   ScheduleMeta meta;
   std::vector<BlockIndex> initial_near;
@@ -144,10 +181,10 @@ Status ScheduleReader::State::read_head() {
   if (!read_exactly_at(file.get(), 0, head, path) || std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) {
     return not_a_schedule();
   }
-  const auto version = load_little_endian<std::uint32_t>(head.data() + 8);
-  if (version != kVersion) {
-    return rejected(path + ": is of .kvs version " + std::to_string(version) + ", this program reads version " +
-                    std::to_string(kVersion));
+  version = load_little_endian<std::uint32_t>(head.data() + 8);
+  if (version != kVersion && version != kVersionOfSets) {
+    return rejected(path + ": is of .kvs version " + std::to_string(version) + ", this program reads versions " +
+                    std::to_string(kVersionOfSets) + " and " + std::to_string(kVersion));
   }
   const auto length = load_little_endian<std::uint32_t>(head.data() + 12);
   if (length > kvt::kMostMetadataBytes) {
@@ -172,9 +209,11 @@ Status ScheduleReader::State::read_head() {
     return good;
   };
   std::string mode;
+  std::string copies = to_text(Copies::kStep);
   if (!number("layers", meta.layers) || !number("steps", meta.steps) ||
       !number("blocks_per_layer", meta.blocks_per_layer) || !string("trace_digest", meta.trace_digest) ||
       !string("mode", mode) || !string("made_by", meta.made_by) ||
+      (version != kVersionOfSets && !string("copies", copies)) ||
       std::uint64_t{meta.layers} * meta.blocks_per_layer > 0xffffffffu) {
     return not_a_schedule();
   }
@@ -182,6 +221,10 @@ Status ScheduleReader::State::read_head() {
     return rejected(path + ": its mode " + in_quotes(mode) + " is neither inclusive nor exclusive");
   }
   meta.mode = mode == to_text(Mode::kExclusive) ? Mode::kExclusive : Mode::kInclusive;
+  if (copies != to_text(Copies::kStep) && copies != to_text(Copies::kBackground)) {
+    return rejected(path + ": its migration rule " + in_quotes(copies) + " is neither step nor background");
+  }
+  meta.copies = copies == to_text(Copies::kBackground) ? Copies::kBackground : Copies::kStep;
   offset = head.size();
   return {};
 }
@@ -240,7 +283,9 @@ Status ScheduleReader::next(std::vector<BlockIndex>& promote, std::vector<BlockI
     KVPLACE_TRY(s.read_piece());
   }
   const std::uint32_t num_blocks = s.meta.layers * s.meta.blocks_per_layer;
-  if (!get_set(s.in, num_blocks, promote) || !get_set(s.in, num_blocks, evict)) {
+  const bool promotions =
+      s.version == kVersionOfSets ? get_set(s.in, num_blocks, promote) : get_list(s.in, num_blocks, promote);
+  if (!promotions || !get_set(s.in, num_blocks, evict)) {
     return rejected(s.path + ": a step of it is damaged");
   }
   return {};

@@ -28,7 +28,15 @@ std::vector<PolicySpec> runnable_policies(const Instance& instance, Wanted wante
 
 }  // namespace
 
-Seconds Comparison::lower_bound() const { return proven ? proven->verified.bound : bounds.perfect_split; }
+const ProvenBound* Comparison::covering() const {
+  const std::optional<ProvenBound>& bound = covers == Claim::kAny ? proven_any : proven;
+  return bound ? &*bound : nullptr;
+}
+
+Seconds Comparison::lower_bound() const {
+  const ProvenBound* const bound = covering();
+  return bound != nullptr ? bound->verified.bound : bounds.perfect_split;
+}
 
 std::optional<std::pair<Seconds, Seconds>> Comparison::placements() const {
   std::optional<std::pair<Seconds, Seconds>> range;
@@ -102,6 +110,7 @@ Result<Comparison> compare(const TraceReader& trace, const Instance& instance, s
   Comparison comparison;
   comparison.manifest = make_manifest(trace);
   comparison.bounds = bounds.bounds();
+  comparison.covers = covering_claim(instance.options());
   if (of_static.complete) {
     comparison.static_time = of_static.total;
   }

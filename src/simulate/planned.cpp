@@ -117,8 +117,17 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
     return PlanOptions{Seconds(std::max(0.0, seconds)), Seconds(job.policy.parameters.at("enough"))};
   };
   const auto ends = [&] { return left().time_limit.value() <= 0 || context.stop_requested(); };
-  const Instance& instance = *job.instance;
+  // Planned for copies within their step; what it decides is legal with copies in the background too, where `job` has
+  // it.
+  const Instance instance = job.instance->with_copies(Copies::kStep);
   KVPLACE_ASSIGN(folder, TemporaryFolder::create());
+  const auto never_ran = [&job] {
+    ReplayResult result;
+    result.planning = PlanStatus::kInterrupted;
+    result.policy = job.policy;
+    result.information = Information::kOracle;
+    return result;
+  };
   const bool plans = can_plan(instance);
   const bool exact = plans && instance.options().mode == Mode::kInclusive;
   // Each schedule to start from gets its part of the time. Those of oracles come first, so that there is one early.
@@ -132,6 +141,9 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
   };
   if (!exact) {
     KVPLACE_ASSIGN(oracle, record_fastest_oracle(trace, instance, folder, context));
+    if (!oracle.complete && job.instance->options().copies != Copies::kStep) {
+      return never_ran();
+    }
     if (!oracle.complete) {
       oracle.planning = PlanStatus::kInterrupted;
       oracle.policy = job.policy;
@@ -164,11 +176,7 @@ Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job,
     }
   }
   if (!best) {
-    ReplayResult never_ran;
-    never_ran.planning = PlanStatus::kInterrupted;
-    never_ran.policy = job.policy;
-    never_ran.information = Information::kOracle;
-    return never_ran;
+    return never_ran();
   }
   KVPLACE_ASSIGN(result, replay_file(trace, job, best->path, context));
   const bool near_enough = left().enough.value() > 0 && best->total <= left().enough;

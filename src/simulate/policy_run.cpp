@@ -57,6 +57,9 @@ Status PolicyRun::start(std::span<const std::uint32_t> first_reads, bool has_ran
   if (!instance.uniform()) {
     missed_bytes_.assign(instance.num_blocks(), 0);
   }
+  if (instance.options().copies == Copies::kBackground) {
+    copies_.emplace(instance.num_blocks());
+  }
   const bool free_start = instance.options().start == Start::kFree;
   if (!free_start) {
     initial_near_ = instance.initial_near();
@@ -127,17 +130,19 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   } else {
     partition_reads<true>(record);
   }
-  const std::size_t num_near = record.reads.size() - num_misses_;
+  find_hits_in_flight();
+  const std::size_t num_far = num_misses_ + hits_in_flight_.size();
+  const std::size_t num_near = record.reads.size() - num_far;
   result_.reads += record.reads.size();
   result_.near_reads += num_near;
-  result_.far_reads += num_misses_;
-  result_.far_reads_by_layer[record.layer.value()] += num_misses_;
+  result_.far_reads += num_far;
+  result_.far_reads_by_layer[record.layer.value()] += num_far;
 
   Loads loads;
   if (instance_.uniform()) {
     const Bytes size = instance_.kv_block_bytes();
     const auto near = static_cast<std::int64_t>(num_near);
-    const auto far = static_cast<std::int64_t>(num_misses_);
+    const auto far = static_cast<std::int64_t>(num_far);
     loads.add(Transfer::kReadNear, size * near, near);
     loads.add(Transfer::kReadFar, size * far, far);
   } else {
@@ -149,6 +154,7 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
                               static_cast<std::int64_t>(num_near) - traffic.num_reads_appended};
   KVPLACE_TRY(decide(record, window, loads));
   KVPLACE_TRY(apply(record, loads));
+  keep_bytes_read();
   add_new_kv(record, true, loads);
   clear_marks(record);
   charge(record, traffic, loads, mirrored);
@@ -164,7 +170,7 @@ void PolicyRun::mark_appended(const StepView& record) {
     const BlockIndex block = instance_.index(record.layer, record.appended[i]);
     std::uint8_t& state = state_[block.value()];
     state = static_cast<std::uint8_t>(state | kAppendedMark | ((state & kExists) != 0 ? 0 : kExists | kNewbornMark));
-    was_near_.push_back(state & kNear);
+    was_near_.push_back(is_near(state) ? 1 : 0);
     if ((state & kNear) == 0) {
       written_.push_back(block);
       written_is_new_.push_back((state & kNewbornMark) != 0 ? 1 : 0);
@@ -213,7 +219,7 @@ void PolicyRun::add_reads_in_bytes(const StepView& record, Loads& loads) {
     const BlockIndex block = instance_.index(record.layer, record.reads[i]);
     const std::uint8_t state = state_[block.value()];
     const Bytes size = instance_.bytes_of_read(record, i);
-    if ((state & kMissedMark) != 0) {
+    if ((state & kMissedMark) != 0 || (state & (kInFlight | kAppendedMark)) == kInFlight) {
       loads.add(Transfer::kReadFar, size, 1);
       missed_bytes_[block.value()] = static_cast<std::uint32_t>(std::min<std::int64_t>(size.value(), 0xffffffff));
     } else {
@@ -259,16 +265,7 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
     if (block.value() >= state_.size() || (state_[block.value()] & kNear) == 0) {
       return tl::unexpected(broken(record, "block " + std::to_string(block.value()) + " is evicted but not near"));
     }
-    std::uint8_t& state = state_[block.value()];
-    state = static_cast<std::uint8_t>((state & ~kNear) | kEvictedMark);
-    const Bytes size = instance_.block_bytes(block);
-    occupied_ -= size;
-    --near_blocks_;
-    ++result_.evictions;
-    if (instance_.options().mode == Mode::kExclusive) {
-      ++result_.demotions;
-      loads.add(Transfer::kDemote, size, 1);
-    }
+    evict(block, loads);
   }
   for (const BlockIndex block : decision_.promote) {
     if (block.value() >= state_.size() || (state_[block.value()] & (kNear | kExists)) != kExists) {
@@ -288,6 +285,22 @@ Status PolicyRun::apply(const StepView& record, Loads& loads) {
   return {};
 }
 
+void PolicyRun::evict(BlockIndex block, Loads& loads) {
+  std::uint8_t& state = state_[block.value()];
+  const bool in_flight = (state & kInFlight) != 0;
+  state = static_cast<std::uint8_t>((state & ~(kNear | kInFlight)) | kEvictedMark);
+  const Bytes size = instance_.block_bytes(block);
+  occupied_ -= size;
+  --near_blocks_;
+  ++result_.evictions;
+  if (in_flight) {
+    copies_->take(block, copies_->left(block));
+  } else if (instance_.options().mode == Mode::kExclusive) {
+    ++result_.demotions;
+    loads.add(Transfer::kDemote, size, 1);
+  }
+}
+
 void PolicyRun::promote(BlockIndex block, Loads& loads) {
   std::uint8_t& state = state_[block.value()];
   const Bytes size = instance_.block_bytes(block);
@@ -298,11 +311,16 @@ void PolicyRun::promote(BlockIndex block, Loads& loads) {
     return;  // its bytes are the new KV, which is charged as such
   }
   ++result_.promotions;
-  Bytes read(0);
-  if ((state & kMissedMark) != 0) {
-    read = instance_.uniform() ? size : Bytes(missed_bytes_[block.value()]);
+  const Bytes read = (state & kMissedMark) != 0 ? bytes_read(block) : Bytes(0);
+  if (!copies_) {
+    loads.add_promotion(size, read);
+    return;
   }
-  loads.add_promotion(size, read);
+  loads.add_promotion(read, read);
+  if (size > read) {
+    state |= kInFlight;
+    copies_->issue(block, (size - read) * std::int64_t{instance_.options().batch});
+  }
 }
 
 void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) const {
@@ -324,7 +342,7 @@ void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) c
 }
 
 void PolicyRun::clear_marks(const StepView& record) {
-  constexpr std::uint8_t kLasting = kNear | kExists;
+  constexpr std::uint8_t kLasting = kNear | kExists | kInFlight;
   for (std::size_t i = 0; i < num_misses_; ++i) {
     state_[misses_[i].value()] &= kLasting;
   }
@@ -346,22 +364,6 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
   if (instance_.groups().ends_group(record.layer)) {
     close_group();
   }
-}
-
-void PolicyRun::close_group() {
-  const InstanceOptions& options = instance_.options();
-  const std::uint32_t layers = instance_.groups().layers_per_group();
-  if (options.mirrored_reads == MirroredReads::kSplit && options.mode == Mode::kInclusive) {
-    open_loads_ = split_loads(instance_.step_time(), open_loads_, open_mirrored_, layers);
-  }
-  result_.total += instance_.step_time()(open_loads_, layers);
-  ++result_.bottleneck_steps[static_cast<std::size_t>(instance_.step_time().bottleneck(open_loads_))];
-  for (std::size_t c = 0; c < kNumChannels; ++c) {
-    result_.channel_bytes[c] += open_loads_.bytes[c];
-    result_.channel_transfers[c] += open_loads_.transfers[c];
-  }
-  open_loads_ = {};
-  open_mirrored_ = {};
 }
 
 void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kvplace/simulate/replay.h"
+#include "simulate/copy_queue.h"
 #include "simulate/told_reads.h"
 #include "trace/segment_window.h"
 
@@ -29,12 +30,13 @@ class PolicyRun {
 
  private:
   // State of a block, one byte each. The marks hold within one step only.
-  static constexpr std::uint8_t kNear = 1;
+  static constexpr std::uint8_t kNear = 1;  // or its room is taken, and it is in flight
   static constexpr std::uint8_t kExists = 2;
   static constexpr std::uint8_t kMissedMark = 4;    // read from far in this step
   static constexpr std::uint8_t kAppendedMark = 8;  // appended to in this step
   static constexpr std::uint8_t kNewbornMark = 16;  // exists since this step
   static constexpr std::uint8_t kEvictedMark = 32;  // leaves near in this step
+  static constexpr std::uint8_t kInFlight = 64;     // not all of its bytes are near yet: it is read from far
 
   /// Reads from near that far could serve as well.
   Status process_step(const StepView& record, const SegmentWindow& window);
@@ -42,16 +44,28 @@ class PolicyRun {
   void mark_appended(const StepView& record);
   template <bool with_next_reads>
   void partition_reads(const StepView& record);
+  /// Finds the hits that are read from far because they are in flight.
+  void find_hits_in_flight();
+  /// What was read from far of blocks in flight that stay need not be copied any more.
+  void keep_bytes_read();
   /// Adds reads of blocks of unequal sizes.
   void add_reads_in_bytes(const StepView& record, Loads& loads);
   Status decide(const StepView& record, const SegmentWindow& window, const Loads& loads);
   Status apply(const StepView& record, Loads& loads);
+  /// Whether the whole block is in near memory.
+  [[nodiscard]] static bool is_near(std::uint8_t state) { return (state & (kNear | kInFlight)) == kNear; }
+  void evict(BlockIndex block, Loads& loads);
   void promote(BlockIndex block, Loads& loads);
+  /// Of a block read from far in this step.
+  [[nodiscard]] Bytes bytes_read(BlockIndex block) const {
+    return instance_.uniform() ? instance_.block_bytes(block) : Bytes(missed_bytes_[block.value()]);
+  }
   /// `decided`: new blocks are on the side they were put; else they count as near.
   void add_new_kv(const StepView& record, bool decided, Loads& loads) const;
   void clear_marks(const StepView& record);
   void charge(const StepView& record, const StepTraffic& traffic, const Loads& kv_loads, const MovableBytes& mirrored);
   void close_group();
+  void move_copies(Bytes copied);
   [[nodiscard]] Error broken(const StepView& record, const std::string& what) const;
   [[nodiscard]] Error broken(const std::string& place, const std::string& what) const;
 
@@ -59,8 +73,10 @@ class PolicyRun {
   ReplayJob job_;
   AnyPolicy policy_;
   std::optional<ToldReads> told_;            // of a look-ahead policy
+  std::optional<CopyQueue> copies_;          // with copies in the background
+  std::vector<BlockIndex> complete_;         // whose last byte has just moved
   std::vector<std::uint8_t> state_;          // by BlockIndex
-  std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, valid with kMissedMark; only if not uniform
+  std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, of those read from far in this step; only if not uniform
   std::vector<BlockIndex> initial_near_;
   Bytes occupied_;
   std::uint64_t near_blocks_ = 0;
@@ -68,6 +84,7 @@ class PolicyRun {
   // Of the step at hand.
   std::vector<BlockIndex> hits_;
   std::vector<BlockIndex> misses_;
+  std::vector<BlockIndex> hits_in_flight_;
   std::vector<BlockIndex> written_;
   std::size_t num_hits_ = 0;
   std::size_t num_misses_ = 0;

@@ -31,6 +31,9 @@ Status check(const TraceReader& trace, const Instance& instance, const ProveOpti
     }
   }
   KVPLACE_TRY(bound_numbers(instance, trace));
+  if (options.exact && instance.options().copies == Copies::kBackground) {
+    return bad_input("--exact searches the schedules whose copies end within their step: it needs --copies step");
+  }
   return options.exact ? check_exact(trace, instance, exact_options()) : Status();
 }
 
@@ -58,7 +61,7 @@ void take_error(const Error& error, Proof& proof) {
 }  // namespace
 
 std::optional<double> Proof::gap() const {
-  const double bound_s = bound.verified.bound.value();
+  const double bound_s = (covers == Claim::kAny ? any : bound).verified.bound.value();
   return schedule && bound_s > 0 ? std::optional(schedule->total.value() / bound_s - 1) : std::nullopt;
 }
 
@@ -72,6 +75,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   const auto begin = std::chrono::steady_clock::now();
   Proof proof;
   proof.manifest = make_manifest(trace);
+  proof.covers = covering_claim(instance.options());
   FileScope files;
   KVPLACE_TRY(check(trace, instance, options, files));
   BoundOptions search = options.search;

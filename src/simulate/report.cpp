@@ -103,7 +103,7 @@ std::string to_json(const Comparison& comparison, const Instance& instance) {
   const std::optional<bool> matters = comparison.placement_matters();
   json["placement_matters"] = matters ? Json(*matters) : Json(nullptr);
   json["static_s"] = comparison.static_time ? Json(comparison.static_time->value()) : Json(nullptr);
-  const Seconds certified = comparison.proven ? comparison.proven->verified.bound : Seconds(0);
+  const Seconds certified = comparison.covering() != nullptr ? comparison.covering()->verified.bound : Seconds(0);
   json["results"] = Json::array();
   for (const ReplayResult& result : comparison.results) {
     json["results"].push_back(json_of(ResultContext{result, comparison.bounds, certified}));

@@ -68,6 +68,10 @@ Result<ScheduleReplay> replay_schedule(const TraceReader& trace, const std::stri
   if (meta.mode != instance.options().mode) {
     return rejected(path + ": was made for " + to_text(meta.mode) + " mode: give --mode " + to_text(meta.mode));
   }
+  if (meta.copies != instance.options().copies) {
+    return rejected(path + ": was made under the migration rule " + to_text(meta.copies) + ": give --copies " +
+                    to_text(meta.copies));
+  }
   StoredDecisions decisions(reader);
   BoundsVisitor bounds(instance);
   TraceVisitor* const visitors[] = {&bounds};

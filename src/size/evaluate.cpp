@@ -68,6 +68,7 @@ Status Evaluator::replay_unknown(std::span<const Trial> trials, double left) {
 Result<Timed> Evaluator::bound(const Instance& instance, const RunContext& context) const {
   constexpr Seconds kNoLimit(1e9);  // the whole search's is the context's interrupt
   BoundOptions search;
+  search.claim = covering_claim(instance.options());
   search.time_limit = kNoLimit;
   search.ascend = false;  // one of many probes
   KVPLACE_ASSIGN(bound,

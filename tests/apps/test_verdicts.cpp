@@ -113,7 +113,9 @@ TEST(Verdicts, TheLegendNamesTheRowsThatAreThere) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);
     RandomCase random = random_case(seed);
-    const VerdictCase c(random);
+    VerdictCase c(random);
+    const bool background = c.spec.options.overlap == Overlap::kFull && random.chance(0.5);
+    c.spec.options.copies = background ? Copies::kBackground : Copies::kStep;
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
     Comparison compared = compare(trace, instance, some_policies(random, instance), {}).value();
@@ -128,6 +130,7 @@ TEST(Verdicts, TheLegendNamesTheRowsThatAreThere) {
                                    [](const ReplayResult& r) { return r.found_by == "best-case"; });
     sides.expect(text, "(certified): proven for schedules whose copies are of whole blocks", proves);
     sides.expect(text, "(any): proven for schedules whose copies may span steps", proves);
+    sides.expect(text, "x bound is over (any)", proves && background);
     sides.expect(text, "whose requests may be placed differently", proves && instance.options().batch > 1);
     sides.expect(text, "best-case: an ideal, no placement", ideal);
     sides.expect(text, "whose requests are placed alike", proves && instance.options().batch > 1);
@@ -179,7 +182,13 @@ TEST(Verdicts, AnEarlyEndIsSaid) {
         Comparison bounded = compared;
         bounded.proven.emplace();
         bounded.proven->status = status;
-        sides.expect(cli::ending_verdict(bounded, instance), "its search was cut short",
+        sides.expect(cli::ending_verdict(bounded, instance), "(certified): valid, but its search was cut short",
+                     status != SearchStatus::kConverged);
+        bounded.covers = Claim::kAny;
+        bounded.proven_any.emplace();
+        bounded.proven_any->status = status;
+        bounded.proven->status = SearchStatus::kConverged;
+        sides.expect(cli::ending_verdict(bounded, instance), "(any): valid, but its search was cut short",
                      status != SearchStatus::kConverged);
       }
       Comparison searching = compared;  // a search that was interrupted after the pass of all
@@ -214,6 +223,10 @@ TEST(Verdicts, TheSearchAndThePlanningEndEachOnItsOwn) {
       sides.expect(of_planning, "planning ended by the time limit", planning == PlanStatus::kTimeLimit);
       sides.expect(of_planning, "planning interrupted", planning == PlanStatus::kInterrupted);
       sides.expect(of_planning, "50.000 % above the bound", proof.schedule.has_value());
+      Proof background = proof;
+      background.covers = Claim::kAny;
+      background.any.verified.bound = Seconds(1.5);
+      sides.expect(cli::planning_verdict(background), "100.000 % above any", proof.schedule.has_value());
       const bool whole = search == SearchStatus::kConverged &&
                          (!planning || planning == PlanStatus::kConverged || planning == PlanStatus::kNearEnough);
       EXPECT_EQ(proof.limit_reached(), !whole);

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import adversary
+import background
 import files
 from adversary import Forgery
 from any_model import solve_any
@@ -91,6 +92,13 @@ def _audit(program: Program, outcome: Outcome, how: Audit) -> None:
         whole_bytes = 2 * i.num_groups / min(i.bandwidth) if i.mirrored_reads == "split" else 0.0
         if not -ROUNDING * taken <= replayed - taken <= ROUNDING * taken + whole_bytes:
             wrong.append(f"kvplace replay takes {replayed!r} s for a schedule of {taken!r} s")
+    late = []
+    for placements in (step.placements, random_schedule(random.Random(outcome.seed + 1), i)):
+        moves = background.in_some_order(random.Random(outcome.seed), placements)
+        late.append(program.replay_background(head["trace_digest"], placements[0], moves))
+        taken = float(background.replay(i, placements[0], moves))
+        if i.mirrored_reads != "split" and abs(late[-1] - taken) > ROUNDING * taken:
+            wrong.append(f"kvplace replay takes {late[-1]!r} s for a schedule of {taken!r} s in the background")
     if step.optimal:
         outcome.plan = ratio(found["best_schedule_s"], float(exact))
         if outcome.plan < 1 - ROUNDING:
@@ -100,6 +108,9 @@ def _audit(program: Program, outcome: Outcome, how: Audit) -> None:
         optima["any"] = fluid.seconds
         if "any" in bounds and float(bounds["any"]) > fluid.seconds * (1 + ROUNDING):
             wrong.append(f"claim any: proven {float(bounds['any'])!r} s, but a schedule takes {fluid.seconds!r} s")
+        if fluid.optimal and i.overlap == "full" and min(late) < fluid.seconds * (1 - ROUNDING):
+            wrong.append(f"copies in the background take {min(late)!r} s, below the optimum of claim any, "
+                         f"{fluid.seconds!r} s")
         if fluid.optimal and fluid.seconds > float(exact) * (1 + ROUNDING):
             wrong.append(f"the audit's optimum of claim any, {fluid.seconds!r} s, is above that of step")
     for claim, decided in (("step", step.optimal), ("any", fluid is not None and fluid.optimal)):

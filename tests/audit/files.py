@@ -117,6 +117,35 @@ def read_certificate(data: bytes) -> tuple[int, Head, list[list[int]], list[int]
     return version, head, [words[c * groups:(c + 1) * groups] for c in range(4)], words[4 * groups:]
 
 
+def block_list(ids: Iterable[int]) -> bytes:
+    """Ids in the order given, as steps from one to the next."""
+    out, following = b"", 0
+    for i in ids:
+        step = i - following
+        out += varint(2 * step if step >= 0 else -2 * step - 1)
+        following = i + 1
+    return out
+
+
+def background_schedule(instance: Instance, digest: str, start: Iterable[Block],
+                        moves: Iterable[tuple[Iterable[Block], Iterable[Block]]]) -> bytes:
+    """A schedule, of version 2: what is near at the start, then what each step issues, in order, and evicts."""
+    width = instance.blocks_per_layer
+
+    def ids(blocks: Iterable[Block]) -> list[int]:
+        return [l * width + b for l, b in blocks]
+
+    piece = varint(len(ids(start))) + gaps(sorted(ids(start)))
+    for issued, evicted in moves:
+        piece += varint(len(ids(issued))) + block_list(ids(issued))
+        piece += varint(len(ids(evicted))) + gaps(sorted(ids(evicted)))
+    body = zstd_frame(piece)
+    return head_of(b"\x89KVS", 2, text_of({
+        "trace_digest": digest, "layers": instance.layers, "steps": instance.steps, "blocks_per_layer": width,
+        "mode": instance.mode, "copies": "background", "made_by": "the audit"})) + struct.pack(
+            "<QQQ", len(piece), len(body), xxhash.xxh64_intdigest(body)) + body
+
+
 def schedule(instance: Instance, digest: str, placements: Sequence[set[Block]]) -> bytes:
     """A schedule: what is near at the start, then after each step."""
     width = instance.blocks_per_layer

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import files
+from background import Moves
 from instance import Block, Instance
 
 ROOT = pathlib.Path(os.environ.get("KVPLACE_SOURCE_DIR") or pathlib.Path(__file__).resolve().parents[2])
@@ -93,6 +94,12 @@ class Program:
         """Seconds of a schedule."""
         self.write("own.kvs", files.schedule(self.instance, digest, placements))
         return float(self.run("replay", "t.kvt", "own.kvs", "--config", "i.toml")[1]["result"]["total_s"])
+
+    def replay_background(self, digest: str, start: set[Block], moves: list[Moves]) -> float:
+        """Seconds of a schedule whose copies move in the background."""
+        self.write("late.kvs", files.background_schedule(self.instance, digest, start, moves))
+        return float(self.run("replay", "t.kvt", "late.kvs", "--config", "i.toml", "--copies",
+                              "background")[1]["result"]["total_s"])
 
     def verify(self, certificate: bytes) -> tuple[Verdict, Verdict]:
         """What both verifiers say of a certificate."""

@@ -30,7 +30,7 @@ def setting_flags(setting: ref.Setting) -> list[str]:
             f"{setting.weight_bytes_per_step:.0f}", "--near-capacity", f"{setting.capacity:.0f}B", "--mode",
             setting.mode,
             "--barrier", setting.barrier, "--overlap", setting.overlap, "--batch", str(setting.batch),
-            "--start", setting.start]
+            "--start", setting.start, "--copies", setting.copies]
 
 
 class Checker(cli.CliTest):
@@ -79,7 +79,8 @@ class SmallTraces(Checker):
             places = rng.choice((0, 0.7, layers * 2 + 0.5, layers * 3, layers * 5 + 1, layers * 8, everything))
             setting = ref.Setting(size, int(places * size) * batch, rng.choice((0, 0, 60_000)),
                                   rng.choice(("inclusive", "exclusive")), rng.choice(("layer", "token")),
-                                  rng.choice(("full", "full", "none")), batch, rng.choice(("recent", "empty")))
+                                  rng.choice(("full", "full", "none")), batch, rng.choice(("recent", "empty")),
+                                  rng.choice(("step", "background", "background")))
             machine = rng.choice((PAPER, ref.Machine(4e9, 3e9, 2e9, 1e9), ref.Machine(4e9, 3e9, 2e9, 1e9, 0.25),
                                   ref.Machine(1e9, 9e9, 8e9, 7e9)))
             # The reference finds the best split of reads and writes by a nested search: only where that is quick.
@@ -102,6 +103,20 @@ class SmallTraces(Checker):
         self.assertEqual([results[p]["far_reads"] for p in ("lru", "belady")], [4, 3])
         self.assertAlmostEqual(results["lru"]["total_s"], 14e-6, delta=1e-18)
         self.assertAlmostEqual(results["belady"]["total_s"], 10e-6 + 14e6 / 4900e9, delta=1e-18)
+
+    def test_worked_example_of_migration_rules(self) -> None:
+        """The example of "Migration rules": what issues both blocks in the first step."""
+        path = self.make_trace("t.kvt", [[[3]], [[4]], [[0, 1, 5]]], 3)
+        for copies, far_reads, seconds in (("step", 0, 6e-6 + 16.4e6 / 4900e9 + 18.4e6 / 4900e9),
+                                           ("background", 1, 3.5e-6 + 3.5e-6 + 4e-6)):
+            result = self.results(path, "--block-bytes", "1MB", "--near-capacity", "3MB", "--weight-bytes-per-step",
+                                  "14.4MB", "--start", "empty", "--policy", "look-ahead:w=2", "--copies",
+                                  copies)["look-ahead"]
+            self.assertEqual((result["far_reads"], result["promotions"]), (far_reads, 2))
+            self.assertAlmostEqual(result["total_s"], seconds, delta=1e-17)
+            copied, near = {"step": (2_000_000, 53_200_000), "background": (1_500_000, 52_200_000)}[copies]
+            self.assertEqual(result["far_read_bytes"], copied + far_reads * 1_000_000)
+            self.assertEqual(result["near_bytes"], near)
 
 
 class RealTraces(Checker):

@@ -62,6 +62,7 @@ class Flags(InstanceTest):
                 ("--near-fraction", "0.25", "near_fraction = 0.25"),
                 ("--mode", "exclusive", 'mode = "exclusive"'), ("--barrier", "token", 'barrier = "token"'),
                 ("--overlap", "none", 'overlap = "none"'), ("--batch", "4", "batch = 4"),
+                ("--copies", "background", 'copies = "background"'),
                 ("--block-bytes", "8000", 'block_bytes = "8kB"'), ("--start", "free", 'start = "free"'),
                 ("--weight-bytes-per-step", "3MB", 'weight_bytes_per_step = "3MB"'), ("--seed", "9", "seed = 9"),
                 ("--set", "hardware.far.link_read=55GB/s", 'far.link_read = "55GB/s"')):
@@ -84,9 +85,10 @@ class Flags(InstanceTest):
     def test_defaults(self) -> None:
         instance = self.json("compare", *self.tight, "--policy", "lru")["instance"]
         self.assertEqual(instance["hardware"]["name"], "fang2025")
-        self.assertEqual({k: instance["options"][k] for k in ("mode", "barrier", "overlap", "batch", "start", "seed")},
-                         {"mode": "inclusive", "barrier": "layer", "overlap": "full", "batch": 1, "start": "recent",
-                          "seed": 0})
+        self.assertEqual({k: instance["options"][k] for k in ("mode", "barrier", "overlap", "copies", "batch", "start",
+                                                               "seed")},
+                         {"mode": "inclusive", "barrier": "layer", "overlap": "full", "copies": "step", "batch": 1,
+                          "start": "recent", "seed": 0})
         instance = self.json("compare", *self.base, "--model", "llama-3.1-8b-mha", "--policy", "lru")["instance"]
         self.assertEqual(instance["block_bytes"], BLOCK)  # the flag overrides the model
         weights = 15684104 * 1024

@@ -32,6 +32,8 @@ CLAIMS = {
     "(perfect split): no schedule that writes new KV as it comes is faster": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
     "(certified): proven for ": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
     "(any): proven for ": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
+    "x bound is over (any): copies in the background are no schedules of (certified)": (
+        VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
     ": none is faster.": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
     ": an ideal, no placement.": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
     "whose copies are of whole blocks and begin and end within": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
@@ -42,7 +44,7 @@ CLAIMS = {
     "Interrupted: the first {} of {} decode steps.": (VERDICTS, "AnEarlyEndIsSaid"),
     "Interrupted: what searches found until then.": (VERDICTS, "AnEarlyEndIsSaid"),
     ": its time limit ended the planning": (VERDICTS, "AnEarlyEndIsSaid"),
-    "(certified): valid, but its search was cut short": (VERDICTS, "AnEarlyEndIsSaid"),
+    ": valid, but its search was cut short": (VERDICTS, "AnEarlyEndIsSaid"),
     # bound and verify: verdicts.cpp
     "bound: proven for ": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
     "none takes less than {} s": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
@@ -50,7 +52,7 @@ CLAIMS = {
     "1 % more near memory ({}) lowers it": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
     "search ended by the time limit": (VERDICTS, "TheSearchAndThePlanningEndEachOnItsOwn"),
     "planning ended by the time limit": (VERDICTS, "TheSearchAndThePlanningEndEachOnItsOwn"),
-    "{:.3f} % above the bound": (VERDICTS, "TheSearchAndThePlanningEndEachOnItsOwn"),
+    "{:.3f} % above {}": (VERDICTS, "TheSearchAndThePlanningEndEachOnItsOwn"),
     "of all, exact": (VERDICTS, "WhatTheExactSolutionsAre"),
     "; it cuts blocks, the bound does not": (VERDICTS, "WhatTheExactSolutionsAre"),
     "the best found; another may be faster": (VERDICTS, "WhatTheExactSolutionsAre"),

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from reference_model import (CHANNELS, FAR_CHANNELS, Block, Loads, Machine, OracleRecord, Setting, Trace,  # noqa: F401
-                             add_new_kv, add_promotion, channel_times, load_fang_csv, load_oracle_general,
-                             load_topk_npy, make_trace, no_loads, start_blocks, step_time)
+                             add_new_kv, add_promotion, background_time, channel_times, copied_bytes, load_fang_csv,
+                             load_oracle_general, load_topk_npy, make_trace, no_loads, start_blocks, step_time)
 
 Move = tuple[Block, bool]  # (block, True = enters near, False = leaves near)
 
@@ -30,11 +30,12 @@ class Step:
     t: int
     layer: int
     index: int  # t * layers + layer
-    hits: list[Block]  # read and resident near, ascending
+    hits: list[Block]  # read and resident near, in flight or complete, ascending
     misses: list[Block]  # read from far, ascending
     appended_absent: list[Block]  # appended to in this step, not resident near
     newborn: set[Block]  # of those, the ones that did not exist before
     loads: Loads  # bytes of weights, reads and new KV; exclusive: of newborn blocks as if near
+    exists: set[Block]
 
 
 class ListPolicy:
@@ -84,6 +85,23 @@ class Lru(LruGlobal):
     """Least recently used leaves, a hot buffer per layer."""
 
     per_layer = True
+
+
+class LayerPrefetch(Lru):
+    """LRU, and up to 4 blocks of the next layer that have the ids just missed, then hit, enter ahead."""
+
+    def act(self, step: Step) -> list[Move]:
+        """The moves of this step in order."""
+        moves = super().act(step)
+        order = self.list_of(step.layer + 1)
+        ahead = [(step.layer + 1, block[1]) for block in step.misses + step.hits]
+        for block in [b for b in ahead if b in step.exists and b not in order][:4 if self.places else 0]:
+            if len(order) == self.places:
+                victim, _ = order.popitem(last=False)
+                moves.append((victim, False))
+            order[block] = None
+            moves.append((block, True))
+        return moves
 
 
 class Fifo(ListPolicy):
@@ -230,19 +248,35 @@ class BeladyBalanced(BeladyGlobal):
 
 
 POLICIES: dict[str, Callable[[Trace, Setting, Machine], object]] = {
-    "lru": Lru, "lru-global": LruGlobal, "fifo": Fifo, "reactive": Reactive, "static": Static,
+    "lru": Lru, "lru-global": LruGlobal, "layer-prefetch": LayerPrefetch, "fifo": Fifo, "reactive": Reactive, "static": Static,
     "belady": Belady, "belady-global": BeladyGlobal, "belady-balanced": BeladyBalanced,
 }
+
+
+def end_group(loads: Loads, flying: dict[Block, int], setting: Setting, machine: Machine) -> float:
+    """Seconds of the steps between two barriers. Copies under way move beside their loads, and are added to them."""
+    copied = copied_bytes(loads, machine, setting.overlap, sum(flying.values()))
+    seconds = background_time(loads, machine, setting.overlap, copied)
+    for channel in ("near.mem", "far.link_read", "far.mem"):
+        loads[channel] += copied
+    for b in list(flying):
+        moved = min(copied, flying[b])
+        copied -= moved
+        flying[b] -= moved
+        if not flying[b]:
+            del flying[b]
+    return seconds
 
 
 def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warmup_steps: int = 0) -> dict:
     """Counts and seconds of a policy on a trace, those of the first `warmup_steps` decode steps left out.
 
-    Counts are of one request, `channel_bytes` of the whole batch; `far_reads_by_step[t][l]` covers the whole trace.
+    Blocks whose copy is under way count as resident for policies, but are read from far. Counts are of one request, `channel_bytes` of the whole batch; `far_reads_by_step[t][l]` covers the whole trace.
     """
     actor = POLICIES[policy](trace, setting, machine)
     actor.begin(start_blocks(trace, setting))
-    near = set(start_blocks(trace, setting))
+    near = set(start_blocks(trace, setting))  # those in flight included
+    flying: dict[Block, int] = {}  # bytes of all requests still to copy, in order of issue
     exists = {(l, i) for l in range(trace.layers) for i in range(trace.prompt_blocks)}
     count = dict.fromkeys(("reads", "near_reads", "far_reads", "promotions", "demotions", "evictions"), 0)
     far_by_layer = [0] * trace.layers
@@ -257,20 +291,22 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
             hits = [(l, i) for i in reads if (l, i) in near]
             misses = [(l, i) for i in reads if (l, i) not in near and i not in appended]
             written = [(l, i) for i in appended]
-            near_reads = len(reads) - len(misses)
+            far_reads = len(misses) + sum(b in flying and b not in written for b in hits)
+            near_reads = len(reads) - far_reads
             newborn = {b for b in written if b not in exists}
             exists |= newborn
 
             served = no_loads()
             served["near.mem"] = setting.weight_bytes_per_step + setting.batch * setting.block_bytes * near_reads
-            served["far.link_read"] = served["far.mem"] = setting.batch * setting.block_bytes * len(misses)
+            served["far.link_read"] = served["far.mem"] = setting.batch * setting.block_bytes * far_reads
             seen = dict(served)
             for b in written:
-                add_new_kv(seen, setting, trace.block_tokens, b in near or b in newborn)
+                add_new_kv(seen, setting, trace.block_tokens, b in newborn or b in near and b not in flying)
             absent = [b for b in written if b not in near]
-            moves = actor.act(Step(t, l, t * trace.layers + l, hits, misses, absent, newborn, seen))
+            moves = actor.act(Step(t, l, t * trace.layers + l, hits, misses, absent, newborn, seen, exists))
 
             was_near = {b: b in near for b in [m[0] for m in moves] + written}
+            was_whole = {b: b in near and b not in flying for b in written}
             for b, enters in moves:
                 if enters == (b in near):
                     raise AssertionError(f"{b} moved to where it is")
@@ -283,27 +319,35 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
 
             loads = served
             for b in written:
-                add_new_kv(loads, setting, trace.block_tokens, b in near if b in newborn else was_near[b])
+                add_new_kv(loads, setting, trace.block_tokens, b in near if b in newborn else was_whole[b])
             promoted = [b for b in came if b not in newborn]
+            demoted = [b for b in left if b not in flying] if setting.mode == "exclusive" else []
+            for b in left:
+                flying.pop(b, None)
+            for b in [b for b in hits if b in flying and b not in written]:
+                token_loads["near.mem"] += flying.pop(b)  # passive: it was read from far as a whole
             for b in promoted:
-                add_promotion(loads, setting, passive=b in misses)
-            demoted = left if setting.mode == "exclusive" else []
+                if setting.copies == "background" and b not in misses:
+                    flying[b] = setting.batch * setting.block_bytes
+                else:
+                    add_promotion(loads, setting, passive=b in misses)
             for channel in ("near.mem", "far.link_write", "far.mem"):
                 loads[channel] += setting.batch * setting.block_bytes * len(demoted)
             for channel in CHANNELS:
                 token_loads[channel] += loads[channel]
-            token_s += step_time(loads, machine, setting.overlap)
+            if setting.barrier == "layer" or l == trace.layers - 1:
+                token_s += end_group(token_loads, flying, setting, machine)
+                for channel in CHANNELS if counted else ():
+                    channel_bytes[channel] += token_loads[channel]
+                token_loads = no_loads()
 
-            far_by_step[t].append(len(misses))
+            far_by_step[t].append(far_reads)
             if counted:
-                far_by_layer[l] += len(misses)
-                for name, n in (("reads", len(reads)), ("near_reads", near_reads), ("far_reads", len(misses)),
+                far_by_layer[l] += far_reads
+                for name, n in (("reads", len(reads)), ("near_reads", near_reads), ("far_reads", far_reads),
                                 ("promotions", len(promoted)), ("demotions", len(demoted)), ("evictions", len(left))):
                     count[name] += n
-        if counted:
-            total_s += token_s if setting.barrier == "layer" else step_time(token_loads, machine, setting.overlap)
-            for channel in CHANNELS:
-                channel_bytes[channel] += token_loads[channel]
+        total_s += token_s if counted else 0.0
 
     tokens = max(0, len(trace.steps) - warmup_steps) * setting.batch
     return {"policy": policy, **count, "total_s": total_s, "tokens_per_s": tokens / total_s if total_s else 0.0,
@@ -382,7 +426,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("--interference", "--weight-bytes-per-step"):
         parser.add_argument(name, type=float, default=0.0)
     for name, choices in (("--mode", ("inclusive", "exclusive")), ("--start", ("recent", "empty")),
-                          ("--barrier", ("layer", "token")), ("--overlap", ("full", "none"))):
+                          ("--barrier", ("layer", "token")), ("--overlap", ("full", "none")),
+                          ("--copies", ("step", "background"))):
         parser.add_argument(name, choices=choices, default=choices[0])
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--warmup-steps", type=int, default=0, help="count from this decode step on")
@@ -393,7 +438,7 @@ def main(arguments: list[str] | None = None) -> int:
     trace = load(o.trace, o.prompt_tokens, o.block_tokens)
     machine = Machine(o.near_bw, o.far_bw, o.link_read, o.link_write, o.interference)
     setting = Setting(o.block_bytes, o.near_blocks_per_layer * trace.layers * o.block_bytes * o.batch,
-                      o.weight_bytes_per_step, o.mode, o.barrier, o.overlap, o.batch, o.start)
+                      o.weight_bytes_per_step, o.mode, o.barrier, o.overlap, o.batch, o.start, o.copies)
     results = []
     for policy in o.policy:
         result = simulate(trace, setting, machine, policy, o.warmup_steps)

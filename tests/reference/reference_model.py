@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -54,10 +55,12 @@ class Setting:
     overlap: str = "full"  # or none
     batch: int = 1
     start: str = "recent"  # or empty
+    copies: str = "step"  # or background
 
     def __post_init__(self) -> None:
         for value, allowed in ((self.mode, ("inclusive", "exclusive")), (self.barrier, ("layer", "token")),
-                               (self.overlap, ("full", "none")), (self.start, ("recent", "empty"))):
+                               (self.overlap, ("full", "none")), (self.start, ("recent", "empty")),
+                               (self.copies, ("step", "background"))):
             if value not in allowed:
                 raise ValueError(f"{value!r} is none of {allowed}")
 
@@ -83,6 +86,37 @@ def step_time(loads: Loads, machine: Machine, overlap: str) -> float:
         return times["near.mem"] + max(times[channel] for channel in FAR_CHANNELS)
     largest, second = sorted(times.values(), reverse=True)[:2]
     return largest + machine.interference * second
+
+
+def copied_bytes(loads: Loads, machine: Machine, overlap: str, queued: int) -> int:
+    """The most whole bytes of background copies that move beside these loads without the link's making the step longer.
+
+    overlap full: far + x <= B T, T = max((near + x) / B_near, demand times of all channels); none: x <= B T_near.
+    """
+    near, near_rate = Fraction(loads["near.mem"]), Fraction(machine.near_bandwidth)
+    alone, demand = Fraction(0), dict.fromkeys(CHANNELS, Fraction(0))
+    if overlap == "full":
+        demand = {channel: Fraction(loads[channel]) for channel in CHANNELS}
+        alone = max(demand[channel] / Fraction(machine.bandwidth(channel)) for channel in CHANNELS)
+
+    def fits(channel: str, x: int) -> bool:
+        return demand[channel] + x <= Fraction(machine.bandwidth(channel)) * max(alone, (near + x) / near_rate)
+
+    # Nothing always fits, and what a channel has to spare is convex in x: below an x that does not fit, a prefix does.
+    most = queued
+    while failing := [channel for channel in ("far.link_read", "far.mem") if not fits(channel, most)]:
+        low, high = 0, most
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(failing[0], middle) else (low, middle)
+        most = low
+    return most
+
+
+def background_time(loads: Loads, machine: Machine, overlap: str, copied: int) -> float:
+    """Seconds of a step in which so many bytes are copied beside its loads."""
+    channels = ("near.mem", "far.link_read", "far.mem") if overlap == "full" else ("near.mem",)
+    return step_time({c: loads[c] + (copied if c in channels else 0) for c in CHANNELS}, machine, overlap)
 
 
 def add_promotion(loads: Loads, setting: Setting, passive: bool) -> None:

@@ -41,8 +41,11 @@ class StoredSchedule : public ::testing::Test {
 
 TEST_F(StoredSchedule, CostsWhatThePolicyDid) {
   for (const std::string policy : {"lru", "belady-global", "page", "sa-guided", "static"}) {
-    for (const Mode mode : {Mode::kInclusive, Mode::kExclusive}) {
+    for (const auto& [mode, copies] :
+         {std::pair(Mode::kInclusive, Copies::kStep), std::pair(Mode::kExclusive, Copies::kStep),
+          std::pair(Mode::kInclusive, Copies::kBackground), std::pair(Mode::kExclusive, Copies::kBackground)}) {
       spec_.options.mode = mode;
+      spec_.options.copies = copies;
       const ReplayResult recorded = record(policy);
       const ReplayResult again = replayed().value().result;
       EXPECT_EQ(again.total, recorded.total) << policy;
@@ -70,6 +73,41 @@ TEST_F(StoredSchedule, IsRejectedOnAnotherTraceOrInAnotherMode) {
   other.seed = 9;
   trace_.emplace(TraceReader::open(testing::write_random_trace(folder_.path("other.kvt"), other)).value());
   expect_rejected("another trace");
+}
+
+TEST_F(StoredSchedule, IsRejectedUnderAnotherMigrationRule) {
+  record("lru");
+  spec_.options.copies = Copies::kBackground;
+  expect_rejected("give --copies step");
+  record("lru");
+  spec_.options.copies = Copies::kStep;
+  expect_rejected("give --copies background");
+}
+
+TEST_F(StoredSchedule, KeepsTheOrderInWhichPromotionsAreIssued) {
+  const std::vector<BlockIndex> issued{BlockIndex(5), BlockIndex(2), BlockIndex(9), BlockIndex(0)};
+  const std::vector<BlockIndex> none;
+  for (const Copies copies : {Copies::kStep, Copies::kBackground}) {
+    spec_.options.copies = copies;
+    const ScheduleMeta meta = schedule_meta(instance(), trace_->totals().digest, "test");
+    ScheduleWriter writer = ScheduleWriter::create(schedule_, meta).value();
+    ASSERT_TRUE(writer.start(none));
+    for (std::uint32_t step = 0; step < meta.steps * meta.layers; ++step) {
+      ASSERT_TRUE(writer.add(step == 1 ? issued : none, none));
+    }
+    ASSERT_TRUE(writer.finish());
+    ScheduleReader reader = ScheduleReader::open(schedule_).value();
+    EXPECT_EQ(reader.meta().copies, copies);
+    std::vector<BlockIndex> promote;
+    std::vector<BlockIndex> evict;
+    ASSERT_TRUE(reader.next(promote, evict));
+    ASSERT_TRUE(reader.next(promote, evict));
+    std::vector<BlockIndex> expected = issued;
+    if (copies == Copies::kStep) {
+      std::sort(expected.begin(), expected.end());
+    }
+    EXPECT_EQ(promote, expected);
+  }
 }
 
 TEST_F(StoredSchedule, IsRejectedWhereItBreaksTheCapacity) {

@@ -25,7 +25,8 @@ VerbResult run(CompareFlags& flags) {
   KVPLACE_ASSIGN(policies, named_policies(texts, trace.meta(), instance));
   flags.options.policies = std::move(policies);
   KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, flags.options, run_context(flags.instance.threads())));
-  const bool proof_complete = !comparison.proven || comparison.proven->status == SearchStatus::kConverged;
+  const bool proof_complete =
+      comparison.covering() == nullptr || comparison.covering()->status == SearchStatus::kConverged;
   return print_result(flags.json ? to_json(comparison, instance) + "\n"
                                  : describe(trace, instance) + "\n" + table(comparison, instance, terminal_width()),
                       comparison.outputs, comparison.complete && proof_complete ? kDone : kLimitReached);

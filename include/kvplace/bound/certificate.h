@@ -60,8 +60,8 @@ struct BoundNumbers {
   bool operator==(const BoundNumbers&) const = default;
 };
 
-/// Of the instance and the trace it was made for. Errors if the trace was recovered (it has no digest), or if a
-/// bandwidth is 2^50 bytes/s or more.
+/// Of the instance and the trace it was made for. Errors if the trace was recovered (it has no digest), if a bandwidth
+/// is 2^50 bytes/s or more, or if no claim covers the instance's migration rule.
 [[nodiscard]] Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& trace);
 
 /// The instance and the prices. Whether these are valid, and what they prove, only verify() says.
@@ -79,6 +79,9 @@ struct Certificate {
 
   bool operator==(const Certificate&) const = default;
 };
+
+/// The claim that speaks of all that policies do on the instance: `step`, or `any` if copies move in the background.
+[[nodiscard]] Claim covering_claim(const InstanceOptions& options);
 
 /// Of which schedules a claim speaks, as a clause: "whose copies are of whole blocks and ...".
 [[nodiscard]] std::string proven_schedules(Claim claim, Barrier barrier, std::int64_t batch);

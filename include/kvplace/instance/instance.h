@@ -94,6 +94,8 @@ class Instance {
 
   /// The same with another start.
   [[nodiscard]] Instance with_start(Start start) const;
+  /// The same under another migration rule.
+  [[nodiscard]] Instance with_copies(Copies copies) const;
 
   /// Facts a reader of the results should know ("the trace has 30 layers, the model 32").
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }

@@ -20,6 +20,9 @@ enum class Mode : std::uint8_t { kInclusive, kExclusive };
 enum class Start : std::uint8_t { kRecent, kEmpty, kFree };
 /// Who serves a read of a block that both sides hold (inclusive mode): near, or both so that they finish together.
 enum class MirroredReads : std::uint8_t { kNear, kSplit };
+/// When a promotion's bytes move: in the step that decides it, or in the idle time of the link from then on
+/// (instance/background.h).
+enum class Copies : std::uint8_t { kStep, kBackground };
 
 /// Every field changes results. The table option_fields() names, documents and parses them.
 struct InstanceOptions {
@@ -37,6 +40,7 @@ struct InstanceOptions {
   Overlap overlap = Overlap::kFull;
   Start start = Start::kRecent;
   MirroredReads mirrored_reads = MirroredReads::kNear;
+  Copies copies = Copies::kStep;
   std::uint32_t batch = 1;                     ///< the trace stands for one of so many like requests
   std::optional<Bytes> block_bytes;            ///< of a KV page; default: model or trace
   std::optional<Bytes> weight_bytes_per_step;  ///< read in each (decode step, layer); default: model
@@ -49,5 +53,6 @@ struct InstanceOptions {
 
 [[nodiscard]] std::string to_text(Mode mode);
 [[nodiscard]] std::string to_text(Start start);
+[[nodiscard]] std::string to_text(Copies copies);
 
 }  // namespace kvplace

@@ -7,6 +7,11 @@
 /// policies run in different threads. Spans that a policy is given belong to the replay and hold until the call
 /// returns; the instance holds as long as the policy. A decision's evictions are applied before its promotions, so a
 /// promotion may take the place of what it evicts.
+///
+/// With copies in the background a promotion is issued, and takes its room at once. Until its last byte has moved the
+/// block is near for the policy all the same, which need not know the rule: read, it is a hit, though it is read from
+/// far, as the loads say, and then near as a whole; it may be evicted, and is not promoted again. Copies move in the
+/// order of Decision::promote.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +40,7 @@ struct StepInput {
 
 /// What changes at the end of the step. Net: no block in both lists, none twice.
 struct Decision {
-  std::vector<BlockIndex> promote;  ///< enter near; not near before
+  std::vector<BlockIndex> promote;  ///< enter near, the most urgent first; not near before
   std::vector<BlockIndex> evict;    ///< leave near; near before
   void clear() {
     promote.clear();

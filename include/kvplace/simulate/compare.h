@@ -27,13 +27,16 @@ struct Comparison {
   /// Time of the policy `static`, which moves nothing, asked for or not; with a free start, of start recent. None after
   /// an interrupt.
   std::optional<Seconds> static_time;
-  std::optional<ProvenBound> proven;      ///< if it was asked for, of the claim `step`: it covers all policies
+  Claim covers = Claim::kStep;            ///< the claim that covers the policies, see covering_claim()
+  std::optional<ProvenBound> proven;      ///< if it was asked for, of the claim `step`
   std::optional<ProvenBound> proven_any;  ///< beside it, of the claim `any`
   std::vector<ReplayResult> results;      ///< in the order asked for, less those that an interrupt kept from running
   bool complete = true;                   ///< false: interrupted, see ReplayResult::steps and ::complete
   Status outputs;                         ///< why the schedule could not be written, as on a full disk; the rest stands
 
-  /// The proven bound, or the perfect split without one.
+  /// The proven bound that covers the policies; null without one.
+  [[nodiscard]] const ProvenBound* covering() const;
+  /// That bound, or the perfect split without one.
   [[nodiscard]] Seconds lower_bound() const;
   /// Times of the fastest and the slowest of the results that are placements; ideals are none. None without any.
   [[nodiscard]] std::optional<std::pair<Seconds, Seconds>> placements() const;

@@ -26,6 +26,7 @@ struct Proof {
   Manifest manifest;
   ProvenBound bound;                     ///< of the claim `step`
   ProvenBound any;                       ///< of the claim `any`, no more than it
+  Claim covers = Claim::kStep;           ///< the claim that covers the schedule, see covering_claim()
   std::optional<ReplayResult> schedule;  ///< as replayed; none if it was not asked for or an interrupt came before it
   std::optional<ExactSolution> exact;
   /// How planning ended, whatever the search for the bound did; none if no schedule was asked for, or if it could
@@ -36,7 +37,7 @@ struct Proof {
   Seconds seconds;           ///< of everything
   bool interrupted = false;  ///< an interrupt came: what was not made by then is left out, the schedule not improved
 
-  /// Replayed time of the schedule / bound - 1; none without a schedule or if the bound is 0.
+  /// Replayed time of the schedule / the bound that covers it - 1; none without a schedule or if the bound is 0.
   [[nodiscard]] std::optional<double> gap() const;
   /// Whether more time could have given more: a search, or planning, that a limit or an interrupt ended.
   [[nodiscard]] bool limit_reached() const;

@@ -67,16 +67,16 @@ struct ReplayResult {
   std::uint64_t near_reads = 0;
   std::uint64_t far_reads = 0;
   std::vector<std::uint64_t> far_reads_by_layer;
-  std::uint64_t promotions = 0;  ///< blocks copied from far to near; newborn blocks that stay near are not copied
+  std::uint64_t promotions = 0;  ///< blocks issued to be copied from far to near; newborn ones that stay near are not
   std::uint64_t evictions = 0;   ///< blocks that left near
   std::uint64_t demotions = 0;   ///< of them, those that had to be written to far (exclusive mode)
   std::array<std::int64_t, kNumChannels> channel_bytes{};
   std::array<std::int64_t, kNumChannels> channel_transfers{};  ///< in how many transfers they came
   std::int64_t read_bytes = 0;                                 ///< weights and KV read, from both sides
   std::array<std::uint64_t, kNumChannels> bottleneck_steps{};  ///< steps in which each channel took longest
-  std::uint64_t peak_near_blocks = 0;
-  double aggregate_bytes_per_second = 0;  ///< read_bytes / total
-  double aggregate_utilization = 0;       ///< of near bandwidth + the far side's, see interface
+  std::uint64_t peak_near_blocks = 0;                          ///< those in flight included
+  double aggregate_bytes_per_second = 0;                       ///< read_bytes / total
+  double aggregate_utilization = 0;                            ///< of near bandwidth + the far side's, see interface
 };
 
 /// Errors, as replay() has them, if the policy needs rankings that the trace has not, or another start.

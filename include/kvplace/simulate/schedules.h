@@ -18,7 +18,8 @@ struct ScheduleReplay {
   Bounds bounds;
 };
 
-/// What a stored schedule costs. Rejects one made for another trace, shape or mode, or that breaks a rule on the way.
+/// What a stored schedule costs. Rejects one made for another trace, shape or mode or under another migration rule, or
+/// that breaks a rule on the way.
 [[nodiscard]] Result<ScheduleReplay> replay_schedule(const TraceReader& trace, const std::string& path,
                                                      const Instance& instance, const RunContext& context);
 

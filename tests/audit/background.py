@@ -1,0 +1,103 @@
+"""What a schedule takes whose copies move in the background, exactly: docs/formulation.md, "Migration rules"."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+
+from instance import FAR, LINK_READ, NEAR, TRANSFERS, Block, Instance
+from times import group_time
+
+#: What a step issues, in this order, and what it evicts.
+Moves = tuple[list[Block], set[Block]]
+
+
+def in_some_order(rng: random.Random, placements: Sequence[set[Block]]) -> list[Moves]:
+    """The moves between blocks that have room after each step; what a step issues in an order of its own."""
+    moves = []
+    for before, after in zip(placements, placements[1:]):
+        issued = sorted(after - before)
+        rng.shuffle(issued)
+        moves.append((issued, before - after))
+    return moves
+
+
+def copied_bytes(i: Instance, loads: Sequence[int], queued: int) -> int:
+    """The most whole bytes that the far side carries beside these loads: all, or what a root of its condition says."""
+    full = i.overlap == "full"
+    alone = max(*(Fraction(load, b) for load, b in zip(loads, i.bandwidth)), i.floor * i.steps_per_group)
+    rate = Fraction(i.bandwidth[NEAR])
+
+    def fits(x: int) -> bool:
+        near = (loads[NEAR] + x) / rate
+        time = max(alone, near) if full else near
+        return all((loads[c] if full else 0) + x <= i.bandwidth[c] * time for c in (LINK_READ, FAR))
+
+    candidates = {Fraction(queued)}
+    for c in (LINK_READ, FAR):
+        busy, share = loads[c] if full else 0, i.bandwidth[c] / rate
+        candidates.add(i.bandwidth[c] * alone - busy)
+        if share != 1:
+            candidates.add((share * loads[NEAR] - busy) / (1 - share))
+    return max(x for x in {0, *map(math.floor, candidates)} if 0 <= x <= queued and fits(x))
+
+
+def replay(instance: Instance, start: set[Block], schedule: Sequence[Moves]) -> Fraction:
+    """Seconds of a schedule; mirrored reads are near."""
+    i, born, total = instance, instance.births(), Fraction(0)
+    resident, queue = set(start), dict[Block, int]()  # with room near; bytes still to copy, in order of issue
+    loads = [0] * 4
+
+    def move(transfer: str, num_bytes: int) -> None:
+        for channel in TRANSFERS[transfer]:
+            loads[channel] += num_bytes
+
+    for k, (issued, evicted) in enumerate(schedule):
+        record, layer = i.records[k], k % i.layers
+        from_far = dict[Block, int]()
+        whole = resident - set(queue)
+        for b_id, stored in record.reads.items():
+            b = layer, b_id
+            r = i.read_bytes(b, stored)
+            near = b_id in record.appended or b in whole
+            move("near" if near else "read far", i.batch * r)
+            from_far.update({} if near else {b: r})
+        missed = {b: r for b, r in from_far.items() if b not in resident}
+        for b in evicted:
+            resident.remove(b)
+            if queue.pop(b, 0) == 0 and i.exclusive:
+                move("demote", i.batch * i.size(b))
+        for b in set(from_far) & set(queue):  # in flight
+            kept = min(i.batch * from_far[b], queue[b])
+            move("passive", kept)
+            queue[b] -= kept
+            if not queue[b]:
+                del queue[b]
+        for b in issued:
+            resident.add(b)
+            if born[b] < k:
+                move("passive", i.batch * missed.get(b, 0))
+                rest = i.size(b) - missed.get(b, 0)
+                queue.update({b: i.batch * rest} if rest else {})
+        assert sum(map(i.size, resident)) <= i.capacity
+        for b_id in record.appended:
+            b = layer, b_id
+            near = b in (resident if born[b] == k else whole)
+            for side, on_side in (("near", near), ("write far", not near)):
+                move(side, i.batch * i.new_bytes if on_side or not i.exclusive else 0)
+        loads = [load + weight for load, weight in zip(loads, i.weight_loads)]
+        if (k + 1) % i.steps_per_group == 0:
+            copied = left = copied_bytes(i, loads, sum(queue.values()))
+            for channel in (NEAR, LINK_READ, FAR) if i.overlap == "full" else (NEAR,):
+                loads[channel] += copied
+            total += group_time(i, loads, 0)
+            loads = [0] * 4
+            for b in list(queue):
+                moved = min(left, queue[b])
+                left -= moved
+                queue[b] -= moved
+                if not queue[b]:
+                    del queue[b]
+    return total

@@ -1,0 +1,73 @@
+"""Copies in the background, by the command: what compares with what, and what is refused."""
+
+from __future__ import annotations
+
+import struct
+import unittest
+
+import cli
+import kvs_file
+
+BLOCK = 4000
+ROWS = cli.random_rows(8, layers=2, steps=24, prompt_tokens=12)
+
+
+class Background(cli.CliTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.trace = self.make_trace("t.kvt", ROWS, 12)
+        self.instance = ["--block-bytes", BLOCK, "--near-blocks-per-layer", 5]
+        self.background = [*self.instance, "--copies", "background"]
+
+    def test_policies_are_compared_with_the_claim_that_covers_them(self) -> None:
+        policies = ["--policy", "lru", "--policy", "look-ahead", "--bound"]
+        for copies, key, row in (("step", "certified_s", "(certified)"), ("background", "certified_any_s", "(any)")):
+            answer = self.json("compare", self.trace, *self.instance, "--copies", copies, *policies)
+            for result in answer["results"]:
+                self.assertAlmostEqual(result["gap_to_bound"], result["total_s"] / answer["bounds"][key] - 1, delta=1e-12)
+                self.assertGreaterEqual(result["gap_to_bound"], 0)
+            table = self.ok("compare", self.trace, *self.instance, "--copies", copies, *policies)
+            ratios = [line.split()[4] for line in table.splitlines() if line.startswith(row) and " bound " in line]
+            self.assertEqual(ratios, ["1.000"])
+            self.assertEqual("x bound is over (any)" in table, copies == "background")
+
+    def test_what_no_claim_covers_is_refused(self) -> None:
+        for verb in (["compare", self.trace, *self.instance, "--policy", "lru", "--bound"],
+                     ["bound", self.trace, *self.instance, "-o", "c.cert"],
+                     ["size", self.trace, "--block-bytes", BLOCK, "--target", "80%"]):
+            ran = self.run_cli(*verb, "--copies", "background", "--overlap", "none")
+            self.refused(ran, cli.BAD_INPUT, "--copies background", "--overlap none")
+        ran = self.run_cli("bound", self.trace, *self.background, "-o", "c.cert", "--exact")
+        self.refused(ran, cli.BAD_INPUT, "--exact", "--copies step")
+        self.assertNotIn("c.cert", self.names())
+
+    def test_a_plan_for_copies_within_a_step_is_replayed_in_the_background(self) -> None:
+        self.ok("compare", self.trace, *self.instance, "--policy", "planned", "--schedule-out", "step.kvs")
+        planned = self.results(self.trace, *self.instance, "--policy", "planned")["planned"]
+        answer = self.json("bound", self.trace, *self.background, "-o", "c.cert", "--schedule", "s.kvs")
+        self.assertAlmostEqual(answer["gap"], answer["best_schedule_s"] / answer["any"]["bound_s"] - 1, delta=1e-12)
+        replayed = self.json("replay", self.trace, "s.kvs", *self.background)["result"]
+        self.assertEqual(replayed["total_s"], answer["best_schedule_s"])
+        self.assertEqual({k: replayed[k] for k in ("promotions", "evictions", "peak_near_blocks")},
+                         {k: planned[k] for k in ("promotions", "evictions", "peak_near_blocks")})
+        self.refused(self.run_cli("replay", self.trace, "step.kvs", *self.background), cli.REJECTED, "--copies step")
+        self.refused(self.run_cli("replay", self.trace, "s.kvs", *self.instance), cli.REJECTED, "--copies background")
+
+    def test_versions_of_schedules(self) -> None:
+        """Version 1 is of the rule step; version 2 names its rule."""
+        self.ok("compare", self.trace, *self.instance, "--policy", "lru", "--schedule-out", "s.kvs")
+        self.assertEqual(struct.unpack_from("<I", self.read("s.kvs"), 8), (2,))
+        self.assertIn(b'"copies":"step"', self.read("s.kvs"))
+        digest = self.json("replay", self.trace, "s.kvs", *self.instance)["manifest"]["inputs"][0]["digest"]
+        width = self.json("replay", self.trace, "s.kvs", *self.instance)["instance"]["blocks_per_layer"]
+        steps = len(ROWS) * 2
+        self.write("old.kvs", kvs_file.schedule(digest, 2, width, [], [([0], [])] + [([], [])] * (steps - 1)))
+        empty = ["--start", "empty"]
+        old = self.json("replay", self.trace, "old.kvs", *self.instance, *empty)["result"]
+        self.assertEqual((old["promotions"], old["evictions"]), (1, 0))
+        self.refused(self.run_cli("replay", self.trace, "old.kvs", *self.background, *empty), cli.REJECTED,
+                     "--copies step")
+
+
+if __name__ == "__main__":
+    unittest.main()
