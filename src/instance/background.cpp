@@ -79,19 +79,16 @@ class IdleTime {
 }  // namespace
 
 BackgroundStep background_step(const StepTime& step_time, const Loads& demand, Bytes queued, std::uint32_t layers) {
-  BackgroundStep step;
-  Loads waited_for = demand;
+  BackgroundStep step{Bytes(0), demand, demand};
   if (queued > Bytes(0)) {
     step.copied = Bytes(IdleTime(step_time, demand, layers).most(queued.value()));
-    waited_for.bytes[kNear] += step.copied.value();
+    step.waited_for.bytes[kNear] += step.copied.value();
+    if (step_time.overlap() == Overlap::kFull) {
+      step.charged.add(Transfer::kPromote, step.copied, 0);
+    } else {
+      step.charged = step.waited_for;
+    }
   }
-  step.bottleneck = step_time.bottleneck(waited_for);
-  Loads charged = waited_for;
-  if (step_time.overlap() == Overlap::kFull) {
-    charged = demand;
-    charged.add(Transfer::kPromote, step.copied, 0);
-  }
-  step.time = step_time(charged, layers);
   return step;
 }
 

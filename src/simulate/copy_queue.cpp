@@ -8,11 +8,14 @@ void CopyQueue::issue(BlockIndex block, Bytes size) {
   ticket_[block.value()] = num_gone_ + copies_.size();
   copies_.push_back({block, size});
   queued_ += size;
+  ++in_flight_;
 }
 
 void CopyQueue::take(BlockIndex block, Bytes size) {
   queued_ -= size;
-  copies_[ticket_[block.value()] - num_gone_].left -= size;
+  Bytes& left = copies_[ticket_[block.value()] - num_gone_].left;
+  left -= size;
+  in_flight_ -= left == Bytes(0) ? 1U : 0U;
   pop_done();
 }
 
@@ -27,6 +30,7 @@ std::int64_t CopyQueue::move(Bytes copied, std::vector<BlockIndex>& complete) {
     ++pieces;
     if (copy.left == Bytes(0)) {
       complete.push_back(copy.block);
+      --in_flight_;
       pop_done();
     }
   }

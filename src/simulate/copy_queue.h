@@ -1,5 +1,5 @@
-/// Promotions whose bytes have not all moved yet, in the order in which they were issued (formulation, "Migration
-/// rules").
+/// Promotions whose bytes have not all moved yet, in the order in which they were issued (formulation,
+/// "Migration rules").
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,8 @@ class CopyQueue {
   std::int64_t move(Bytes copied, std::vector<BlockIndex>& complete);
 
   [[nodiscard]] Bytes queued() const { return queued_; }
+  /// How many blocks are queued.
+  [[nodiscard]] std::uint32_t in_flight() const { return in_flight_; }
 
  private:
   struct Copy {
@@ -40,6 +42,7 @@ class CopyQueue {
   std::uint64_t num_gone_ = 0;         // copies that left the front
   std::vector<std::uint64_t> ticket_;  // by BlockIndex: its place counted from the first copy ever; of queued blocks
   Bytes queued_;
+  std::uint32_t in_flight_ = 0;
 };
 
 }  // namespace kvplace

@@ -43,36 +43,56 @@ class TemporaryFolder {
   std::string path_;
 };
 
+struct Recorded {
+  ReplayResult result;
+  std::string path;  // of its schedule, if it is complete
+};
+
 struct Candidate {
   std::string path;
   Seconds total;
   bool complete = true;  // nothing improves it any more
 };
 
-/// The fastest of the policies that know next reads, and of `static`; its schedule is in `folder` under its name unless
-/// it is interrupted.
-Result<ReplayResult> record_fastest_oracle(const TraceReader& trace, const Instance& instance,
-                                           const TemporaryFolder& folder, const RunContext& context) {
+/// With copies in the background, what fetches ahead in ways of its own too.
+constexpr const char* kFetchAhead[] = {"belady-prefetch:queue=1,lead=0", "belady-prefetch:queue=1,lead=20",
+                                       "belady-prefetch:queue=2,lead=20", "belady-prefetch:queue=4,lead=40"};
+
+/// The fastest of the policies that know next reads, and of `static`, under the instance's rule for copies; its
+/// schedule is in `folder` under its name unless it is interrupted.
+Result<Recorded> record_fastest_oracle(const TraceReader& trace, const Instance& instance,
+                                       const TemporaryFolder& folder, const RunContext& context) {
   const ScheduleMeta meta = schedule_meta(instance, trace.totals().digest, "planned");
-  std::vector<ReplayJob> jobs;
-  std::vector<std::unique_ptr<ScheduleRecorder>> recordings;
+  const bool in_background = instance.options().copies == Copies::kBackground;
+  std::vector<std::string> policies;
   for (const PolicyInfo& info : PolicyRegistry::instance().policies()) {
     const bool stays = info.name == "static" && instance.options().start != Start::kFree;  // where moving does not pay
     if ((info.information == Information::kOracle && info.make != nullptr) || stays) {
-      KVPLACE_ASSIGN(writer, ScheduleWriter::create(folder.file((info.name + ".kvs").c_str()), meta));
-      recordings.push_back(std::make_unique<ScheduleRecorder>(std::move(writer)));
-      KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(info.name));
-      jobs.push_back({&instance, std::move(policy), nullptr, recordings.back().get()});
+      policies.push_back(info.name);
     }
+  }
+  if (in_background) {
+    policies.insert(policies.end(), std::begin(kFetchAhead), std::end(kFetchAhead));
+  }
+  std::vector<ReplayJob> jobs;
+  std::vector<std::unique_ptr<ScheduleRecorder>> recordings;
+  std::vector<std::string> paths;
+  for (const std::string& text : policies) {
+    paths.push_back(folder.file((std::to_string(paths.size()) + (in_background ? "-background.kvs" : ".kvs")).c_str()));
+    KVPLACE_ASSIGN(writer, ScheduleWriter::create(paths.back(), meta));
+    recordings.push_back(std::make_unique<ScheduleRecorder>(std::move(writer)));
+    KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(text));
+    jobs.push_back({&instance, std::move(policy), nullptr, recordings.back().get()});
   }
   KVPLACE_ASSIGN(results, replay(trace, jobs, context));
   const auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
     return a.steps != b.steps ? a.steps > b.steps : a.total < b.total;
   });
+  const auto place = static_cast<std::size_t>(best - results.begin());
   if (best->complete) {
-    KVPLACE_TRY(recordings[static_cast<std::size_t>(best - results.begin())]->finish());
+    KVPLACE_TRY(recordings[place]->finish());
   }
-  return std::move(*best);
+  return Recorded{std::move(*best), paths[place]};
 }
 
 /// Replays a schedule; an interrupt that ended the planning does not end this.
@@ -106,86 +126,133 @@ Result<Candidate> polish(const TraceReader& trace, const Instance& instance, Can
   return summary && summary->predicted < from.total ? Candidate{path, summary->predicted, from.complete} : from;
 }
 
-}  // namespace
+/// When improving ends: the parameters of `planned`.
+class Limits {
+ public:
+  explicit Limits(const PolicySpec& policy)
+      : seconds_(policy.parameters.at("seconds")), enough_(policy.parameters.at("enough")) {}
 
-Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
+  /// `share` of the time that is left.
+  [[nodiscard]] PlanOptions left(double share = 1) const {
+    const double passed = std::chrono::duration<double>(Clock::now() - begin_).count();
+    return {Seconds(std::max(0.0, share * (seconds_ - passed))), enough_};
+  }
+  [[nodiscard]] bool is_enough(Seconds total) const { return enough_.value() > 0 && total <= enough_; }
+
+ private:
   using Clock = std::chrono::steady_clock;
-  const Clock::time_point begin = Clock::now();
-  const auto left = [&](double share = 1) {
-    const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
-    const double seconds = share * (job.policy.parameters.at("seconds") - passed);
-    return PlanOptions{Seconds(std::max(0.0, seconds)), Seconds(job.policy.parameters.at("enough"))};
-  };
-  const auto ends = [&] { return left().time_limit.value() <= 0 || context.stop_requested(); };
-  // Planned for copies within their step; what it decides is legal with copies in the background too, where `job` has
-  // it.
-  const Instance instance = job.instance->with_copies(Copies::kStep);
-  KVPLACE_ASSIGN(folder, TemporaryFolder::create());
-  const auto never_ran = [&job] {
-    ReplayResult result;
-    result.planning = PlanStatus::kInterrupted;
-    result.policy = job.policy;
-    result.information = Information::kOracle;
-    return result;
-  };
-  const bool plans = can_plan(instance);
-  const bool exact = plans && instance.options().mode == Mode::kInclusive;
-  // Each schedule to start from gets its part of the time. Those of oracles come first, so that there is one early.
+  Clock::time_point begin_ = Clock::now();
+  double seconds_;
+  Seconds enough_;
+};
+
+/// The schedules found so far; the fastest counts.
+struct Found {
   std::optional<Candidate> best;
-  bool complete = true;
-  const auto take = [&best, &complete](Candidate candidate) {
+  bool complete = true;                     // nothing improves any of them any more
+  std::optional<ReplayResult> interrupted;  // in the first pass, before there was any
+
+  void take(Candidate candidate) {
     complete = complete && candidate.complete;
     if (!best || candidate.total < best->total) {
       best = std::move(candidate);
     }
-  };
+  }
+};
+
+/// Plans for copies within their step. Each schedule to start from gets its part of the time. Those of oracles come
+/// first, so that there is one early.
+Result<Found> plan_within_steps(const TraceReader& trace, const Instance& instance, const PolicySpec& policy,
+                                const Limits& limits, const TemporaryFolder& folder, const RunContext& context) {
+  Found found;
+  const bool plans = can_plan(instance);
+  const bool exact = plans && instance.options().mode == Mode::kInclusive;
   if (!exact) {
     KVPLACE_ASSIGN(oracle, record_fastest_oracle(trace, instance, folder, context));
-    if (!oracle.complete && job.instance->options().copies != Copies::kStep) {
-      return never_ran();
+    if (!oracle.result.complete) {
+      found.interrupted = std::move(oracle.result);
+      return found;
     }
-    if (!oracle.complete) {
-      oracle.planning = PlanStatus::kInterrupted;
-      oracle.policy = job.policy;
-      return oracle;
+    KVPLACE_ASSIGN(polished, polish(trace, instance, {oracle.path, oracle.result.total}, folder.file("from_oracle.kvs"),
+                                    limits.left(plans ? 0.5 : 1), context));
+    found.take(std::move(polished));
+    const bool ends = limits.left().time_limit.value() <= 0 || context.stop_requested();
+    if (plans && (ends || found.best->total <= limits.left().enough)) {
+      found.complete = false;
+      return found;
     }
-    Candidate start{folder.file((oracle.policy.name + ".kvs").c_str()), oracle.total};
-    KVPLACE_ASSIGN(polished, polish(trace, instance, std::move(start), folder.file("from_oracle.kvs"),
-                                    left(plans ? 0.5 : 1), context));
-    take(std::move(polished));
   }
-  if (plans && !exact && (ends() || best->total <= left().enough)) {
-    complete = false;
-  } else if (plans) {
+  if (plans) {
     Candidate planned{folder.file("plan.kvs"), Seconds(0)};
-    PlanOptions options = left(exact ? 1 : 0.5);
+    PlanOptions options = limits.left(exact ? 1 : 0.5);
     options.enough = exact ? options.enough : Seconds(0);  // what it costs is only estimated
     const Result<PlanSummary> plan = plan_schedule(trace, instance, options, planned.path, context);
+    if (!plan && plan.error().kind != ErrorKind::kInterrupted) {
+      return tl::unexpected(plan.error());
+    }
     if (plan) {
       planned.total = plan->predicted;
       planned.complete = plan->complete;
       if (!exact) {
-        KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, job.policy}, planned.path, context));
+        KVPLACE_ASSIGN(replayed, replay_file(trace, {&instance, policy}, planned.path, context));
         planned.total = replayed.total;
       }
       KVPLACE_ASSIGN(polished,
-                     polish(trace, instance, std::move(planned), folder.file("from_plan.kvs"), left(), context));
-      take(std::move(polished));
-    } else if (plan.error().kind != ErrorKind::kInterrupted) {
-      return tl::unexpected(plan.error());
+                     polish(trace, instance, std::move(planned), folder.file("from_plan.kvs"), limits.left(), context));
+      found.take(std::move(polished));
     }
   }
-  if (!best) {
-    return never_ran();
+  return found;
+}
+
+/// Plans for copies in the background: what fetches ahead, and the plan for copies within their step, which is legal
+/// here too.
+Result<Found> plan_in_background(const TraceReader& trace, const ReplayJob& job, const Limits& limits,
+                                 const TemporaryFolder& folder, const RunContext& context) {
+  KVPLACE_ASSIGN(ahead, record_fastest_oracle(trace, *job.instance, folder, context));
+  if (!ahead.result.complete) {
+    Found found;
+    found.interrupted = std::move(ahead.result);
+    return found;
   }
-  KVPLACE_ASSIGN(result, replay_file(trace, job, best->path, context));
-  const bool near_enough = left().enough.value() > 0 && best->total <= left().enough;
+  const Candidate first{ahead.path, ahead.result.total};
+  if (limits.is_enough(first.total)) {
+    return Found{first, true, {}};
+  }
+  const Instance within_steps = job.instance->with_copies(Copies::kStep);
+  KVPLACE_ASSIGN(found, plan_within_steps(trace, within_steps, job.policy, limits, folder, context));
+  found.interrupted.reset();
+  if (found.best) {
+    KVPLACE_ASSIGN(replayed, replay_file(trace, {job.instance, job.policy}, found.best->path, context));
+    found.best->total = replayed.total;
+  }
+  found.take(first);
+  return found;
+}
+
+}  // namespace
+
+Result<ReplayResult> replay_plan(const TraceReader& trace, const ReplayJob& job, const RunContext& context) {
+  const Limits limits(job.policy);
+  KVPLACE_ASSIGN(folder, TemporaryFolder::create());
+  const bool in_background = job.instance->options().copies == Copies::kBackground;
+  KVPLACE_ASSIGN(found, in_background ? plan_in_background(trace, job, limits, folder, context)
+                                      : plan_within_steps(trace, *job.instance, job.policy, limits, folder, context));
+  if (!found.best) {
+    ReplayResult result = found.interrupted.value_or(ReplayResult());
+    result.planning = PlanStatus::kInterrupted;
+    result.policy = job.policy;
+    result.information = Information::kOracle;
+    return result;
+  }
+  KVPLACE_ASSIGN(result, replay_file(trace, job, found.best->path, context));
   if (context.stop_requested()) {
     result.planning = PlanStatus::kInterrupted;
-  } else if (near_enough) {
+  } else if (limits.is_enough(found.best->total)) {
     result.planning = PlanStatus::kNearEnough;
   } else {
-    result.planning = complete || best->total.value() <= 0 ? PlanStatus::kConverged : PlanStatus::kTimeLimit;
+    const bool converged = found.complete || found.best->total.value() <= 0;
+    result.planning = converged ? PlanStatus::kConverged : PlanStatus::kTimeLimit;
   }
   result.complete = result.complete && !context.stop_requested();
   return result;

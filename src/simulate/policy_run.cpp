@@ -241,6 +241,7 @@ Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, co
   input.written = written_;
   input.written_is_new = written_is_new_;
   input.loads = loads;
+  input.copies_in_flight = copies_ ? copies_->in_flight() : 0;
   add_new_kv(record, false, input.loads);
   input.loads = input.loads * std::int64_t{instance_.options().batch};
   input.loads += instance_.weight_loads();

@@ -33,13 +33,16 @@ void PolicyRun::keep_bytes_read() {
 void PolicyRun::close_group() {
   const InstanceOptions& options = instance_.options();
   const std::uint32_t layers = instance_.groups().layers_per_group();
+  const StepTime& step_time = instance_.step_time();
+  BackgroundStep step = background_step(step_time, open_loads_, copies_ ? copies_->queued() : Bytes(0), layers);
   if (options.mirrored_reads == MirroredReads::kSplit && options.mode == Mode::kInclusive) {
-    open_loads_ = split_loads(instance_.step_time(), open_loads_, open_mirrored_, layers);
+    const Loads moved = split_loads(step_time, step.charged, open_mirrored_, layers) + step.charged * -1;
+    for (Loads* loads : {&open_loads_, &step.waited_for, &step.charged}) {
+      *loads += moved;
+    }
   }
-  const BackgroundStep step =
-      background_step(instance_.step_time(), open_loads_, copies_ ? copies_->queued() : Bytes(0), layers);
-  result_.total += step.time;
-  ++result_.bottleneck_steps[at(step.bottleneck)];
+  result_.total += step_time(step.charged, layers);
+  ++result_.bottleneck_steps[at(step_time.bottleneck(step.waited_for))];
   if (step.copied > Bytes(0)) {
     move_copies(step.copied);
   }

@@ -45,10 +45,11 @@ def copied_bytes(i: Instance, loads: Sequence[int], queued: int) -> int:
 
 
 def replay(instance: Instance, start: set[Block], schedule: Sequence[Moves]) -> Fraction:
-    """Seconds of a schedule; mirrored reads are near."""
+    """Seconds of a schedule; what copies leave idle serves mirrored reads, in parts of bytes too."""
     i, born, total = instance, instance.births(), Fraction(0)
     resident, queue = set(start), dict[Block, int]()  # with room near; bytes still to copy, in order of issue
-    loads = [0] * 4
+    loads, divisible = [0] * 4, 0
+    splits = i.mirrored_reads == "split" and not i.exclusive
 
     def move(transfer: str, num_bytes: int) -> None:
         for channel in TRANSFERS[transfer]:
@@ -63,6 +64,7 @@ def replay(instance: Instance, start: set[Block], schedule: Sequence[Moves]) -> 
             r = i.read_bytes(b, stored)
             near = b_id in record.appended or b in whole
             move("near" if near else "read far", i.batch * r)
+            divisible += i.batch * r if splits and near and b_id not in record.appended else 0
             from_far.update({} if near else {b: r})
         missed = {b: r for b, r in from_far.items() if b not in resident}
         for b in evicted:
@@ -92,8 +94,8 @@ def replay(instance: Instance, start: set[Block], schedule: Sequence[Moves]) -> 
             copied = left = copied_bytes(i, loads, sum(queue.values()))
             for channel in (NEAR, LINK_READ, FAR) if i.overlap == "full" else (NEAR,):
                 loads[channel] += copied
-            total += group_time(i, loads, 0)
-            loads = [0] * 4
+            total += group_time(i, loads, divisible)
+            loads, divisible = [0] * 4, 0
             for b in list(queue):
                 moved = min(left, queue[b])
                 left -= moved

@@ -2,13 +2,16 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <random>
 
 #include "kvplace/simulate/compare.h"
+#include "policy/support/copies_ahead.h"
 #include "policy/support/far_cost.h"
-#include "policy/support/read_chance.h"
+#include "policy/support/marginal_reads.h"
 #include "policy/support/value_slots.h"
 #include "support/paper_machine.h"
 #include "support/random_trace.h"
@@ -24,22 +27,23 @@ struct NaiveScore {
   double second;
   double reads_20;
   double reads_100;
-  double since = 1;
+  double since;  // the last read
 
   double step(bool read, double x) {
     const double hit = read ? 1 : 0;
     reads_20 = 0.95 * reads_20 + 0.05 * hit;
     reads_100 = 0.99 * reads_100 + 0.01 * hit;
+    since = read ? 0 : since + 1;
     if (scored_by == ScoredBy::kRanks) {
       first = 0.8 * first + 0.2 * x;
       second = std::max(second - 0.015, x);
-      return 0.482 * x + 0.625 * first + 0.412 * second + 2.56 * reads_20 + 0.324 * std::log(reads_100 + 0.002);
+      return 0.482 * x + 0.625 * first + 0.412 * second + 2.56 * reads_20 + 0.2 * std::log(reads_100 + 0.002) -
+             0.5 * std::log(1 + since);
     }
     first = 0.5 * first + 0.5 * hit;
     second = 0.8 * second + 0.2 * hit;
-    since = read ? 0 : since + 1;
     return 0.657 * first + 0.643 * second + 2.394 * reads_20 + 0.535 * std::log(reads_100 + 0.002) -
-           0.276 * std::log(1 + since);
+           0.65 * std::log(1 + since);
   }
 };
 
@@ -51,24 +55,25 @@ RC_GTEST_PROP(Flagship, ScoresAreTheFormulas, ()) {
   const std::size_t blocks = *rc::gen::inRange<std::size_t>(1, 40);
   for (std::size_t i = 0; i < blocks; ++i) {
     const BlockHistory start = random() % 2 == 0 ? newborn_history(scored_by, 1.5F) : unknown_history(scored_by);
-    slots.add(BlockIndex(static_cast<std::uint32_t>(i)), start, 0, 0);
-    naive.push_back({scored_by, start.first, start.second, start.reads_20, start.reads_100});
+    const auto away = static_cast<std::int32_t>(random() % 100);
+    slots.add(BlockIndex(static_cast<std::uint32_t>(i)), start, -away);
+    naive.push_back({scored_by, start.first, start.second, start.reads_20, start.reads_100, 1.0 * away});
   }
   for (int step = 0; step < 200; ++step) {
-    slots.clear_ranks({-1, kUnranked});
+    slots.clear_ranks(-1);
     std::vector<double> expected;
     for (std::size_t slot = 0; slot < blocks; ++slot) {
       const bool read = random() % 3 == 0;
       const double x = read ? rank_value(static_cast<double>(random() % 10), 10) : -1;
       if (read) {
         slots.mark_read(slot, step + 1);
-        slots.mark_rank(slot, {static_cast<float>(x), 0});
+        slots.mark_rank(slot, static_cast<float>(x));
       }
       expected.push_back(naive[slot].step(read, x));
     }
-    slots.advance({}, step + 1, 0);
+    slots.advance(step + 1);
     for (std::size_t slot = 0; slot < blocks; ++slot) {
-      RC_ASSERT(std::abs(slots.score(slot) - expected[slot]) < 2e-3);
+      RC_ASSERT(std::abs(slots.value(slot) - expected[slot]) < 2e-3);
     }
   }
 }
@@ -77,7 +82,7 @@ RC_GTEST_PROP(Flagship, ScoresAreTheFormulas, ()) {
 RC_GTEST_PROP(Flagship, WhatIsAwayAgesAsIfItHadStayedUnread, ()) {
   const std::uint32_t away = *rc::gen::inRange(1u, 60u);
   BlockHistory history = newborn_history(ScoredBy::kReads, 0);
-  NaiveScore naive{ScoredBy::kReads, history.first, history.second, history.reads_20, history.reads_100};
+  NaiveScore naive{ScoredBy::kReads, history.first, history.second, history.reads_20, history.reads_100, 0};
   for (std::uint32_t step = 0; step < away; ++step) {
     naive.step(false, 0);
   }
@@ -88,38 +93,62 @@ RC_GTEST_PROP(Flagship, WhatIsAwayAgesAsIfItHadStayedUnread, ()) {
   RC_ASSERT(std::abs(history.reads_100 - naive.reads_100) < 1e-4);
 }
 
-/// Blocks of two ages and two scores, read with chances that are none the tables begin with.
-TEST(Flagship, LearnsTheChancesOfAStream) {
-  constexpr std::uint32_t kBlocks = 400;
-  std::mt19937 random(7);
-  ScoreCounts common;
-  ReadChance chance(common);
-  std::vector<std::int32_t> last_read(kBlocks, 0);
-  const auto score_of = [](std::uint32_t block) { return block % 2 == 0 ? -1.1F : 1.1F; };
-  const auto traits_of = [](std::uint32_t block) {
-    return BlockTraits{0, 0, static_cast<std::uint8_t>(block / 2 % 2), 10000};
+/// What leaves is always a block of the least value, whatever came in, left or changed in between.
+RC_GTEST_PROP(Flagship, TheLeastValueIsFound, ()) {
+  std::mt19937 random(*rc::gen::arbitrary<std::uint32_t>());
+  ValueSlots slots(ScoredBy::kReads, true);
+  std::map<std::uint32_t, float> values;  // by BlockIndex, of what was not taken
+  std::map<std::uint32_t, std::size_t> slot_of;
+  std::uint32_t next = 0;
+  const auto add = [&] {
+    slot_of[next] = slots.size();
+    slots.add(BlockIndex(next++), newborn_history(ScoredBy::kReads, 0), 1 - static_cast<std::int32_t>(random() % 50));
   };
-  // Chances per step: a factor of the score times one of the age, as the tables have it.
-  const auto per_step = [](std::uint32_t block) {
-    return (block % 2 == 0 ? 0.02 : 0.06) * (block / 2 % 2 == 0 ? 1 : 2);
-  };
-  for (std::uint32_t step = 0; step < 4000; ++step) {
-    for (std::uint32_t block = 0; block < kBlocks; ++block) {
-      if (static_cast<double>(random() % 100000) < per_step(block) * 100000) {
-        last_read[block] = static_cast<std::int32_t>(step) + 1;
+  for (int step = 1; step < 20; ++step) {
+    for (std::size_t i = random() % 12; i > 0; --i) {
+      add();
+    }
+    slots.advance(step);
+    values.clear();
+    for (const auto& [block, slot] : slot_of) {
+      values[block] = slots.value(slot);
+    }
+    for (std::size_t i = random() % 10; i > 0 && !values.empty(); --i) {
+      if (random() % 4 == 0) {
+        values[next] = static_cast<float>(random() % 16) / 4 - 4;
+        add();
+        slots.set_value(slots.size() - 1, values[next - 1]);
+      }
+      const float least = std::min_element(values.begin(), values.end(), [](const auto& a, const auto& b) {
+                            return a.second < b.second;
+                          })->second;
+      RC_ASSERT(slots.least() == least);
+      const BlockIndex taken = slots.take_least();
+      RC_ASSERT(values.at(taken.value()) == least);
+      values.erase(taken.value());
+      const std::size_t slot = slot_of.at(taken.value());
+      slots.remove(slot);
+      slot_of.erase(taken.value());
+      if (slot < slots.size()) {
+        slot_of[slots.block(slot).value()] = slot;
       }
     }
-    chance.begin_step(step, [&](BlockIndex block) { return last_read[block.value()]; });
-    for (std::uint32_t block = random() % 8; block < kBlocks; block += 8) {
-      const float value = chance.log_chance(score_of(block), traits_of(block));
-      chance.sample(BlockIndex(block), score_of(block), traits_of(block), value);
+    RC_ASSERT(slots.size() == slot_of.size());
+  }
+}
+
+/// Two layers whose marginal blocks are read with chances of 0.1 and 0.3.
+TEST(Flagship, LearnsWhichLayersMarginIsReadMore) {
+  MarginalReads margin;
+  margin.start(2);
+  std::mt19937 random(7);
+  for (int step = 0; step < 4000; ++step) {
+    for (std::uint32_t layer = 0; layer < 2; ++layer) {
+      std::binomial_distribution<std::size_t> reads(50, layer == 0 ? 0.1 : 0.3);
+      margin.learn(LayerIndex(layer), 50, reads(random));
     }
   }
-  for (std::uint32_t block = 0; block < 4; ++block) {
-    const double truth = 1 - std::pow(1 - per_step(block), ReadChance::kHorizon);
-    const double learned = std::exp(chance.log_chance(score_of(block), traits_of(block)));
-    EXPECT_NEAR(learned / truth, 1, 0.15) << "block " << block;
-  }
+  EXPECT_NEAR(margin.bias(LayerIndex(1)) - margin.bias(LayerIndex(0)), std::log(3), 0.1);
 }
 
 /// Of a random trace on the paper's machine.
@@ -142,7 +171,7 @@ Sides after_steps(std::int64_t near_bytes, std::int64_t far_bytes) {
   const Instance instance = some_instance();
   FarCost cost;
   cost.start(instance);
-  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, {}};
+  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, 0, {}};
   input.loads.add(Transfer::kReadNear, Bytes(near_bytes), 1);
   input.loads.add(Transfer::kReadFar, Bytes(far_bytes), 1);
   for (int step = 0; step < 500; ++step) {
@@ -160,27 +189,27 @@ TEST(Flagship, HitsAreWorthNothingWhereNearIsTheSlowerSide) {
   EXPECT_TRUE(near_waits.hold_back);
 }
 
-/// What far is said to have time for fits into the step, and a block more does not.
-RC_GTEST_PROP(Flagship, FarIsIdleAsLongAsNearWorks, ()) {
+/// Candidates are taken in the order of their ranks' values and what a hit is worth, none where copies do not pay.
+TEST(Flagship, CopiesTheBestRankedOfTheLayersWhereThatPays) {
   const Instance instance = some_instance();
-  const StepTime& time = instance.step_time();
   FarCost cost;
   cost.start(instance);  // every hit is worth a far read until steps have shown otherwise
-  StepInput input{StepIndex(0), LayerIndex(0), {}, {}, {}, {}, {}};
-  input.loads.add(Transfer::kReadNear, Bytes(*rc::gen::inRange(0, 100'000'000)), 1);
-  input.loads.add(Transfer::kReadFar, Bytes(*rc::gen::inRange(0, 20'000'000)), 1);
-  cost.observe(input);
-  const Bytes idle = cost.idle(LayerIndex(0));
-  const bool near_waits = time.bottleneck(input.loads) == Channel::kNearMem;
-  RC_ASSERT(idle >= Bytes(0));
-  RC_ASSERT(near_waits || idle == Bytes(0));
-  if (near_waits) {
-    Loads filled = input.loads;
-    filled.add(Transfer::kReadFar, idle, 1);
-    RC_ASSERT(time(filled).value() == time(input.loads).value());
-    filled.add(Transfer::kReadFar, Bytes(2), 1);
-    RC_ASSERT(time(filled).value() > time(input.loads).value());
+  CopiesAhead copies;
+  copies.start(2);
+  EXPECT_TRUE(copies.offer(LayerIndex(0), {BlockIndex(3), -0.25F}));
+  EXPECT_TRUE(copies.offer(LayerIndex(0), {BlockIndex(1), -0.75F}));
+  EXPECT_TRUE(copies.offer(LayerIndex(1), {BlockIndex(9), -0.5F}));
+  for (const std::uint32_t block : {3U, 9U, 1U}) {
+    EXPECT_EQ(copies.take_best(cost)->block, BlockIndex(block));
   }
+  EXPECT_FALSE(copies.take_best(cost));
+  EXPECT_TRUE(copies.offer(LayerIndex(1), {BlockIndex(8), -0.5F}));
+  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, 0, {}};
+  input.loads.add(Transfer::kReadNear, Bytes(100'000'000), 1);
+  for (int step = 0; step < 500; ++step) {
+    cost.observe(input);
+  }
+  EXPECT_FALSE(copies.take_best(cost));  // near is what steps of layer 1 wait for
 }
 
 /// Never slower than LRU per layer.

@@ -1,7 +1,8 @@
-/// Copies in the background: what moves beside a step's demand, and what the step then takes (formulation, "Migration
-/// rules"). With step_time.h the one place where bytes become time.
+/// Copies in the background: what moves beside a step's demand, and what the step then takes (formulation,
+/// "Migration rules"). With step_time.h the one place where bytes become time.
 ///
-/// Demand is all that a step moves but the copies: reads, weights, new KV, demotions, passive promotions. A queue of
+/// Demand is all that a step moves but the copies: reads, weights, new KV, demotions, passive promotions; reads that
+/// either side can serve count as near, and are divided for what the copies leave idle. A queue of
 /// copies takes what demand leaves idle on the channels c that a promotion loads on the far side: x bytes, the most
 /// with
 ///
@@ -28,8 +29,8 @@ namespace kvplace {
 /// What a step does with a queue of copies.
 struct BackgroundStep {
   Bytes copied;
-  Seconds time;
-  Channel bottleneck = Channel::kNearMem;  ///< of demand and what copies put on near memory: what decides the time
+  Loads waited_for;  ///< demand and what copies put on near memory: what decides the time
+  Loads charged;     ///< of which the time is taken
 };
 
 /// `demand`, `queued`: of the whole batch. O(1).

@@ -89,6 +89,7 @@ struct Loads {
     }
     return *this;
   }
+  friend constexpr Loads operator+(Loads loads, const Loads& other) { return loads += other; }
   friend constexpr Loads operator*(Loads loads, std::int64_t factor) {
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       loads.bytes[c] *= factor;

@@ -34,8 +34,9 @@ struct StepInput {
   std::span<const BlockIndex> misses;   ///< read from far
   std::span<const BlockIndex> written;  ///< appended to in this step, and not near
   std::span<const std::uint8_t>
-      written_is_new;  ///< parallel: 1 if the block exists since this step, so that it enters free
-  Loads loads;         ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
+      written_is_new;                  ///< parallel: 1 if the block exists since this step, so that it enters free
+  std::uint32_t copies_in_flight = 0;  ///< with copies in the background: blocks whose last byte has not moved yet
+  Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
 };
 
 /// What changes at the end of the step. Net: no block in both lists, none twice.

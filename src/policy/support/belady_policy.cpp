@@ -1,6 +1,7 @@
 #include "policy/support/belady_policy.h"
 
 #include <algorithm>
+#include <set>
 
 namespace kvplace {
 
@@ -38,6 +39,16 @@ std::vector<BlockIndex> BeladyPolicy::start(const PolicyContext& context, std::s
   for (const BlockIndex block : near) {
     insert(block, moment_of(first_reads[block.value()], instance_->layer_of(block)));
   }
+  if (ahead_.queue > 0 && instance_->options().copies == Copies::kBackground) {
+    far_.emplace(num_moments, links_);
+    const std::set<BlockIndex> is_near(near.begin(), near.end());
+    for (std::uint32_t b = 0; b < instance_->num_blocks(); ++b) {
+      const BlockIndex block(b);
+      if (instance_->id_of(block).value() < instance_->layout().initial_blocks() && is_near.count(block) == 0) {
+        leave_far(block, moment_of(first_reads[b], instance_->layer_of(block)));
+      }
+    }
+  }
   return near;
 }
 
@@ -72,6 +83,15 @@ void BeladyPolicy::step(const StepInput& input, const NextReadsView& next_reads,
   for (std::size_t i = 0; i < input.hits.size(); ++i) {
     order.add(input.hits[i], moment_of(next_reads.of_hits[i], input.layer));
   }
+  if (far_) {
+    far_->drop(moment_of(input.step.value(), input.layer));
+    for (std::size_t i = 0; i < input.written.size(); ++i) {
+      const std::size_t moment = moment_of(next_reads.of_written[i], input.layer);
+      if (moment != far_->never()) {
+        far_->remove(input.written[i], moment);  // where it is unless it is new, or read in this step
+      }
+    }
+  }
   candidates_.clear();
   for (std::size_t i = 0; i < input.written.size(); ++i) {
     add_candidate(input, input.written[i], next_reads.of_written[i], Transfer::kPromote, input.written_is_new[i] != 0);
@@ -95,7 +115,12 @@ void BeladyPolicy::step(const StepInput& input, const NextReadsView& next_reads,
       insert(candidate.block, candidate.moment);
       decision.promote.push_back(candidate.block);
       loads = with_it;
+    } else {
+      leave_far(candidate.block, candidate.moment);
     }
+  }
+  if (far_) {
+    fetch_ahead(input, decision);
   }
 }
 
@@ -125,8 +150,40 @@ bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Dec
     return false;
   }
   used_[buffer] = budgets_[buffer] - room;
-  decision.evict.insert(decision.evict.end(), victims_.begin(), victims_.end());
+  for (std::size_t i = 0; i < victims_.size(); ++i) {
+    leave_far(victims_[i], victim_moments_[i]);
+    const auto entered = std::find(decision.promote.begin(), decision.promote.end(), victims_[i]);
+    if (entered != decision.promote.end()) {  // in this step: so it stays far
+      decision.promote.erase(entered);
+    } else {
+      decision.evict.push_back(victims_[i]);
+    }
+  }
   return true;
+}
+
+void BeladyPolicy::leave_far(BlockIndex block, std::size_t moment) {
+  if (far_ && moment != far_->never()) {
+    far_->add(block, moment);
+  }
+}
+
+void BeladyPolicy::fetch_ahead(const StepInput& input, Decision& decision) {
+  const std::size_t first = moment_of(input.step.value(), input.layer) + 1 + ahead_.lead;
+  for (std::uint32_t in_flight = input.copies_in_flight; in_flight < ahead_.queue; ++in_flight) {
+    const std::size_t moment = far_->next_from(first);
+    if (moment == far_->never()) {
+      return;
+    }
+    const BlockIndex block = far_->take(moment);
+    const bool just_left = std::find(decision.evict.begin(), decision.evict.end(), block) != decision.evict.end();
+    if (just_left || !make_room(0, {block, moment}, decision)) {
+      far_->add(block, moment);
+      return;
+    }
+    insert(block, moment);
+    decision.promote.push_back(block);
+  }
 }
 
 bool BeladyPolicy::near_is_slower(const Loads& loads) const {

@@ -3,8 +3,13 @@
 ///
 /// With unit sizes this minimises far reads: keeping a block over the gap between two reads is an interval, and
 /// dropping the interval that ends last is the optimal interval packing.
+///
+/// With copies in the background it may also fetch ahead, as Aggressive does (Cao, Felten, Karlin, Li: A study of
+/// integrated prefetching and caching strategies, 1995): while the queue is short the far block that is read next
+/// comes in, unless what had to leave for it were read sooner.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "kvplace/policy/policy.h"
@@ -16,9 +21,17 @@ namespace kvplace {
 /// Whether promotions stop where they would make near memory slower than the far side.
 enum class Balance : std::uint8_t { kIgnore, kKeep };
 
+/// Fetching ahead, over all layers.
+struct FetchAhead {
+  std::uint32_t queue = 0;  ///< copies in flight at most; 0: none
+  std::uint32_t lead = 0;   ///< steps before a read in which its copy is not begun any more
+};
+
 class BeladyPolicy final : public OraclePolicy {
  public:
   BeladyPolicy(Pooling pooling, Balance balance) : pooling_(pooling), balance_(balance) {}
+  explicit BeladyPolicy(const FetchAhead& ahead)
+      : pooling_(Pooling::kAllLayers), balance_(Balance::kIgnore), ahead_(ahead) {}
 
   std::vector<BlockIndex> start(const PolicyContext& context, std::span<const std::uint32_t> first_reads) override;
   void step(const StepInput& input, const NextReadsView& next_reads, Decision& decision) override;
@@ -41,14 +54,18 @@ class BeladyPolicy final : public OraclePolicy {
   void insert(BlockIndex block, std::size_t moment);
   bool make_room(std::size_t buffer, const Candidate& candidate, Decision& decision);
   [[nodiscard]] bool near_is_slower(const Loads& loads) const;
+  void fetch_ahead(const StepInput& input, Decision& decision);
+  void leave_far(BlockIndex block, std::size_t moment);
 
   Pooling pooling_;
   Balance balance_;
+  FetchAhead ahead_;
   const Instance* instance_ = nullptr;
   std::vector<Bytes> budgets_;  // by buffer
   std::vector<Bytes> used_;     // by buffer
   NextUseLinks links_;
   std::vector<NextUseOrder> orders_;  // by buffer
+  std::optional<NextUseOrder> far_;   // what is far and read again; if it fetches ahead
   std::vector<Candidate> candidates_;
   std::vector<BlockIndex> victims_;
   std::vector<std::size_t> victim_moments_;

@@ -6,11 +6,8 @@
 namespace kvplace {
 namespace {
 
-constexpr double kNewShare = 0.02;   // of the latest step in a layer's worth
+constexpr double kNewShare = 0.05;   // of the latest step in a layer's worth
 constexpr double kLeastWorth = 0.1;  // so that blocks keep their order where nothing waits for far
-// Layers gain and lose places by the root of their worth only: a place moves at the cost of a miss, and the steps that
-// worth is learned from wander.
-constexpr double kDamping = 0.5;
 
 }  // namespace
 
@@ -19,12 +16,13 @@ void FarCost::start(const Instance& instance) {
   const std::size_t groups = instance.groups().groups_per_decode_step();
   const StepTime& time = instance.step_time();
   near_to_far_ = time.far_read_bandwidth().value() / time.bandwidth(Channel::kNearMem).value();
+  const bool only_experts = instance.kv_block_bytes() == Bytes(0);
+  block_ = std::max(Bytes(1), only_experts ? instance.block_bytes(BlockId(0)) : instance.kv_block_bytes());
   worth_.assign(groups, 1);
   log_worth_.assign(groups, 0);
 }
 
 void FarCost::observe(const StepInput& input) {
-  idle_ = Bytes(0);
   open_loads_ += input.loads;
   if (instance_->groups().ends_group(input.layer)) {
     learn(group_of(input.layer), open_loads_, instance_->groups().layers_per_group());
@@ -35,23 +33,14 @@ void FarCost::observe(const StepInput& input) {
 void FarCost::learn(std::size_t group, const Loads& loads, std::uint32_t layers) {
   const StepTime& time = instance_->step_time();
   near_waits_ = time.bottleneck(loads) == Channel::kNearMem;
-  if (near_waits_ && time.overlap() == Overlap::kFull) {
-    const Seconds near = Bytes(loads.on(Channel::kNearMem)) / time.bandwidth(Channel::kNearMem);
-    const double far = near.value() * time.far_read_bandwidth().value();
-    std::int64_t busiest = 0;
-    for (std::size_t c = 0; c < kNumChannels; ++c) {
-      busiest = std::max(busiest, loaded(Transfer::kReadFar, c) * loads.bytes[c]);
-    }
-    idle_ = Bytes(static_cast<std::int64_t>(far)) - Bytes(busiest);
-  }
   const std::int64_t batch = instance_->options().batch;
-  const Bytes block = instance_->kv_block_bytes() * batch;
+  const Bytes block = block_ * batch;
   Loads one_hit_less = loads;
   one_hit_less.add(Transfer::kReadFar, block, batch);
   one_hit_less.add(Transfer::kReadNear, Bytes(0) - block, -batch);
   const double saved = (time(one_hit_less, layers) - time(loads, layers)) / (block / time.far_read_bandwidth());
   worth_[group] += kNewShare * (saved - worth_[group]);
-  log_worth_[group] = static_cast<float>(kDamping * std::log(std::clamp(worth_[group], kLeastWorth, 1.0)));
+  log_worth_[group] = static_cast<float>(std::log(std::clamp(worth_[group], kLeastWorth, 1.0)));
 }
 
 }  // namespace kvplace

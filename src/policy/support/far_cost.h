@@ -23,27 +23,26 @@ class FarCost {
   [[nodiscard]] bool hold_back(LayerIndex layer) const {
     return near_waits_ && worth_[group_of(layer)] * kHitsPerPromotion < near_to_far_;
   }
-  /// What far can send for promotions ahead of reads in the step at hand, while it waits for near; 0 before its
-  /// barrier, and where they would cost more on near memory than they can save.
-  [[nodiscard]] Bytes idle(LayerIndex layer) const {
-    return worth_[group_of(layer)] * kHitsPerPromotionAhead < near_to_far_ ? Bytes(0) : idle_;
+  /// True if a copy that may never be read still saves more, on average, than it costs on near memory.
+  [[nodiscard]] bool copies_pay(LayerIndex layer) const {
+    return worth_[group_of(layer)] > kCopiesPerHit * near_to_far_;
   }
 
  private:
   static constexpr double kHitsPerPromotion = 4;
-  static constexpr double kHitsPerPromotionAhead = 0.1;
+  static constexpr double kCopiesPerHit = 10;
 
   /// With a barrier per token all layers wait together.
   [[nodiscard]] std::size_t group_of(LayerIndex layer) const { return log_worth_.size() == 1 ? 0 : layer.value(); }
   void learn(std::size_t group, const Loads& loads, std::uint32_t layers);
 
   const Instance* instance_ = nullptr;
+  Bytes block_;
   double near_to_far_ = 0;     // time of a block on near memory, as a share of its time on the far side
   std::vector<double> worth_;  // of a hit, 1: a block's time on the far side
   std::vector<float> log_worth_;
   Loads open_loads_;  // since the last barrier
   bool near_waits_ = false;
-  Bytes idle_;
 };
 
 }  // namespace kvplace

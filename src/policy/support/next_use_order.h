@@ -1,6 +1,7 @@
 /// Blocks by when they are used next: the farthest can be taken, O(1) amortised per use.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,7 +15,7 @@ namespace kvplace {
 using NextUseLinks = std::vector<std::uint32_t>;
 
 /// When a moment comes, all blocks due then are used, so their list is dropped whole and each is added again with its
-/// next moment: nothing is ever unlinked from the middle. Memory: 4 bytes per moment.
+/// next moment: little is ever unlinked from the middle. Memory: 4 bytes per moment.
 class NextUseOrder {
  public:
   /// Moments are below `num_moments`; blocks never used again go into a list of their own.
@@ -33,11 +34,30 @@ class NextUseOrder {
     heads_[moment] = kNone;
     filled_.erase(moment);
   }
+  /// One block leaves the order if it is due at `moment`; O(blocks due then).
+  void remove(BlockIndex block, std::size_t moment) {
+    std::uint32_t* link = &heads_[moment];
+    while (*link != kNone && *link != block.value()) {
+      link = &(*links_)[*link];
+    }
+    if (*link == kNone) {
+      return;
+    }
+    *link = (*links_)[block.value()];
+    if (heads_[moment] == kNone) {
+      filled_.erase(moment);
+    }
+  }
   [[nodiscard]] bool empty() const { return filled_.empty(); }
   /// REQUIRES: not empty.
   [[nodiscard]] std::size_t farthest() const { return filled_.last(); }
-  BlockIndex take_farthest() {
-    const std::size_t moment = farthest();
+  BlockIndex take_farthest() { return take(farthest()); }
+  /// The next moment not before `moment` at which blocks are due, or never().
+  [[nodiscard]] std::size_t next_from(std::size_t moment) const {
+    return std::min<std::size_t>(never(), filled_.from(moment));
+  }
+  /// One of those due then. REQUIRES: there is one.
+  BlockIndex take(std::size_t moment) {
     const BlockIndex block(heads_[moment]);
     heads_[moment] = (*links_)[block.value()];
     if (heads_[moment] == kNone) {

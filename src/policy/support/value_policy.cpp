@@ -1,21 +1,15 @@
 #include "policy/support/value_policy.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 namespace kvplace {
 namespace {
 
-constexpr float kCommonKept = 0.999F;        // of the counts of all layers, per decode step
-constexpr float kLeavesLast = 1e6F;          // above all ln chances
-constexpr float kMargin = 1;                 // of ln chance around the threshold, where decisions fall
-constexpr std::uint32_t kMarginSamples = 8;  // one in so many of the blocks there is learned from
-constexpr std::uint32_t kOtherSamples = 256;
-constexpr float kNoLimit = std::numeric_limits<float>::infinity();
-// So many blocks to leave, of a layer with so many, are found by a pass each; others by sorting.
-constexpr std::int64_t kFewBlocks = 16;
-constexpr std::size_t kFewSlots = 512;
+constexpr float kLeavesLast = 1e6F;  // above all values
+// Values are of their layer's latest step. A block is worth so much more by the time a decode step has passed since:
+// its layer's next step, in which it may be read, is then at hand.
+constexpr float kRisePerDecodeStep = 1;
 
 }  // namespace
 
@@ -23,46 +17,40 @@ std::vector<ParameterInfo> value_option_parameters() {
   const auto part = [](const char* name, const char* doc) {
     return ParameterInfo{name, doc, "off or on", 1, 0, 1, true, {"off", "on"}};
   };
-  return {part("shared", "one threshold over all layers; off: each layer keeps to its own part"),
+  return {part("shared", "the least value of all layers leaves; off: each layer keeps to its own part"),
           part("frequency", "values take in how often a block was read"),
           part("admission", "a block read from far enters only if it is worth a place"),
-          part("balance", "values take in what a far read costs in its layer")};
+          part("balance", "values take in what a far read costs in its layer"),
+          part("copies", "with copies in the background, what ranks just behind the reads comes in ahead")};
 }
 
 ValueOptions value_options_of(ScoredBy scored_by, const Parameters& p) {
-  return {scored_by, p.at("shared") != 0, p.at("frequency") != 0, p.at("admission") != 0, p.at("balance") != 0};
+  const auto is_on = [&p](const char* name) { return p.at(name) != 0; };
+  return {scored_by, is_on("shared"), is_on("frequency"), is_on("admission"), is_on("balance"), is_on("copies")};
 }
 
 void ValueEngine::start(const PolicyContext& context) {
   instance_ = context.instance;
-  common_counts_.assign(options_.shared ? 1 : instance_->layers(), {});
+  const BlockLayout& layout = instance_->layout();
   layers_.clear();
-  for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
-    layers_.emplace_back(options_, common_counts_[options_.shared ? 0 : layer]);
-    layers_.back().first = instance_->index(LayerIndex(layer), BlockId(0));
-  }
-  token_of_.clear();
-  least_block_ = instance_->block_bytes(BlockId(0));
-  for (std::uint32_t i = 0; i < instance_->blocks_per_layer(); ++i) {
-    const BlockLayout& layout = instance_->layout();
-    const bool is_page = layout.kind(BlockId(i)) == BlockKind::kKvPage;
-    least_block_ = std::min(least_block_, instance_->block_bytes(BlockId(i)));
-    token_of_.push_back(is_page ? layout.page(BlockId(i)) * layout.block_tokens : 0);
-  }
-  slot_of_.assign(instance_->num_blocks(), kNeverNear);
   last_read_.clear();
   for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
-    for (const std::uint32_t token : token_of_) {
-      const std::int64_t written = std::int64_t{token} - instance_->layout().prompt_tokens + 1;
-      last_read_.push_back(static_cast<std::int32_t>(written));
+    layers_.emplace_back(options_, instance_->index(LayerIndex(layer), BlockId(0)));
+    for (std::uint32_t i = 0; i < instance_->blocks_per_layer(); ++i) {
+      const bool is_page = layout.kind(BlockId(i)) == BlockKind::kKvPage;
+      const std::uint32_t first_token = is_page ? layout.page(BlockId(i)) * layout.block_tokens : 0;
+      last_read_.push_back(static_cast<std::int32_t>(std::int64_t{first_token} - layout.prompt_tokens + 1));
     }
   }
+  used_ = Bytes(0);
+  slot_of_.assign(instance_->num_blocks(), kNeverNear);
   left_.assign(instance_->num_blocks(), unknown_history(options_.scored_by));
   entering_.assign(instance_->num_blocks(), false);
-  threshold_.reset(instance_->capacity(), instance_->kv_block_bytes(), instance_->layers());
   far_cost_.start(*instance_);
-  least_block_ = std::max(least_block_, Bytes(1));
-  alike_ = options_.admission && instance_->layout().experts == 0;
+  margin_.start(instance_->layers());
+  options_.copies = options_.copies && options_.shared && options_.balance && options_.scored_by == ScoredBy::kRanks &&
+                    instance_->options().copies == Copies::kBackground;
+  copies_.start(instance_->layers());
   for (const BlockIndex block : context.initial_near) {
     enter(layers_[instance_->layer_of(block).value()], block, unknown_history(options_.scored_by));
   }
@@ -70,31 +58,24 @@ void ValueEngine::start(const PolicyContext& context) {
 
 void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) {
   Layer& layer = layers_[input.layer.value()];
-  const std::uint32_t step = input.step.value();
   if (options_.balance) {
     far_cost_.observe(input);
   }
+  if (options_.shared) {
+    learn_from_margin(input, layer);
+  }
   enter_all(input, layer);
-  if (options_.balance) {
-    enter_ahead(input, ranking, layer);
-  }
   mark(input, ranking, layer);
-  if (!options_.shared || input.layer.value() == 0) {
-    common_counts_[options_.shared ? 0 : input.layer.value()].fade(kCommonKept);
+  layer.slots.advance(static_cast<std::int32_t>(input.step.value() + 1));
+  if (!options_.admission) {
+    for (const BlockIndex block : entered_) {
+      const std::size_t slot = slot_of_[block.value()];
+      layer.slots.set_value(slot, layer.slots.value(slot) + kLeavesLast);
+    }
   }
-  layer.chance.begin_step(step, [&](BlockIndex block) {
-    const std::uint32_t slot = slot_of_[block.value()];
-    return slot < kFar ? layer.slots.last_read(slot) : last_read_[block.value()];
-  });
-  layer.slots.advance(layer.chance.tables(), static_cast<std::int32_t>(step + 1),
-                      instance_->layout().prompt_tokens + step);
-  if (options_.shared) {
-    const float worth = options_.balance ? far_cost_.log_worth(input.layer) : 0;
-    layer.threshold = threshold_.log_value() - worth;
-  }
-  sample(step, layer);
-  if (options_.shared) {
-    drop_below_threshold(step, layer, decision);
+  if (options_.copies) {
+    value_copies(input, layer);
+    copy_ahead(input, ranking);
   }
   drop_excess(input, layer, decision);
   for (const BlockIndex block : entered_) {
@@ -103,12 +84,11 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
       decision.promote.push_back(block);
     }
   }
-  threshold_.follow(used_);
 }
 
 void ValueEngine::enter(Layer& layer, BlockIndex block, const BlockHistory& history) {
   slot_of_[block.value()] = static_cast<std::uint32_t>(layer.slots.size());
-  layer.slots.add(block, history, token_of_[block.value() - layer.first.value()], last_read_[block.value()]);
+  layer.slots.add(block, history, last_read_[block.value()]);
   const Bytes size = instance_->block_bytes(block);
   layer.used += size;
   used_ += size;
@@ -143,22 +123,19 @@ void ValueEngine::enter_new(Layer& layer, BlockIndex block, const BlockHistory& 
 
 void ValueEngine::enter_back(const StepInput& input, Layer& layer, BlockIndex block) {
   const std::uint32_t place = slot_of_[block.value()];
-  const std::uint32_t away = place == kNeverNear ? 0 : input.step.value() - (place - kFar) - 1;
+  const std::uint32_t left_in = place == kNeverNear ? input.step.value() : place - kFar;
+  const std::uint32_t away = input.step.value() - std::min(left_in + 1, input.step.value());
   const BlockHistory& left = left_[block.value()];
   enter_new(layer, block, away == 0 ? left : aged(options_.scored_by, left, away));
 }
 
-void ValueEngine::enter_ahead(const StepInput& input, std::span<const BlockId> ranking, Layer& layer) {
-  Bytes room = far_cost_.idle(input.layer);
-  for (std::size_t rank = 0; rank < ranking.size() && room > Bytes(0); ++rank) {
-    const BlockIndex block = instance_->index(input.layer, ranking[rank]);
-    if (!is_near(block)) {
-      room -= instance_->block_bytes(block);
-      if (room >= Bytes(0)) {
-        enter_back(input, layer, block);
-      }
-    }
+void ValueEngine::learn_from_margin(const StepInput& input, const Layer& layer) {
+  const float limit = margin_.limit() - weight(input.layer);
+  std::size_t reads = 0;
+  for (const BlockIndex block : input.hits) {
+    reads += layer.slots.value(slot_of_[block.value()]) < limit ? 1U : 0U;
   }
+  margin_.learn(input.layer, layer.slots.count_below(limit), reads);
 }
 
 void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking, Layer& layer) {
@@ -167,11 +144,9 @@ void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking,
   const std::size_t known = std::max(reads, ranking.size());
   if (by_ranks) {
     update_ranks(reads, known);
+    layer.slots.clear_ranks(rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)));
   }
-  if (by_ranks) {
-    layer.slots.clear_ranks({rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)), kUnranked});
-  }
-  const RankValue read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : RankValue{0, kUnranked};
+  const float read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : 0;
   const auto now = static_cast<std::int32_t>(input.step.value() + 1);
   for (const BlockIndex block : input.hits) {
     const std::uint32_t slot = slot_of_[block.value()];
@@ -195,13 +170,48 @@ void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking,
   }
 }
 
-void ValueEngine::leave(Layer& layer, std::size_t slot, std::uint32_t step, Decision& decision) {
-  const BlockIndex block = layer.slots.block(slot);
+void ValueEngine::value_copies(const StepInput& input, Layer& layer) {
+  std::erase_if(copies_.unread(input.layer), [&](const CopiesAhead::Copy& copy) {
+    const std::uint32_t slot = slot_of_[copy.block.value()];
+    if (slot >= kFar || layer.slots.last_read(slot) != copy.last_read ||
+        CopiesAhead::is_old(copy, input.step.value())) {
+      return true;
+    }
+    layer.slots.set_value(slot, CopiesAhead::value(layer.slots.x(slot)));
+    return false;
+  });
+}
+
+void ValueEngine::copy_ahead(const StepInput& input, std::span<const BlockId> ranking) {
+  const std::size_t reads = input.hits.size() + input.misses.size() + input.written.size();
+  copies_.begin_step(input.layer);
+  for (std::size_t rank = reads; rank < std::min(ranking.size(), CopiesAhead::kRanks * reads); ++rank) {
+    const BlockIndex block = instance_->index(input.layer, ranking[rank]);
+    if (!is_near(block) && !copies_.offer(input.layer, {block, ranks_[rank]})) {
+      break;
+    }
+  }
+  for (std::uint32_t in_flight = input.copies_in_flight; in_flight < CopiesAhead::kInFlight; ++in_flight) {
+    const std::optional<CopiesAhead::Candidate> best = copies_.take_best(far_cost_);
+    if (!best) {
+      break;
+    }
+    const LayerIndex at = instance_->layer_of(best->block);
+    Layer& layer = layers_[at.value()];
+    enter_back(input, layer, best->block);
+    const std::uint32_t slot = slot_of_[best->block.value()];
+    layer.slots.set_value(slot, CopiesAhead::value(best->x));
+    copies_.unread(at).push_back({best->block, input.step.value(), layer.slots.last_read(slot)});
+  }
+}
+
+void ValueEngine::leave(Layer& layer, BlockIndex block, std::uint32_t step, Decision& decision) {
+  const std::uint32_t slot = slot_of_[block.value()];
   left_[block.value()] = layer.slots.history(slot);
   last_read_[block.value()] = layer.slots.last_read(slot);
   layer.slots.remove(slot);
   if (slot < layer.slots.size()) {
-    slot_of_[layer.slots.block(slot).value()] = static_cast<std::uint32_t>(slot);
+    slot_of_[layer.slots.block(slot).value()] = slot;
   }
   slot_of_[block.value()] = kFar + step;
   const Bytes size = instance_->block_bytes(block);
@@ -214,96 +224,34 @@ void ValueEngine::leave(Layer& layer, std::size_t slot, std::uint32_t step, Deci
   }
 }
 
-BlockTraits ValueEngine::traits(const Layer& layer, std::size_t slot, std::uint32_t step) const {
-  const std::uint32_t newest = instance_->layout().prompt_tokens + step;
-  const auto unread = static_cast<std::uint32_t>(static_cast<std::int32_t>(step + 1) - layer.slots.last_read(slot));
-  return {layer.slots.rank_bin(slot), recency_bin(unread), age_bin(layer.slots.token(slot), newest), unread};
+float ValueEngine::weight(LayerIndex layer) const {
+  return (options_.balance ? far_cost_.log_worth(layer) : 0) + margin_.bias(layer);
 }
 
-void ValueEngine::sample(std::uint32_t step, Layer& layer) {
-  for (std::size_t slot = step % kMarginSamples; slot < layer.slots.size(); slot += kMarginSamples) {
-    const float value = layer.slots.value(slot);
-    if (std::abs(value - layer.threshold) < kMargin || slot % kOtherSamples == step % kOtherSamples) {
-      layer.chance.sample(layer.slots.block(slot), layer.slots.score(slot), traits(layer, slot, step), value);
+void ValueEngine::leave_least(LayerIndex at_hand, std::uint32_t step, Decision& decision) {
+  const std::uint32_t num_layers = instance_->layers();
+  const float rise = kRisePerDecodeStep / static_cast<float>(num_layers);
+  Layer* lowest = &layers_.front();
+  float least = std::numeric_limits<float>::infinity();
+  for (std::uint32_t l = 0; l < num_layers; ++l) {
+    const std::uint32_t steps_since = (at_hand.value() + num_layers - l) % num_layers;
+    const float value = layers_[l].slots.least() + weight(LayerIndex(l)) + rise * static_cast<float>(steps_since);
+    if (value < least) {
+      least = value;
+      lowest = &layers_[l];
     }
   }
-}
-
-void ValueEngine::drop_below_threshold(std::uint32_t step, Layer& layer, Decision& decision) {
-  const Bytes excess = used_ - threshold_.least_filling();
-  if (excess <= Bytes(0)) {
-    return;
-  }
-  drop_lowest(layer, layer.threshold, excess, step, decision);
+  margin_.block_leaves(least);
+  leave(*lowest, lowest->slots.take_least(), step, decision);
 }
 
 void ValueEngine::drop_excess(const StepInput& input, Layer& layer, Decision& decision) {
   const std::uint32_t step = input.step.value();
-  Bytes excess = options_.shared ? used_ - instance_->capacity() : layer.used - instance_->layer_capacity(input.layer);
-  if (excess <= Bytes(0)) {
-    return;
+  while (options_.shared && used_ > instance_->capacity()) {
+    leave_least(input.layer, step, decision);
   }
-  drop_lowest(layer, kNoLimit, excess, step, decision);
-}
-
-void ValueEngine::drop_lowest(Layer& layer, float limit, Bytes excess, std::uint32_t step, Decision& decision) {
-  leaving_.clear();
-  bool may_be_more = true;
-  if (alike_ && layer.slots.size() <= kFewSlots) {
-    const std::int64_t most = (excess.value() + least_block_.value() - 1) / least_block_.value();
-    const LowestValues lowest =
-        layer.slots.take_lowest(limit, static_cast<std::size_t>(std::min(most, kFewBlocks)), leaving_);
-    if (!options_.shared && lowest.count > 0) {
-      layer.threshold = lowest.last;
-    }
-    excess -= least_block_ * static_cast<std::int64_t>(lowest.count);
-    may_be_more = static_cast<std::int64_t>(lowest.count) == kFewBlocks;
-  }
-  if (may_be_more && excess > Bytes(0)) {
-    find_lowest(layer, limit, excess);
-  }
-  for (const BlockIndex block : leaving_) {
-    leave(layer, slot_of_[block.value()], step, decision);
-  }
-}
-
-void ValueEngine::find_lowest(Layer& layer, float limit, Bytes excess) {
-  // Nearly always the blocks not much above the threshold are enough, and no other has a lower value.
-  find_below(layer, std::min(limit, layer.threshold + kMargin));
-  if (limit == kNoLimit && least_block_ * static_cast<std::int64_t>(order_.size()) < excess) {
-    find_below(layer, kNoLimit);
-    for (std::size_t slot = 0; slot < layer.slots.size() && !options_.admission; ++slot) {
-      if (!may_leave(layer.slots.block(slot))) {
-        order_.emplace_back(layer.slots.value(slot) + kLeavesLast, slot);
-      }
-    }
-  }
-  const std::int64_t most = (excess.value() + least_block_.value() - 1) / least_block_.value();
-  const auto sorted = std::min(most, static_cast<std::int64_t>(order_.size()));
-  std::partial_sort(order_.begin(), order_.begin() + sorted, order_.end());
-  for (const ValueAndSlot& lowest : std::span(order_).first(static_cast<std::size_t>(sorted))) {
-    if (excess <= Bytes(0)) {
-      break;
-    }
-    if (!options_.shared) {
-      layer.threshold = lowest.value();
-    }
-    leaving_.push_back(layer.slots.block(lowest.slot()));
-    excess -= instance_->block_bytes(leaving_.back());
-  }
-}
-
-void ValueEngine::find_below(const Layer& layer, float value) {
-  const std::size_t size = layer.slots.size();
-  order_.resize(size);
-  std::size_t found = 0;
-  for (std::size_t slot = 0; slot < size; ++slot) {
-    order_[found] = ValueAndSlot(layer.slots.value(slot), slot);
-    found += layer.slots.value(slot) < value ? 1U : 0U;
-  }
-  order_.resize(found);
-  if (!options_.admission) {
-    std::erase_if(order_, [&](const ValueAndSlot& at) { return !may_leave(layer.slots.block(at.slot())); });
+  while (!options_.shared && layer.used > instance_->layer_capacity(input.layer)) {
+    leave(layer, layer.slots.take_least(), step, decision);
   }
 }
 
@@ -314,9 +262,7 @@ void ValueEngine::update_ranks(std::size_t reads, std::size_t ranks) {
     ranks_.clear();
   }
   while (ranks_.size() < ranks) {
-    const auto rank = static_cast<double>(ranks_.size());
-    const auto of = static_cast<double>(ranks_reads_);
-    ranks_.emplace_back(rank_value(rank, of), rank_bin(rank, of));
+    ranks_.push_back(rank_value(static_cast<double>(ranks_.size()), static_cast<double>(ranks_reads_)));
   }
 }
 

@@ -1,10 +1,9 @@
 #include "policy/support/value_slots.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
-
-#include "policy/support/read_chance.h"
 
 namespace kvplace {
 namespace {
@@ -15,6 +14,8 @@ constexpr float kFade = 0.015F;
 constexpr float kRestOfPeak = -0.3F;
 constexpr float kReadsOfUnknown = 0.02F;
 constexpr float kReadsOfNewborn = 0.3F;
+constexpr float kInfinite = std::numeric_limits<float>::infinity();
+constexpr std::size_t kFoundAtOnce = 4;  // of the lowest values; each costs a pass
 
 /// What some steps leave of averages over so many.
 struct Kept {
@@ -79,28 +80,27 @@ ValueSlots::ValueSlots(ScoredBy scored_by, bool with_frequency)
 void ValueSlots::grow() {
   capacity_ = std::max<std::size_t>(4 * kValueLanes, 2 * capacity_);
   blocks_.resize(capacity_);
-  tokens_.resize(capacity_);
   last_reads_.resize(capacity_);
   x_.resize(capacity_ + 1);
-  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &read_, &scores_, &values_}) {
+  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &read_}) {
     values->resize(capacity_);
   }
+  values_.resize(capacity_, kInfinite);
 }
 
-void ValueSlots::add(BlockIndex block, const BlockHistory& history, std::uint32_t token, std::int32_t last_read) {
+void ValueSlots::add(BlockIndex block, const BlockHistory& history, std::int32_t last_read) {
   if (size_ == capacity_) {
     grow();
   }
   blocks_[size_] = block;
-  tokens_[size_] = token;
   last_reads_[size_] = last_read;
   first_[size_] = history.first;
   second_[size_] = history.second;
   reads_20_[size_] = history.reads_20;
   reads_100_[size_] = history.reads_100;
-  since_[size_] = 1;
-  x_[size_] = RankValue(0, kUnranked).bits();
+  x_[size_] = 0;
   read_[size_] = 0;
+  values_[size_] = kInfinite;
   ++size_;
 }
 
@@ -108,45 +108,60 @@ void ValueSlots::remove(std::size_t slot) {
   --size_;
   const auto drop = [slot, last = size_](auto& values) { values[slot] = values[last]; };
   drop(blocks_);
-  drop(tokens_);
   drop(last_reads_);
-  drop(x_);
-  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &since_, &read_, &scores_, &values_}) {
+  for (auto* values : {&first_, &second_, &reads_20_, &reads_100_, &x_, &read_, &values_}) {
     drop(*values);
   }
-  values_[size_] = std::numeric_limits<float>::infinity();
+  values_[size_] = kInfinite;
 }
 
-LowestValues ValueSlots::take_lowest(float limit, std::size_t most, std::vector<BlockIndex>& blocks) {
-  found_.resize(std::max(found_.size(), most));
-  const LowestValues lowest = kernel_.take_lowest(values_.data(), size_, limit, most, found_.data());
-  for (std::size_t i = 0; i < lowest.count; ++i) {
-    blocks.push_back(blocks_[found_[i]]);
-  }
-  return lowest;
-}
-
-void ValueSlots::clear_ranks(RankValue rank) { std::fill_n(x_.begin(), size_, rank.bits()); }
-
-void ValueSlots::advance(const ChanceTables& chances, std::int32_t now, std::uint32_t newest_token) {
+void ValueSlots::advance(std::int32_t now) {
   ValueBatch batch;
   batch.count = size_;
   batch.first = first_.data();
   batch.second = second_.data();
   batch.reads_20 = reads_20_.data();
   batch.reads_100 = reads_100_.data();
-  batch.since = since_.data();
   batch.read = read_.data();
   batch.ranks = x_.data();
-  batch.tokens = tokens_.data();
   batch.last_reads = last_reads_.data();
-  batch.scores = scores_.data();
   batch.values = values_.data();
   batch.frequency = frequency_ ? 1.0F : 0.0F;
   batch.now = now;
-  batch.newest_token = newest_token;
-  batch.chances = &chances;
   (scored_by_ == ScoredBy::kRanks ? kernel_.by_ranks : kernel_.by_reads)(batch);
+  lowest_.clear();
+}
+
+void ValueSlots::set_value(std::size_t slot, float value) {
+  const Candidate candidate{value, blocks_[slot]};
+  if (lowest_.empty() || value > lowest_.front().value) {
+    values_[slot] = value;
+    return;
+  }
+  lowest_.insert(std::find_if(lowest_.begin(), lowest_.end(), [value](const Candidate& c) { return c.value <= value; }),
+                 candidate);
+}
+
+float ValueSlots::least() {
+  if (lowest_.empty()) {
+    find_lowest();
+  }
+  return lowest_.empty() ? kInfinite : lowest_.back().value;
+}
+
+BlockIndex ValueSlots::take_least() {
+  least();
+  const BlockIndex block = lowest_.back().block;
+  lowest_.pop_back();
+  return block;
+}
+
+void ValueSlots::find_lowest() {
+  std::array<PlacedValue, kFoundAtOnce> found{};
+  const std::size_t count = kernel_.take_lowest(values_.data(), size_, kFoundAtOnce, found.data());
+  for (std::size_t i = count; i-- > 0;) {
+    lowest_.push_back({found[i].value, blocks_[found[i].place]});
+  }
 }
 
 }  // namespace kvplace

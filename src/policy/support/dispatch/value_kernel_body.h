@@ -1,5 +1,5 @@
 /// The loops of value_kernel.h; included once per instruction set, inside an anonymous namespace and behind that set's
-/// own lookup(). As many lanes as the set has: GCC 12 takes wider vectors apart lane by lane where it compares.
+/// own lanes_that_are(). As many lanes as the set has: GCC 12 takes wider vectors apart lane by lane where it compares.
 
 constexpr std::size_t kLanes = sizeof(Floats) / sizeof(float);
 static_assert(kValueLanes % kLanes == 0);
@@ -23,47 +23,18 @@ inline To bits_as(const From& lanes) {
   return same;
 }
 
-inline Floats all(float value) { return Floats{} + value; }
-
 /// ln v for normal v > 0, within 1e-4: the exponent, and a polynomial of degree 4 for log2 of the mantissa.
 inline Floats fast_ln(const Floats& v) {
-  const auto bits = bits_as<Words>(v);
-  const Floats exponent = __builtin_convertvector(bits_as<Ints>(bits >> 23) - 127, Floats);
+  const auto bits = bits_as<Ints>(v);
+  const Floats exponent = __builtin_convertvector((bits >> 23) - 127, Floats);
   const auto m = bits_as<Floats>((bits & 0x7fffff) | 0x3f800000);
   const Floats log2_m = -2.49835315F + m * (4.02921139F + m * (-2.07833517F + m * (0.62603218F + m * -0.07844068F)));
   return (exponent + log2_m) * 0.69314718F;
 }
 
-/// `of_rank`: by each block's rank.
-inline Floats value_of(const ValueBatch& batch, std::size_t i, const Floats& score, const Floats& of_rank) {
-  const ChanceTables& chances = *batch.chances;
-  Floats at = (score - kLowestScore) * kScoreBinsPerUnit - 0.5F;
-  const Floats last_bin = all(static_cast<float>(kScoreBins) - 1.001F);
-  at = at < Floats{} ? Floats{} : at;
-  at = last_bin < at ? last_bin : at;
-  const Ints bin = __builtin_convertvector(at, Ints);
-  const auto bin_word = bits_as<Words>(bin);
-  const Floats of_score =
-      lookup(chances.of_score, bin_word) + lookup(chances.rise, bin_word) * (at - __builtin_convertvector(bin, Floats));
-
-  const Ints unread = batch.now - load<Ints>(batch.last_reads + i);
-  const Ints most_unread = Ints{} + static_cast<std::int32_t>(kMostUnread);
-  const auto few_unread = bits_as<Words>(unread < most_unread ? unread : most_unread);
-
-  // The bits of an age are the exponent of twice the age and one; no float stays exact for ever.
-  const auto tokens = load<Words>(batch.tokens + i);
-  const Words newest = Words{} + batch.newest_token;
-  const Words most_age = Words{} + ((1U << kMostAgeBits) - 1);
-  Words age = newest - (tokens < newest ? tokens : newest);
-  age = age < most_age ? age : most_age;
-  const auto twice = bits_as<Ints>(age * 2 + 1);
-  const Words age_bits = (bits_as<Words>(__builtin_convertvector(twice, Floats)) >> 23) - 127;
-  const Words age_index = tokens < Words{} + kSinkTokens ? Words{} + kSinkAge : age_bits;
-
-  const Floats by_tables =
-      of_score + of_rank + lookup(chances.of_unread, few_unread) + lookup(chances.of_age, age_index);
-  const Floats rare = kLogRareReads - fast_ln(kRareSteps + __builtin_convertvector(unread, Floats));
-  return by_tables < rare ? rare : by_tables;
+/// ln of one and the steps since the last read; 0 of what is read now.
+inline Floats log_unread(const ValueBatch& batch, std::size_t i) {
+  return fast_ln(1.0F + __builtin_convertvector(batch.now - load<Ints>(batch.last_reads + i), Floats));
 }
 
 /// Takes in whether blocks were read, for good.
@@ -101,18 +72,15 @@ void by_ranks(const ValueBatch& of_layer) {
     const Floats faded = load<Floats>(batch.second + i) - kFadeOfPeak;
     const Floats peak = faded < x ? x : faded;
     store(batch.second + i, peak);
-    const Floats score = 0.482F * x + 0.625F * average + 0.412F * peak +
-                         batch.frequency * (2.56F * reads.over_20 + 0.324F * fast_ln(reads.over_100 + 0.002F));
-    store(batch.scores + i, score);
-    const Floats of_rank = lookup(batch.chances->of_rank, load<Words>(batch.ranks + i) & kRankBinBits);
-    store(batch.values + i, value_of(batch, i, score, of_rank));
+    const Floats often = 2.56F * reads.over_20 + 0.2F * fast_ln(reads.over_100 + 0.002F);
+    store(batch.values + i,
+          0.482F * x + 0.625F * average + 0.412F * peak - 0.5F * log_unread(batch, i) + batch.frequency * often);
   }
   end_values(batch);
 }
 
 void by_reads(const ValueBatch& of_layer) {
   const ValueBatch batch = of_layer;  // as above
-  const Floats of_no_rank = all(batch.chances->of_rank[kUnranked]);
   for (std::size_t i = 0; i < batch.count; i += kLanes) {
     const Reads reads = take_reads(batch, i);
     auto over_2 = load<Floats>(batch.first + i);
@@ -121,12 +89,8 @@ void by_reads(const ValueBatch& of_layer) {
     auto over_5 = load<Floats>(batch.second + i);
     over_5 += 0.2F * (reads.now - over_5);
     store(batch.second + i, over_5);
-    const Floats since = (load<Floats>(batch.since + i) + 1.0F) * (1.0F - reads.now);
-    store(batch.since + i, since);
-    const Floats score = 0.657F * over_2 + 0.643F * over_5 - 0.276F * fast_ln(1.0F + since) +
-                         batch.frequency * (2.394F * reads.over_20 + 0.535F * fast_ln(reads.over_100 + 0.002F));
-    store(batch.scores + i, score);
-    store(batch.values + i, value_of(batch, i, score, of_no_rank));
+    const Floats often = 2.394F * reads.over_20 + 0.535F * fast_ln(reads.over_100 + 0.002F);
+    store(batch.values + i, 0.657F * over_2 + 0.643F * over_5 - 0.65F * log_unread(batch, i) + batch.frequency * often);
   }
   end_values(batch);
 }
@@ -139,16 +103,16 @@ inline float least_of(const Floats& lanes) {
   return least;
 }
 
-LowestValues take_lowest(float* values, std::size_t count, float limit, std::size_t most, std::uint32_t* places) {
-  LowestValues taken;
-  while (taken.count < most && count > 0) {
+std::size_t take_lowest(float* values, std::size_t count, std::size_t most, PlacedValue* found) {
+  std::size_t taken = 0;
+  while (taken < most && count > 0) {
     auto lowest = load<Floats>(values);
     for (std::size_t i = kLanes; i < count; i += kLanes) {
       const auto next = load<Floats>(values + i);
       lowest = next < lowest ? next : lowest;
     }
     const float least = least_of(lowest);
-    if (!(least < limit)) {
+    if (least == __builtin_inff()) {
       break;
     }
     std::size_t place = 0;
@@ -157,8 +121,7 @@ LowestValues take_lowest(float* values, std::size_t count, float limit, std::siz
     }
     place += static_cast<std::size_t>(__builtin_ctz(lanes_that_are(load<Floats>(values + place), least)));
     values[place] = __builtin_inff();
-    places[taken.count++] = static_cast<std::uint32_t>(place);
-    taken.last = least;
+    found[taken++] = {least, static_cast<std::uint32_t>(place)};
   }
   return taken;
 }

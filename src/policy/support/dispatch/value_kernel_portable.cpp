@@ -5,17 +5,7 @@ namespace {
 
 using Floats = float __attribute__((vector_size(16)));
 using Ints = std::int32_t __attribute__((vector_size(16)));
-using Words = std::uint32_t __attribute__((vector_size(16)));
 constexpr std::size_t kPortableLanes = 4;
-
-template <std::size_t n>
-inline Floats lookup(const float (&table)[n], const Words& index) {
-  Floats found;
-  for (std::size_t lane = 0; lane < kPortableLanes; ++lane) {
-    found[lane] = table[index[lane] % n];
-  }
-  return found;
-}
 
 inline std::uint32_t lanes_that_are(const Floats& lanes, float value) {
   std::uint32_t bits = 0;
