@@ -102,7 +102,9 @@ class Descent {
       const double best = result.total;
       for (std::uint32_t block = 0; block < order_.size(); ++block) {
         if (engine() % 2 == 0) {
-          take_path(block, {});
+          const std::vector<NearTime>& path = paths_.by_block[block];
+          const bool must_start_near = instance_.options().start != Start::kFree && !path.empty() && path[0].first == 0;
+          take_path(block, must_start_near ? std::vector{NearTime{0, 0}} : std::vector<NearTime>());
         }
       }
       shuffle(std::span(order_), engine);
