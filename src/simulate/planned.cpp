@@ -58,10 +58,10 @@ struct Candidate {
 constexpr const char* kFetchAhead[] = {"belady-prefetch:queue=1,lead=0", "belady-prefetch:queue=1,lead=20",
                                        "belady-prefetch:queue=2,lead=20", "belady-prefetch:queue=4,lead=40"};
 
-/// The fastest of the policies that know next reads, and of `static`, under the instance's rule for copies; its
-/// schedule is in `folder` under its name unless it is interrupted.
-Result<Recorded> record_fastest_oracle(const TraceReader& trace, const Instance& instance,
-                                       const TemporaryFolder& folder, const RunContext& context) {
+/// The policies that know next reads, and `static`, under the instance's rule for copies, the fastest first; one that
+/// was interrupted has no schedule, and then the one that came farthest is first.
+Result<std::vector<Recorded>> record_oracles(const TraceReader& trace, const Instance& instance,
+                                             const TemporaryFolder& folder, const RunContext& context) {
   const ScheduleMeta meta = schedule_meta(instance, trace.totals().digest, "planned");
   const bool in_background = instance.options().copies == Copies::kBackground;
   std::vector<std::string> policies;
@@ -85,14 +85,17 @@ Result<Recorded> record_fastest_oracle(const TraceReader& trace, const Instance&
     jobs.push_back({&instance, std::move(policy), nullptr, recordings.back().get()});
   }
   KVPLACE_ASSIGN(results, replay(trace, jobs, context));
-  const auto best = std::min_element(results.begin(), results.end(), [](const ReplayResult& a, const ReplayResult& b) {
-    return a.steps != b.steps ? a.steps > b.steps : a.total < b.total;
-  });
-  const auto place = static_cast<std::size_t>(best - results.begin());
-  if (best->complete) {
-    KVPLACE_TRY(recordings[place]->finish());
+  std::vector<Recorded> recorded;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].complete) {
+      KVPLACE_TRY(recordings[i]->finish());
+    }
+    recorded.push_back({std::move(results[i]), paths[i]});
   }
-  return Recorded{std::move(*best), paths[place]};
+  std::stable_sort(recorded.begin(), recorded.end(), [](const Recorded& a, const Recorded& b) {
+    return a.result.steps != b.result.steps ? a.result.steps > b.result.steps : a.result.total < b.result.total;
+  });
+  return recorded;
 }
 
 /// Replays a schedule; an interrupt that ended the planning does not end this.
@@ -160,6 +163,26 @@ struct Found {
   }
 };
 
+/// Improves the schedules of oracles, the fastest first; the next only when nothing improves the one before any more,
+/// and for no more than a share of the time in all.
+Status improve_oracles(const TraceReader& trace, const Instance& instance, std::span<const Recorded> oracles,
+                       const Limits& limits, double share, const TemporaryFolder& folder, const RunContext& context,
+                       Found& found) {
+  const Seconds for_others = limits.left(1 - share).time_limit;
+  for (std::size_t i = 0; i < oracles.size() && found.complete && !context.stop_requested(); ++i) {
+    PlanOptions options = limits.left();
+    options.time_limit = std::max(Seconds(0), options.time_limit - for_others);
+    if (i > 0 && (options.time_limit.value() <= 0 || found.best->total <= options.enough)) {
+      break;
+    }
+    const std::string path = folder.file(("from-oracle-" + std::to_string(i) + ".kvs").c_str());
+    KVPLACE_ASSIGN(polished,
+                   polish(trace, instance, {oracles[i].path, oracles[i].result.total}, path, options, context));
+    found.take(std::move(polished));
+  }
+  return {};
+}
+
 /// Plans for copies within their step. Each schedule to start from gets its part of the time. Those of oracles come
 /// first, so that there is one early.
 Result<Found> plan_within_steps(const TraceReader& trace, const Instance& instance, const PolicySpec& policy,
@@ -168,14 +191,12 @@ Result<Found> plan_within_steps(const TraceReader& trace, const Instance& instan
   const bool plans = can_plan(instance);
   const bool exact = plans && instance.options().mode == Mode::kInclusive;
   if (!exact) {
-    KVPLACE_ASSIGN(oracle, record_fastest_oracle(trace, instance, folder, context));
-    if (!oracle.result.complete) {
-      found.interrupted = std::move(oracle.result);
+    KVPLACE_ASSIGN(oracles, record_oracles(trace, instance, folder, context));
+    if (!oracles.front().result.complete) {
+      found.interrupted = std::move(oracles.front().result);
       return found;
     }
-    KVPLACE_ASSIGN(polished, polish(trace, instance, {oracle.path, oracle.result.total}, folder.file("from_oracle.kvs"),
-                                    limits.left(plans ? 0.5 : 1), context));
-    found.take(std::move(polished));
+    KVPLACE_TRY(improve_oracles(trace, instance, oracles, limits, plans ? 0.5 : 1, folder, context, found));
     const bool ends = limits.left().time_limit.value() <= 0 || context.stop_requested();
     if (plans && (ends || found.best->total <= limits.left().enough)) {
       found.complete = false;
@@ -209,7 +230,8 @@ Result<Found> plan_within_steps(const TraceReader& trace, const Instance& instan
 /// here too.
 Result<Found> plan_in_background(const TraceReader& trace, const ReplayJob& job, const Limits& limits,
                                  const TemporaryFolder& folder, const RunContext& context) {
-  KVPLACE_ASSIGN(ahead, record_fastest_oracle(trace, *job.instance, folder, context));
+  KVPLACE_ASSIGN(oracles, record_oracles(trace, *job.instance, folder, context));
+  Recorded& ahead = oracles.front();
   if (!ahead.result.complete) {
     Found found;
     found.interrupted = std::move(ahead.result);

@@ -14,6 +14,7 @@ void register_policy_belady_prefetch(PolicyRegistry& registry) {
   info.doc = "belady-global, and what is read next comes in ahead while the link is idle (--copies background)";
   info.source = "Aggressive: Cao, Felten, Karlin and Li 1995";
   info.information = Information::kOracle;
+  info.by_default = false;
   info.parameters = {
       {"queue", "copies in flight, at most", "blocks", 2, 1, 1e6, true},
       {"lead", "steps before its read in which a copy is not begun any more", "steps of a layer", 10, 0, 1e6, true}};

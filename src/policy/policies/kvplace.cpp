@@ -1,9 +1,10 @@
 /// kvplace:
 ///
-///     value(block) = chance that it is read per unit of time that keeping it takes, by rank, recency and frequency
+///     value(block) = how likely it is to be read soon, by rank, recency and frequency, times what a hit saves there
 ///     a missed block enters if it is worth more than the least valuable near block, of any layer
-///     far reads that hide behind near work are left far;  idle link time brings in the best ranked
-///     see value_policy.h
+///     far reads that hide behind near work are left far
+///     with copies in the background:   while fewer than 2 are in flight, the best ranked far block of any layer comes
+///     in see value_policy.h
 #include "kvplace/policy/registry.h"
 #include "policy/support/value_policy.h"
 
@@ -38,11 +39,11 @@ void register_policy_kvplace(PolicyRegistry& registry) {
   PolicyInfo info;
   info.name = "kvplace";
   info.doc =
-      "keeps what is most likely to be read within the time that keeping it costs; by the selector's ranks, if known";
+      "keeps what is most likely to be read soon, weighed by what a far read costs; by the selector's ranks, if known";
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kRanked;
   info.parameters = {{"depth", "candidates it is told, as a multiple of what is read", "factor", 4, 1, 64, false}};
-  for (ParameterInfo& part : value_option_parameters()) {
+  for (ParameterInfo& part : value_option_parameters(ScoredBy::kRanks)) {
     info.parameters.push_back(std::move(part));
   }
   info.make = [](const Parameters& p) -> AnyPolicy {

@@ -13,7 +13,7 @@ void register_policy_kvplace_reads(PolicyRegistry& registry) {
   info.source = "kvplace: docs/flagship.md";
   info.information = Information::kCausal;
   info.by_default = false;
-  info.parameters = value_option_parameters();
+  info.parameters = value_option_parameters(ScoredBy::kReads);
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(std::make_unique<CausalValuePolicy>(value_options_of(ScoredBy::kReads, p)));
   };

@@ -13,20 +13,25 @@ constexpr float kRisePerDecodeStep = 1;
 
 }  // namespace
 
-std::vector<ParameterInfo> value_option_parameters() {
+std::vector<ParameterInfo> value_option_parameters(ScoredBy scored_by) {
   const auto part = [](const char* name, const char* doc) {
     return ParameterInfo{name, doc, "off or on", 1, 0, 1, true, {"off", "on"}};
   };
-  return {part("shared", "the least value of all layers leaves; off: each layer keeps to its own part"),
-          part("frequency", "values take in how often a block was read"),
-          part("admission", "a block read from far enters only if it is worth a place"),
-          part("balance", "values take in what a far read costs in its layer"),
-          part("copies", "with copies in the background, what ranks just behind the reads comes in ahead")};
+  std::vector<ParameterInfo> parts = {
+      part("shared", "the least value of all layers leaves; off: each layer keeps to its own part"),
+      part("frequency", "values take in how often a block was read"),
+      part("admission", "a block read from far enters only if it is worth a place"),
+      part("balance", "values take in what a far read costs in its layer")};
+  if (scored_by == ScoredBy::kRanks) {
+    parts.push_back(part("copies", "with copies in the background, what ranks just behind the reads comes in ahead"));
+  }
+  return parts;
 }
 
 ValueOptions value_options_of(ScoredBy scored_by, const Parameters& p) {
   const auto is_on = [&p](const char* name) { return p.at(name) != 0; };
-  return {scored_by, is_on("shared"), is_on("frequency"), is_on("admission"), is_on("balance"), is_on("copies")};
+  return {scored_by,          is_on("shared"),  is_on("frequency"),
+          is_on("admission"), is_on("balance"), scored_by == ScoredBy::kRanks && is_on("copies")};
 }
 
 void ValueEngine::start(const PolicyContext& context) {

@@ -85,7 +85,7 @@ class ValueEngine {
 };
 
 /// The switches of ValueOptions as parameters of a policy, all on.
-[[nodiscard]] std::vector<ParameterInfo> value_option_parameters();
+[[nodiscard]] std::vector<ParameterInfo> value_option_parameters(ScoredBy scored_by);
 [[nodiscard]] ValueOptions value_options_of(ScoredBy scored_by, const Parameters& parameters);
 
 class CausalValuePolicy final : public CausalPolicy {

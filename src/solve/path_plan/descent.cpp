@@ -13,6 +13,10 @@ namespace {
 
 /// A round of passes that gains less than this share is the last.
 constexpr double kLeastGain = 1e-4;
+// Where a descent has ended, that of a small instance begins again with some blocks left far, until so many times in
+// turn gained nothing: one path at a time cannot exchange two blocks.
+constexpr std::size_t kSmallUses = 20'000;
+constexpr int kVainRestarts = 30;
 
 std::vector<std::int64_t> occupancy(const Instance& instance, const PlanPaths& paths, std::uint32_t num_steps) {
   std::vector<std::int64_t> rows(std::size_t{num_steps} + 2);
@@ -33,6 +37,7 @@ class Descent {
   Descent(const Instance& instance, const PlanUses& uses, PlanPaths& paths, const StopPlanning& stop,
           Progress* progress)
       : instance_(instance),
+        uses_(uses),
         progress_(progress),
         paths_(paths),
         stop_(stop),
@@ -57,6 +62,17 @@ class Descent {
   DescentResult run() {
     DescentResult result;
     result.total = loads_.total();
+    descend(result);
+    if (result.complete && uses_.total() <= kSmallUses) {
+      restart(result);
+    }
+    return result;
+  }
+
+ private:
+  /// Passes until they gain next to nothing, or planning stops.
+  void descend(DescentResult& result) {
+    result.complete = false;
     while (!result.complete) {
       const double before = result.total;
       total_ = before;
@@ -72,14 +88,50 @@ class Descent {
       result.total = loads_.total();
       ++result.passes;
       if (!whole) {
-        return result;
+        return;
       }
       result.complete = before - result.total <= kLeastGain * result.total;
     }
-    return result;
   }
 
- private:
+  /// Iterated local search: each restart begins where the best schedule so far is.
+  void restart(DescentResult& result) {
+    std::mt19937 engine(2);
+    for (int vain = 0; vain < kVainRestarts && result.complete; ++vain) {
+      const PlanPaths best_paths = paths_;
+      const double best = result.total;
+      for (std::uint32_t block = 0; block < order_.size(); ++block) {
+        if (engine() % 2 == 0) {
+          const std::vector<NearTime>& path = paths_.by_block[block];
+          const bool must_start_near = instance_.options().start != Start::kFree && !path.empty() && path[0].first == 0;
+          take_path(block, must_start_near ? std::vector{NearTime{0, 0}} : std::vector<NearTime>());
+        }
+      }
+      shuffle(std::span(order_), engine);
+      result.total = loads_.total();
+      descend(result);
+      if (result.total < best * (1 - kLeastGain)) {
+        vain = -1;
+      } else {
+        for (std::uint32_t block = 0; block < order_.size(); ++block) {
+          take_path(block, best_paths.by_block[block]);
+        }
+        result.total = best;
+      }
+    }
+  }
+
+  void take_path(std::uint32_t block, const std::vector<NearTime>& wanted) {
+    std::vector<NearTime>& path = paths_.by_block[block];
+    search_.shares(block, path, now_);
+    found_ = wanted;
+    static_cast<void>(gains(block, path));
+    apply();
+    occupy(block, path, -1);
+    occupy(block, found_, 1);
+    path = found_;
+  }
+
   /// A trifle for room: of equal paths the one that takes less is taken.
   void set_holding() {
     const double size = static_cast<double>(instance_.kv_block_bytes().value());
@@ -158,6 +210,7 @@ class Descent {
   }
 
   const Instance& instance_;
+  const PlanUses& uses_;
   Progress* progress_;  // may be null
   PlanPaths& paths_;
   const StopPlanning& stop_;

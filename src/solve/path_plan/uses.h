@@ -47,6 +47,7 @@ class PlanUses {
                                              std::uint64_t most_uses, const RunContext& context);
 
   [[nodiscard]] std::size_t count(std::uint32_t block) const { return begin_[block + 1] - begin_[block]; }
+  [[nodiscard]] std::size_t total() const { return steps_.size(); }
   [[nodiscard]] BlockUse use(std::uint32_t block, std::size_t i) const {
     const std::size_t at = begin_[block] + i;
     const bool whole = bytes_.empty() || bytes_[at] == 0;
