@@ -101,7 +101,7 @@ def _experts_of_recorder(path: str) -> tuple[NDArray[Any], int]:
             raise BadInput(f"{path}: holds how often each expert was chosen, which gives their skew but no order of "
                            "steps, so it makes no trace: record with expert_distribution_recorder_mode per_token")
         raise BadInput(f"{path}: is no recording of SGLang's expert distribution recorder: expected records")
-    rows = []
+    rows: list[NDArray[Any]] = []
     for record in recorded["records"]:
         if "topk_ids_of_layer" not in record:
             raise BadInput(f"{path}: holds counts of experts per pass, which make no trace: record with "

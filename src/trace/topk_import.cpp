@@ -99,7 +99,7 @@ Result<TopkPlan> plan_of_pages(const TopkArray& array, const TopkRequest& reques
 
 Result<TopkPlan> plan_of_experts(const TopkArray& array, const TopkRequest& request, const ImportOptions& options) {
   TopkPlan plan;
-  if (options.prompt_tokens && !request.prompt_tokens) {
+  if (options.prompt_tokens) {
     return bad_input(array.path +
                      ": holds experts, which the prompt adds none to; --prompt-rows leaves out the rows of a prompt");
   }

@@ -139,6 +139,8 @@ class Formats(cli.CliTest):
         meta = {"prompt_tokens": 4, "completion_tokens": 6, "routed_experts": base64.b64encode(chosen.tobytes()).decode()}
         self.write("s.json", json.dumps([{"meta_info": meta}]))
         self.refused(self.run_cli("import", "s.json", "-o", "new.kvt"), cli.BAD_INPUT, "--layers")
+        self.refused(self.run_cli("import", "s.json", "-o", "new.kvt", "--layers", 4, "--prompt-tokens", 4), cli.BAD_INPUT,
+                     "--prompt-rows")
         self.assertEqual(self.digest("s.json", "--layers", 4, "--experts", 16), wanted)
         self.write("v.json", json.dumps({"usage": {"prompt_tokens": 4, "completion_tokens": 6},
                                          "choices": [{"routed_experts": npy_base64(chosen.astype("<i2"))}]}))
