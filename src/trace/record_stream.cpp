@@ -225,10 +225,13 @@ class RecordStream : public RecordSource {
 Result<RecordForm> parse_columns(std::string_view text) {
   RecordForm form;
   form.is_named = true;
+  form.several = "tokens_verified";  // whoever writes it means steps of several tokens
   const std::vector<std::pair<std::string, std::string*>> keys{
       {"request", &form.request}, {"layer", &form.layer},     {"step", &form.step},   {"position", &form.step},
       {"blocks", &form.blocks},   {"experts", &form.experts}, {"phase", &form.phase}, {"length", &form.length}};
-  const std::string rule = "; --columns is as request=NAME,layer=NAME,step=NAME,blocks=NAME";
+  const auto wrong = [](const std::string& what) {
+    return bad_input("--columns: " + what + "; it is as request=NAME,layer=NAME,step=NAME,blocks=NAME");
+  };
   while (!text.empty()) {
     const std::string_view part = text.substr(0, text.find(','));
     text.remove_prefix(std::min(text.size(), part.size() + 1));
@@ -240,25 +243,21 @@ Result<RecordForm> parse_columns(std::string_view text) {
       for (const auto& [name, member] : keys) {
         known.push_back(name);
       }
-      return bad_input("--columns: " + in_quotes(key) + " is no column of a trace; the nearest is " +
-                       in_quotes(nearest_name(key, known)) + rule);
+      return wrong(in_quotes(key) + " is no column of a trace; the nearest is " + in_quotes(nearest_name(key, known)));
     }
     if (equals == part.npos || equals + 1 == part.size()) {
-      return bad_input("--columns: " + key + " names no column of the file" + rule);
+      return wrong(key + " names no column of the file");
     }
     if (!found->second->empty()) {
-      return bad_input("--columns: " + (key == "position" ? "step and position are" : key + " is") + " given twice" +
-                       rule);
+      return wrong((key == "position" ? "step and position are" : key + " is") + " given twice");
     }
     *found->second = part.substr(equals + 1);
     form.step_is_position = form.step_is_position || key == "position";
   }
   if (form.layer.empty() || form.step.empty() || (form.blocks.empty() && form.experts.empty())) {
-    return bad_input("--columns: names no " +
-                     std::string(form.layer.empty()  ? "layer"
-                                 : form.step.empty() ? "step"
-                                                     : "blocks or experts") +
-                     rule);
+    return wrong("names no " + std::string(form.layer.empty()  ? "layer"
+                                           : form.step.empty() ? "step"
+                                                               : "blocks or experts"));
   }
   return form;
 }

@@ -94,8 +94,10 @@ class Dumps(cli.CliTest):
                              (truth["steps_of"][i], truth["prompts"][i], 1))
 
     def test_steps_of_several_tokens_are_refused(self) -> None:
-        self.refused(self.run_cli("import", DUMPS / "mtp_steps.jsonl", "-o", "t.kvt"), cli.BAD_INPUT, "mtp_steps.jsonl:1",
-                     "several tokens")
+        columns = "request=request_id,layer=layer_id,position=position,blocks=selected_token_pos"
+        for more in ((), ("--columns", columns)):
+            self.refused(self.run_cli("import", DUMPS / "mtp_steps.jsonl", "-o", "t.kvt", *more), cli.BAD_INPUT,
+                         "mtp_steps.jsonl:1", "several tokens")
         self.assertEqual(self.names(), [])
 
     def test_compressed_all_the_same(self) -> None:
