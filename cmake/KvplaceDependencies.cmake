@@ -7,6 +7,7 @@ find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
+pkg_check_modules(minizip REQUIRED IMPORTED_TARGET minizip>=1.1)
 pkg_check_modules(clp REQUIRED IMPORTED_TARGET clp>=1.17)
 pkg_check_modules(cbc REQUIRED IMPORTED_TARGET cbc>=2.10)
 # LEMON: of its headers only what needs none of its library.

@@ -205,7 +205,9 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   }
   line("digest", totals.digest.empty() ? "-" : totals.digest);
   line("decode steps", with_commas(totals.steps));
-  line("layers", std::to_string(meta.layers));
+  line("layers",
+       std::to_string(meta.layers) +
+           (meta.first_layer == 0 ? "" : fmt::format(", the first is layer {} of the model", meta.first_layer)));
   line("prompt tokens", with_commas(meta.layout.prompt_tokens));
   line("block tokens", std::to_string(meta.layout.block_tokens));
   line("blocks per layer", with_commas(totals.blocks_per_layer));

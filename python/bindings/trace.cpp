@@ -5,6 +5,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <tuple>
@@ -92,6 +93,19 @@ void bind_reader(nb::module_& module) {
           "requests", [](const TraceReader& t) { return t.meta().layout.requests; }, "Requests in the trace.")
       .def_prop_ro(
           "experts", [](const TraceReader& t) { return t.meta().layout.experts; }, "Expert blocks per layer.")
+      .def_prop_ro(
+          "first_layer", [](const TraceReader& t) { return t.meta().first_layer; },
+          "Layer of the model that is layer 0 of the trace.")
+      .def_prop_ro(
+          "expert_bytes",
+          [](const TraceReader& t) {
+            std::vector<std::int64_t> sizes;
+            for (const Bytes size : t.meta().expert_bytes) {
+              sizes.push_back(size.value());
+            }
+            return sizes;
+          },
+          "Bytes of an expert, by layer; empty if the trace does not say.")
       .def_prop_ro(
           "block_bytes",
           [](const TraceReader& t) -> std::optional<std::int64_t> {

@@ -96,16 +96,27 @@ void bind_import_and_export(nb::module_& module) {
   module.def(
       "import_trace",
       [](const std::vector<std::string>& sources, const std::filesystem::path& out, const std::string& format,
-         std::uint32_t block_tokens, std::optional<std::uint32_t> prompt_tokens, std::optional<std::uint32_t> read,
-         std::optional<std::string> block_bytes, const std::string& model, const std::string& selection, int zstd_level,
-         const nb::object& progress, const Interrupt* interrupt) {
-        const Format* importer = unwrap(FormatRegistry::instance().find(format));
+         std::optional<std::uint32_t> block_tokens, std::optional<std::uint32_t> prompt_tokens,
+         std::optional<std::uint32_t> prompt_rows, std::optional<std::uint32_t> experts,
+         std::optional<std::uint32_t> layers, const std::string& request, const std::string& columns,
+         std::optional<std::uint32_t> read, std::optional<std::string> block_bytes, const std::string& model,
+         const std::string& selection, int zstd_level, const nb::object& progress, const Interrupt* interrupt) {
+        if (sources.empty()) {
+          throw ErrorException({ErrorKind::kBadInput, "import needs at least one file"});
+        }
+        const FormatRegistry& formats = FormatRegistry::instance();
+        const Format* importer = unwrap(format.empty() ? formats.recognise(sources.front()) : formats.find(format));
         if (importer->import_trace == nullptr) {
           throw ErrorException({ErrorKind::kBadInput, "format " + importer->name + " can be exported, not imported"});
         }
         ImportOptions options;
         options.block_tokens = block_tokens;
         options.prompt_tokens = prompt_tokens;
+        options.prompt_rows = prompt_rows;
+        options.experts = experts;
+        options.layers = layers;
+        options.request = request;
+        options.columns = columns;
         options.read_k = read;
         if (block_bytes) {
           options.block_bytes = unwrap(parse_bytes_of("block_bytes", *block_bytes));
@@ -117,8 +128,9 @@ void bind_import_and_export(nb::module_& module) {
           return importer->import_trace(sources, out.string(), options, context);
         }));
       },
-      "sources"_a, "out"_a, "format"_a, "block_tokens"_a, "prompt_tokens"_a.none(), "read"_a.none(),
-      "block_bytes"_a.none(), "model"_a, "selection"_a, "zstd_level"_a, "progress"_a.none(), "interrupt"_a.none());
+      "sources"_a, "out"_a, "format"_a, "block_tokens"_a.none(), "prompt_tokens"_a.none(), "prompt_rows"_a.none(),
+      "experts"_a.none(), "layers"_a.none(), "request"_a, "columns"_a, "read"_a.none(), "block_bytes"_a.none(),
+      "model"_a, "selection"_a, "zstd_level"_a, "progress"_a.none(), "interrupt"_a.none());
   module.def(
       "export_trace",
       [](const TraceReader& trace, const std::filesystem::path& out, const std::string& format, bool ranking,

@@ -21,7 +21,7 @@ from ._presets import (Hardware, Model, Preset, list_formats, list_generators, l
 from ._run import Progress
 from ._size import BudgetCheck, BudgetOutcome, LayerBudgets, Size, SizeAnswer, SizeProbe, budgets, size
 from ._trace import Trace, TraceInfo
-from ._trace_writer import TraceWriter, import_trace
+from ._trace_writer import TraceWriter, from_arrays, import_trace
 
 __version__: str = _core.version()
 
@@ -29,7 +29,7 @@ __all__ = [
     "BadInput", "Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "Error", "Failed", "Hardware", "Instance",
     "Interrupt", "Interrupted", "LayerBudgets", "Model", "Preset", "Progress", "ProvenBound", "Record", "Rejected",
     "Replay", "Result", "Size", "SizeAnswer", "SizeProbe", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
-    "bound", "budgets", "bundled_trace", "compare", "demo", "generate", "generate_like", "import_trace",
+    "bound", "budgets", "bundled_trace", "compare", "demo", "from_arrays", "generate", "generate_like", "import_trace",
     "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "list_results",
     "list_settings", "record_schedule", "replay", "select", "show_config", "size", "verify",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -13,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from ._core import Interrupt
 from ._errors import BadInput
+from ._foreign import array_of, readable, saved
 from ._presets import text_of
 from ._run import ProgressLike, shown
 from ._trace import Trace
-from ._types import checked
+from ._types import Array, checked
 
 _NOTHING: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
 
@@ -198,10 +200,15 @@ class TraceWriter:
 def import_trace(
     sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
-    format: str,
+    format: str | None = None,
     *,
-    block_tokens: int = 1,
+    block_tokens: int | None = None,
     prompt_tokens: int | None = None,
+    prompt_rows: int | None = None,
+    experts: int | None = None,
+    layers: int | None = None,
+    request: str = "",
+    columns: str | Mapping[str, str] = "",
     read: int | None = None,
     block_bytes: str | int | float | None = None,
     model: str = "",
@@ -212,22 +219,70 @@ def import_trace(
 ) -> Trace:
     """Makes a trace of foreign files, ``kvplace import``, and opens it.
 
-    :param sources: files in order, plain, .zst or .gz.
+    :param sources: files in order, plain, .zst or .gz. Beside what the command reads: Parquet, whose columns are those of
+        records (needs pyarrow), and .pt files of SGLang's expert distribution recorder in the mode per_token (needs
+        torch); of these one file.
     :param out: trace to write.
-    :param format: name of a format (``list_formats()``).
-    :param block_tokens: tokens of a KV page.
-    :param prompt_tokens: tokens before the first decode step; default: the least that lets every block exist when it is
-        read.
-    :param read: ``topk-npy``: ids are a ranking, of which the first so many were read.
+    :param format: name of a format (``list_formats()``); default: found by content.
+    :param block_tokens: tokens of a KV page; default: 1, or what the ids show.
+    :param prompt_tokens: tokens before the first decode step; default: the file's, or the least that lets every block
+        exist when it is read.
+    :param prompt_rows: arrays: rows of the prompt at the head, which are left out; default: what the ids show.
+    :param experts: experts of a layer; of an array: its ids are experts.
+    :param layers: layers of an array whose shape does not say it.
+    :param request: the request to take from files that hold several.
+    :param columns: records: names of what is in a row, as ``{"layer": "layer_id", "step": "t", "blocks": "ids"}`` or the
+        command's text.
+    :param read: arrays: ids are a ranking, of which the first so many were read.
     :param block_bytes: bytes of a KV page, kept in the metadata.
     :param model: name of a model preset, kept in the metadata.
     :param selection: how blocks were selected, kept in the metadata.
 
     Raises BadInput, naming file and place, if a file is not of the format.
     """
-    paths = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    with shown(progress) as sink:
-        _core.import_trace([os.fspath(path) for path in paths], out, format, block_tokens, prompt_tokens, read,
+    paths = [os.fspath(path) for path in ([sources] if isinstance(sources, (str, os.PathLike)) else sources)]
+    if not isinstance(columns, str):
+        columns = ",".join(f"{key}={name}" for key, name in columns.items())
+    with contextlib.ExitStack() as held, shown(progress) as sink:
+        if len(paths) == 1:
+            path, known_experts = held.enter_context(readable(paths[0]))
+            paths, experts = [path], experts or known_experts
+        _core.import_trace(paths, out, format or ("records" if columns else ""), block_tokens, prompt_tokens, prompt_rows,
+                           experts, layers, request, columns, read,
                            None if block_bytes is None else text_of(block_bytes), model, selection, zstd_level, sink,
                            interrupt)
+    return Trace(out)
+
+
+@checked
+def from_arrays(
+    topk: Array,
+    out: str | os.PathLike[str],
+    *,
+    layout: str = "tokens,layers,k",
+    block_tokens: int | None = None,
+    prompt_tokens: int | None = None,
+    prompt_rows: int | None = None,
+    experts: int | None = None,
+    read: int | None = None,
+    block_bytes: str | int | float | None = None,
+    model: str = "",
+    selection: str = "",
+    progress: ProgressLike = None,
+    interrupt: Interrupt | None = None,
+) -> Trace:
+    """Makes a trace of an array of ids and opens it, as ``import_trace`` does of a .npy file.
+
+    :param topk: integers of numpy or torch, -1 where a row has fewer. Rows of the prompt may stand at the head.
+    :param out: trace to write.
+    :param layout: what its dimensions are: ``tokens``, ``layers`` and ``k`` in any order; without ``layers`` there is
+        one.
+
+    The others are those of ``import_trace``. Raises BadInput if the array cannot be such a workload.
+
+    >>> kvplace.from_arrays(topk, "t.kvt", layout="layers,tokens,k", prompt_tokens=4096)
+    """
+    with saved(array_of(topk, layout), "topk") as path, shown(progress) as sink:
+        _core.import_trace([path], out, "topk-npy", block_tokens, prompt_tokens, prompt_rows, experts, None, "", "", read,
+                           None if block_bytes is None else text_of(block_bytes), model, selection, 3, sink, interrupt)
     return Trace(out)

@@ -201,6 +201,11 @@ std::string to_json(const TraceStatistics& statistics, const TraceReader& trace)
   json["first_share"] = statistics.first_share;
   json["ranks"] = meta.has_ranking;
   json["experts"] = meta.layout.experts;
+  json["first_layer"] = meta.first_layer;
+  json["expert_bytes_by_layer"] = Json::array();
+  for (const Bytes size : meta.expert_bytes) {
+    json["expert_bytes_by_layer"].push_back(size.value());
+  }
   json["requests"] = meta.layout.requests;
   json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);
   json["model"] = meta.model;

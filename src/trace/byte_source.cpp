@@ -173,6 +173,24 @@ class ZstdInput : public ByteSource::Input {
   bool drained_ = false;  ///< asked for more at the end of the file, and nothing came
 };
 
+/// Bytes in memory.
+class MemoryInput : public ByteSource::Input {
+ public:
+  MemoryInput(const std::string& path, std::shared_ptr<const std::vector<std::byte>> bytes)
+      : Input(path, nullptr), bytes_(std::move(bytes)) {}
+
+  Result<std::size_t> read(std::span<std::byte> out) override {
+    const std::size_t count = std::min(out.size(), bytes_->size() - done_);
+    std::copy_n(bytes_->data() + done_, count, out.data());
+    done_ += count;
+    return count;
+  }
+
+ private:
+  std::shared_ptr<const std::vector<std::byte>> bytes_;
+  std::size_t done_ = 0;
+};
+
 constexpr std::array<unsigned char, 2> kGzipMagic{0x1f, 0x8b};
 constexpr std::array<unsigned char, 4> kZstdMagic{0x28, 0xb5, 0x2f, 0xfd};
 
@@ -205,6 +223,27 @@ Result<ByteSource> ByteSource::open(const std::string& path) {
     input = std::make_unique<ZstdInput>(std::move(*input));
   }
   return ByteSource(std::move(input));
+}
+
+ByteSource ByteSource::from_memory(const std::string& path, std::shared_ptr<const std::vector<std::byte>> bytes) {
+  return ByteSource(std::make_unique<MemoryInput>(path, std::move(bytes)));
+}
+
+Result<std::vector<std::byte>> ByteSource::read_all() {
+  constexpr std::size_t kStepBytes = std::size_t{1} << 20;
+  std::vector<std::byte> bytes;
+  while (true) {
+    const std::size_t done = bytes.size();
+    if (bytes.capacity() < done + kStepBytes) {
+      bytes.reserve(2 * done + kStepBytes);
+    }
+    bytes.resize(done + kStepBytes);
+    KVPLACE_ASSIGN(count, read_fully(std::span(bytes).subspan(done)));
+    bytes.resize(done + count);
+    if (count < kStepBytes) {
+      return bytes;
+    }
+  }
 }
 
 Result<std::size_t> ByteSource::read(std::span<std::byte> out) { return input_->read(out); }

@@ -17,6 +17,9 @@ class ByteSource {
  public:
   /// Recognises compression by the file's first bytes, whatever its name.
   [[nodiscard]] static Result<ByteSource> open(const std::string& path);
+  /// Bytes that are in memory already, decoded from what `path` names.
+  [[nodiscard]] static ByteSource from_memory(const std::string& path,
+                                              std::shared_ptr<const std::vector<std::byte>> bytes);
   ByteSource(ByteSource&&) noexcept;
   ByteSource& operator=(ByteSource&&) noexcept;
   ~ByteSource();
@@ -25,6 +28,8 @@ class ByteSource {
   [[nodiscard]] Result<std::size_t> read(std::span<std::byte> out);
   /// Fills `out` unless the end comes first.
   [[nodiscard]] Result<std::size_t> read_fully(std::span<std::byte> out);
+  /// All that is left. Memory grows with what there is.
+  [[nodiscard]] Result<std::vector<std::byte>> read_all();
   [[nodiscard]] const std::string& path() const;
 
   class Input;

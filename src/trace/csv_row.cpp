@@ -212,16 +212,26 @@ Result<bool> next_csv_line(LineReader& lines, std::string_view& line) {
   }
 }
 
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
+}
+
+bool begins_with_csv_header(std::string_view head, std::string_view columns) {
+  std::string_view line = without_byte_order_mark(head.substr(0, head.find('\n')));
+  if (line.ends_with('\r')) {
+    line.remove_suffix(1);
+  }
+  return without_spaces(line) == columns;
+}
+
 Status read_csv_header(LineReader& lines, std::string_view columns) {
   std::string_view line;
   KVPLACE_ASSIGN(more, lines.next(line));
   if (!more) {
     return bad_input(lines.path() + ": is empty; expected the header " + std::string(columns));
   }
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  if (line.starts_with(kByteOrderMark)) {
-    line.remove_prefix(kByteOrderMark.size());
-  }
+  line = without_byte_order_mark(line);
   constexpr std::size_t kLongestHeader = 200;
   if (line.size() > kLongestHeader || without_spaces(line) != columns) {
     return bad_input(lines.place() + ": expected the header " + std::string(columns) + ", found " +

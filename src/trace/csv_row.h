@@ -59,8 +59,14 @@ class CsvRow {
   std::string error_;
 };
 
+/// Some programs write three bytes before a text that is UTF-8.
+[[nodiscard]] std::string_view without_byte_order_mark(std::string_view text);
+
 /// Reads the header and checks it against `columns` ("n,l,read_kv").
 [[nodiscard]] Status read_csv_header(LineReader& lines, std::string_view columns);
+
+/// Whether a file begins with that header.
+[[nodiscard]] bool begins_with_csv_header(std::string_view head, std::string_view columns);
 
 /// The next line that holds more than spaces; false at the end.
 [[nodiscard]] Result<bool> next_csv_line(LineReader& lines, std::string_view& line);

@@ -8,7 +8,6 @@
 #include "kvplace/base/file_guard.h"
 #include "trace/kvt_format.h"
 #include "trace/loop_watch.h"
-#include "trace/row_order.h"
 
 namespace kvplace {
 namespace {
@@ -58,6 +57,7 @@ struct Findings {
   std::uint32_t steps = 0;
   std::uint32_t requests = 0;
   std::uint32_t experts = 0;
+  std::uint32_t first_layer = 0;
   std::uint32_t last_token = 0;  ///< decode steps of the longest request - 1
   bool has_kv = false;
   bool is_unsorted = false;
@@ -76,10 +76,14 @@ std::uint64_t least_prompt_for(std::uint32_t page, std::uint32_t token, std::uin
 }
 
 Status check_exists(std::uint32_t page, std::uint32_t token, std::uint32_t prompt_tokens, std::uint32_t block_tokens,
-                    const RecordSource& source) {
+                    const RecordSource& source, const std::string& beyond_context) {
   const std::uint64_t last = last_page(prompt_tokens, token, block_tokens);
   if (page <= last) {
     return {};
+  }
+  if (!beyond_context.empty()) {
+    return bad_input(source.place() + ": id " + std::to_string(page) + " is beyond the context, whose last " +
+                     (block_tokens == 1 ? "token" : "block") + " is " + std::to_string(last) + "; " + beyond_context);
   }
   return bad_input(source.place() + ": block " + std::to_string(page) + " is read before it exists: with " +
                    std::to_string(prompt_tokens) + " prompt tokens and " + std::to_string(block_tokens) +
@@ -99,7 +103,7 @@ std::uint32_t largest(std::span<const std::uint32_t> ids) {
 Result<Findings> scan(const ImportRules& rules, std::span<const std::string> sources, const ImportOptions& options,
                       const RunContext& context) {
   LoopWatch watch(context, "checking the rows", 0, "rows");
-  RowOrder order(rules.has_queries);
+  RowOrder order(rules.rows);
   Findings found;
   const auto visit = [&](const SourceRecord& record, const RowPlace& place, const RecordSource& source) -> Status {
     ++found.rows;
@@ -113,20 +117,22 @@ Result<Findings> scan(const ImportRules& rules, std::span<const std::string> sou
     found.has_kv = true;
     const std::uint32_t page = largest(record.kv);
     if (options.prompt_tokens) {
-      KVPLACE_TRY(check_exists(page, place.token, *options.prompt_tokens, options.block_tokens, source));
+      KVPLACE_TRY(check_exists(page, place.token, *options.prompt_tokens, *options.block_tokens, source,
+                               rules.facts.beyond_context));
     }
-    const std::uint64_t prompt = least_prompt_for(page, place.token, options.block_tokens);
+    const std::uint64_t prompt = least_prompt_for(page, place.token, *options.block_tokens);
     if (prompt > found.least_prompt) {
       found.least_prompt = prompt;
       found.place_of_least_prompt = source.place() + ": block " + std::to_string(page);
     }
-    if (rules.may_be_ranked && !found.is_unsorted) {
+    if (rules.order_is_ranking && !found.is_unsorted) {
       found.is_unsorted = !std::is_sorted(record.kv.begin(), record.kv.end());
     }
     return {};
   };
   KVPLACE_TRY(for_each_row(rules, sources, order, watch, visit));
   found.layers = order.layers();
+  found.first_layer = order.first_layer() + rules.facts.dense_layers;
   found.steps = order.steps();
   found.requests = order.requests();
   return found;
@@ -144,24 +150,39 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
                             const ImportOptions& options) {
   TraceMeta meta;
   meta.layers = found.layers;
-  meta.layout.experts = found.experts;
+  meta.first_layer = found.first_layer;
+  const std::uint32_t experts = options.experts.value_or(rules.facts.experts);
+  if (experts > 0 && found.experts > experts) {
+    return bad_input(sources.front() + ": has an expert " + std::to_string(found.experts - 1) + ", but " +
+                     (options.experts ? "--experts says" : "its head says") + " that a layer has " +
+                     std::to_string(experts) + "; experts are counted from 0");
+  }
+  meta.layout.experts = std::max(found.experts, experts);
+  for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
+    const auto size = rules.facts.expert_bytes.find(found.first_layer + layer);
+    if (size == rules.facts.expert_bytes.end()) {
+      meta.expert_bytes.clear();
+      break;
+    }
+    meta.expert_bytes.emplace_back(size->second);
+  }
   const bool has_pages = found.has_kv || options.prompt_tokens;
   meta.layout.requests = has_pages ? found.requests : 1;
-  meta.layout.block_tokens = options.block_tokens;
-  meta.has_ranking = rules.may_be_ranked && (options.read_k || found.is_unsorted);
+  meta.layout.block_tokens = *options.block_tokens;
+  meta.has_ranking = options.read_k || found.is_unsorted;
   meta.block_bytes = options.block_bytes;
   meta.model = options.model;
   meta.selection = options.selection;
   meta.source = source_name(sources);
   if (found.least_prompt > kMostTokens) {
-    return bad_input(found.place_of_least_prompt + " of " + std::to_string(options.block_tokens) +
+    return bad_input(found.place_of_least_prompt + " of " + std::to_string(*options.block_tokens) +
                      " tokens would need a prompt of " + std::to_string(found.least_prompt) +
                      " tokens, more than is supported: is --block-tokens right?");
   }
   meta.layout.prompt_tokens = options.prompt_tokens.value_or(static_cast<std::uint32_t>(found.least_prompt));
-  std::uint64_t blocks = found.experts;
+  std::uint64_t blocks = meta.layout.experts;
   if (has_pages) {
-    blocks += (last_page(meta.layout.prompt_tokens, found.last_token, options.block_tokens) + 1) * found.requests;
+    blocks += (last_page(meta.layout.prompt_tokens, found.last_token, *options.block_tokens) + 1) * found.requests;
   }
   if (blocks > kvt::kMostBlocksPerLayer || blocks * found.layers > kvt::kMostBlocks) {
     return bad_input(sources.front() + ": has " + std::to_string(blocks) + " blocks in each of " +
@@ -174,12 +195,13 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
 /// The second pass: rows to records of the trace.
 class RowWriter {
  public:
-  RowWriter(TraceWriter writer, const Findings& found, const ImportOptions& options)
+  RowWriter(TraceWriter writer, const Findings& found, const ImportOptions& options, const SourceFacts& facts)
       : writer_(std::move(writer)),
         meta_(writer_.meta()),
         found_(found),
         has_pages_(found.has_kv || options.prompt_tokens),
-        read_k_(options.read_k) {}
+        read_k_(options.read_k),
+        facts_(facts) {}
 
   Status add(const SourceRecord& record, const RowPlace& place, const RecordSource& source) {
     if (place.step >= found_.steps || place.layer >= found_.layers || place.request >= found_.requests ||
@@ -197,7 +219,8 @@ class RowWriter {
       reads_.emplace_back(expert);
     }
     if (!record.kv.empty()) {
-      KVPLACE_TRY(check_exists(largest(record.kv), place.token, prompt_tokens, block_tokens, source));
+      KVPLACE_TRY(
+          check_exists(largest(record.kv), place.token, prompt_tokens, block_tokens, source, facts_.beyond_context));
       sorted_.assign(record.kv.begin(), record.kv.end());
       KVPLACE_TRY(sort_unique("block", source));
       if (read_k_ && *read_k_ < record.kv.size()) {
@@ -257,23 +280,74 @@ class RowWriter {
   const Findings& found_;
   bool has_pages_;
   std::optional<std::uint32_t> read_k_;
+  const SourceFacts& facts_;
   std::vector<std::uint32_t> sorted_;
   std::vector<BlockId> reads_;
   std::vector<BlockId> ranking_;
 };
 
-Status check_request(const ImportRules& rules, std::span<const std::string> sources, const ImportOptions& options) {
-  if (sources.empty()) {
-    return bad_input("import needs at least one file");
-  }
-  if (options.block_tokens == 0 || options.block_tokens > kvt::kMostBlocksPerLayer) {
-    return bad_input("--block-tokens must be 1 to " + std::to_string(kvt::kMostBlocksPerLayer));
-  }
-  if (options.read_k && !rules.may_be_ranked) {
+Status check_taken(const TakenOptions& takes, const ImportOptions& options) {
+  if (options.read_k && !takes.read_k) {
     return bad_input("--read is for formats whose ids may be a ranking (topk-npy); leave it out");
   }
+  const struct {
+    const char* flag;
+    bool is_given;
+    bool is_taken;
+    const char* of;
+  } flags[] = {
+      {"--experts", options.experts.has_value(), takes.experts, "ids that are experts"},
+      {"--layers", options.layers.has_value(), takes.layers, "arrays whose shape does not say it"},
+      {"--prompt-rows", options.prompt_rows.has_value(), takes.prompt_rows, "arrays with a row per token"},
+      {"--request", !options.request.empty(), takes.request, "files that may hold several requests"},
+      {"--columns", !options.columns.empty(), takes.columns, "records (--format records)"},
+  };
+  for (const auto& flag : flags) {
+    if (flag.is_given && !flag.is_taken) {
+      return bad_input(std::string(flag.flag) + " is for " + flag.of + "; leave it out");
+    }
+  }
+  if (options.experts && (*options.experts == 0 || *options.experts > kvt::kMostBlocksPerLayer)) {
+    return bad_input("--experts must be 1 to " + std::to_string(kvt::kMostBlocksPerLayer));
+  }
+  return {};
+}
+
+/// Options completed by what the file says.
+Result<ImportOptions> complete(const ImportRules& rules, std::span<const std::string> sources,
+                               const ImportOptions& options) {
+  ImportOptions all = options;
+  const SourceFacts& facts = rules.facts;
+  if (facts.prompt_tokens && options.prompt_tokens && *facts.prompt_tokens != *options.prompt_tokens) {
+    return bad_input(sources.front() + ": has a prompt of " + std::to_string(*facts.prompt_tokens) +
+                     " tokens, --prompt-tokens says " + std::to_string(*options.prompt_tokens) + "; leave it out");
+  }
+  if (facts.prompt_tokens) {
+    all.prompt_tokens = facts.prompt_tokens;
+  }
+  if (!options.block_tokens) {
+    all.block_tokens = facts.block_tokens.value_or(1);
+  }
+  return all;
+}
+
+Status check_request(const ImportRules& rules, const ImportOptions& options) {
+  if (options.block_tokens && (*options.block_tokens == 0 || *options.block_tokens > kvt::kMostBlocksPerLayer)) {
+    return bad_input("--block-tokens must be 1 to " + std::to_string(kvt::kMostBlocksPerLayer));
+  }
+  KVPLACE_TRY(check_taken(rules.takes, options));
   if (options.read_k && *options.read_k == 0) {
     return bad_input("--read must be at least 1");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status begin_import(FileScope& files, std::span<const std::string> sources, const std::string& out) {
+  KVPLACE_TRY(files.claim(out));
+  if (sources.empty()) {
+    return bad_input("import needs at least one file");
   }
   for (const std::string& path : sources) {
     std::error_code error;
@@ -281,24 +355,25 @@ Status check_request(const ImportRules& rules, std::span<const std::string> sour
     if (!error && type != std::filesystem::file_type::regular && type != std::filesystem::file_type::directory) {
       return bad_input(path + ": is a pipe or a device; import reads its files twice, so save it to a file first");
     }
-    KVPLACE_TRY(rules.open(path));
   }
   return {};
 }
 
-}  // namespace
-
 Result<ImportSummary> import_records(const ImportRules& rules, std::span<const std::string> sources,
-                                     const std::string& out, const ImportOptions& options, const RunContext& context) {
+                                     const std::string& out, const ImportOptions& given, const RunContext& context) {
   FileScope files;
-  KVPLACE_TRY(files.claim(out));
-  KVPLACE_TRY(check_request(rules, sources, options));
+  KVPLACE_TRY(begin_import(files, sources, out));
+  KVPLACE_TRY(check_request(rules, given));
+  for (const std::string& path : sources) {
+    KVPLACE_TRY(rules.open(path));
+  }
+  KVPLACE_ASSIGN(options, complete(rules, sources, given));
   KVPLACE_ASSIGN(found, scan(rules, sources, options, context));
   KVPLACE_ASSIGN(meta, make_meta(rules, sources, found, options));
   KVPLACE_ASSIGN(writer, TraceWriter::create(out, meta, options.writer));
-  RowWriter rows(std::move(writer), found, options);
+  RowWriter rows(std::move(writer), found, options, rules.facts);
   LoopWatch watch(context, "importing", found.rows, "rows");
-  RowOrder order(rules.has_queries);
+  RowOrder order(rules.rows);
   const auto visit = [&rows](const SourceRecord& record, const RowPlace& place, const RecordSource& source) {
     return rows.add(record, place, source);
   };
@@ -307,7 +382,7 @@ Result<ImportSummary> import_records(const ImportRules& rules, std::span<const s
     return bad_input(sources.front() + ": changed while it was read; import it again");
   }
   KVPLACE_ASSIGN(totals, rows.finish());
-  return ImportSummary{totals, rows.meta(), found.has_kv && !options.prompt_tokens};
+  return ImportSummary{totals, rows.meta(), found.has_kv && !options.prompt_tokens, rules.facts.taken};
 }
 
 }  // namespace kvplace

@@ -3,13 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
+#include "kvplace/base/file_guard.h"
 #include "kvplace/base/result.h"
 #include "kvplace/base/run_context.h"
 #include "kvplace/trace/formats.h"
+#include "trace/row_order.h"
 
 namespace kvplace {
 
@@ -32,16 +37,41 @@ class RecordSource {
   [[nodiscard]] virtual std::string place() const = 0;
 };
 
+/// What a file says about itself, found before its rows are read.
+struct SourceFacts {
+  std::optional<std::uint32_t> prompt_tokens;
+  std::optional<std::uint32_t> block_tokens;
+  std::uint32_t experts = 0;                           ///< of a layer
+  std::uint32_t dense_layers = 0;                      ///< layers that were left out before the first
+  std::map<std::uint64_t, std::int64_t> expert_bytes;  ///< by layer, as the file numbers them
+  std::string taken;                                   ///< ImportSummary::taken
+  /// What is wrong with an id beyond the context, if the prompt is known for certain; else the prompt is in doubt.
+  std::string beyond_context;
+};
+
+/// Options that say what only some formats leave open; one that a format does not take is refused.
+struct TakenOptions {
+  bool read_k = false;
+  bool experts = false;
+  bool layers = false;
+  bool prompt_rows = false;
+  bool request = false;
+  bool columns = false;
+};
+
 struct ImportRules {
   /// Reads the head of the file; errors name it.
-  Result<std::unique_ptr<RecordSource>> (*open)(const std::string& path) = nullptr;
-  /// Rows name their query. The first decode step of a query may have any number, and a query that begins again at 0
-  /// in a further file is another one. Without queries the first decode step is 0, and a further file may begin again
-  /// at 0, which goes on with the decode steps of the trace.
-  bool has_queries = false;
-  /// The order of a row's KV ids may be a ranking (ImportOptions::read_k).
-  bool may_be_ranked = false;
+  std::function<Result<std::unique_ptr<RecordSource>>(const std::string& path)> open;
+  RowRules rows;
+  TakenOptions takes;
+  /// The order of a row's KV ids is kept as a ranking if it is not ascending, or if ImportOptions::read_k says so.
+  bool order_is_ranking = false;
+  SourceFacts facts;
 };
+
+/// For what looks into the files before it calls import_records: claims the output, and refuses what cannot be read
+/// twice.
+[[nodiscard]] Status begin_import(FileScope& files, std::span<const std::string> sources, const std::string& out);
 
 [[nodiscard]] Result<ImportSummary> import_records(const ImportRules& rules, std::span<const std::string> sources,
                                                    const std::string& out, const ImportOptions& options,

@@ -16,6 +16,8 @@ static_assert(std::endian::native == std::endian::little);
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::int64_t kMostBlockBytes = std::int64_t{1} << 40;
+
 Result<std::uint32_t> number_of(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end() || !found->is_number_unsigned() || found->get<std::uint64_t>() > 0xffffffffu) {
@@ -97,6 +99,15 @@ std::string meta_to_json(const TraceMeta& meta) {
   json["requests"] = meta.layout.requests;
   json["experts"] = meta.layout.experts;
   json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);
+  if (meta.first_layer > 0) {
+    json["first_layer"] = meta.first_layer;
+  }
+  if (!meta.expert_bytes.empty()) {
+    json["expert_bytes"] = Json::array();
+    for (const Bytes size : meta.expert_bytes) {
+      json["expert_bytes"].push_back(size.value());
+    }
+  }
   json["has_ranking"] = meta.has_ranking;
   json["has_read_bytes"] = meta.has_read_bytes;
   json["model"] = meta.model;
@@ -124,6 +135,15 @@ Result<TraceMeta> meta_from_json(std::string_view text) {
   const auto block_bytes = json.find("block_bytes");
   if (block_bytes != json.end() && block_bytes->is_number_unsigned()) {
     meta.block_bytes = Bytes(block_bytes->get<std::int64_t>());
+  }
+  if (json.contains("first_layer")) {
+    KVPLACE_ASSIGN(first_layer, number_of(json, "first_layer"));
+    meta.first_layer = first_layer;
+  }
+  if (const auto sizes = json.find("expert_bytes"); sizes != json.end() && sizes->is_array()) {
+    for (const Json& size : *sizes) {
+      meta.expert_bytes.emplace_back(size.is_number_unsigned() ? size.get<std::int64_t>() : 0);
+    }
   }
   meta.has_ranking = flag_of(json, "has_ranking");
   meta.has_read_bytes = flag_of(json, "has_read_bytes");
@@ -155,6 +175,18 @@ Status check_meta(const TraceMeta& meta) {
   if (layout.requests == 0 || layout.requests > kMostBlocksPerLayer) {
     return out_of_range("requests", kMostBlocksPerLayer);
   }
+  if (meta.first_layer > kMostLayers) {
+    return bad_input("metadata: first_layer must be 0 to " + std::to_string(kMostLayers));
+  }
+  if (!meta.expert_bytes.empty() && meta.expert_bytes.size() != meta.layers) {
+    return bad_input("metadata: expert_bytes has " + std::to_string(meta.expert_bytes.size()) +
+                     " sizes, one per layer are needed");
+  }
+  for (const Bytes size : meta.expert_bytes) {
+    if (size.value() <= 0 || size.value() > kMostBlockBytes) {
+      return bad_input("metadata: sizes in expert_bytes must be 1 to 2^40");
+    }
+  }
   const std::uint64_t initial = std::uint64_t{layout.prompt_pages()} * layout.requests + layout.experts;
   if (initial > kMostBlocksPerLayer) {
     return bad_input("metadata: " + std::to_string(initial) + " blocks per layer before the first step; at most " +
@@ -163,7 +195,7 @@ Status check_meta(const TraceMeta& meta) {
   if (initial * meta.layers > kMostBlocks) {
     return bad_input("metadata: more than 2^32 - 1 blocks over all layers; split the trace by layers");
   }
-  if (meta.block_bytes && (meta.block_bytes->value() <= 0 || meta.block_bytes->value() > (std::int64_t{1} << 40))) {
+  if (meta.block_bytes && (meta.block_bytes->value() <= 0 || meta.block_bytes->value() > kMostBlockBytes)) {
     return bad_input("metadata: block_bytes must be 1 to 2^40");
   }
   for (const auto& [name, value] : meta.measurements) {

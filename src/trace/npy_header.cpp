@@ -9,7 +9,6 @@
 namespace kvplace {
 namespace {
 
-constexpr std::string_view kMagic{"\x93NUMPY", 6};
 constexpr std::size_t kVersionBytes = 2;
 constexpr std::uint32_t kLongestHeader = 64 << 10;
 
@@ -128,13 +127,13 @@ Result<NpyHeader> read_npy_header(ByteSource& source) {
   const auto cut_off = [&source] {
     return bad_input(source.path() + ": ends within its header; copy or make it anew");
   };
-  std::array<std::byte, kMagic.size() + kVersionBytes> start{};
+  std::array<std::byte, kNpyMagic.size() + kVersionBytes> start{};
   KVPLACE_ASSIGN(got, source.read_fully(start));
   const std::string_view found(reinterpret_cast<const char*>(start.data()), got);
   if (got == 0) {
     return bad_input(source.path() + ": is empty; expected a NumPy .npy file");
   }
-  if (!found.starts_with(kMagic.substr(0, got))) {
+  if (!found.starts_with(kNpyMagic.substr(0, got))) {
     return bad_input(source.path() + ": is no .npy file" +
                      (found.starts_with("PK") ? " but an archive (.npz); save the array alone with numpy.save"
                                               : ", it begins with " + in_quotes(found)));
@@ -142,7 +141,7 @@ Result<NpyHeader> read_npy_header(ByteSource& source) {
   if (got < start.size()) {
     return cut_off();
   }
-  const auto version = std::to_integer<unsigned>(start[kMagic.size()]);
+  const auto version = std::to_integer<unsigned>(start[kNpyMagic.size()]);
   if (version < 1 || version > 3) {
     return bad_input(source.path() + ": is of .npy version " + std::to_string(version) + ", known are 1 to 3");
   }
@@ -182,11 +181,11 @@ std::string make_npy_header(const NpyHeader& header) {
   if (!first.empty() && !header.fortran_order) {
     text.append(kGrowthDigits - std::min(kGrowthDigits, first.size()), ' ');
   }
-  constexpr std::size_t kFixedBytes = kMagic.size() + kVersionBytes + sizeof(std::uint16_t);
+  constexpr std::size_t kFixedBytes = kNpyMagic.size() + kVersionBytes + sizeof(std::uint16_t);
   // Like NumPy: at least one space, also where the text already ends on a boundary.
   text.append(kAlignment - (kFixedBytes + text.size() + 1) % kAlignment, ' ');
   text += '\n';
-  std::string head(kMagic);
+  std::string head(kNpyMagic);
   head += '\x01';
   head += '\x00';
   const auto length = static_cast<std::uint16_t>(text.size());

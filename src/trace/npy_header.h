@@ -12,6 +12,9 @@
 
 namespace kvplace {
 
+/// How a .npy file begins.
+inline constexpr std::string_view kNpyMagic{"\x93NUMPY", 6};
+
 struct NpyHeader {
   std::string descr;  ///< element type, such as "<i4"
   bool fortran_order = false;

@@ -67,6 +67,11 @@ Result<TraceTotals> slice_trace(const TraceReader& trace, const std::string& out
           meta.layout.prompt_tokens = std::max(meta.layout.prompt_tokens, layer.prompt_tokens());
         }
         meta.layers = layers.end - layers.first;
+        meta.first_layer += layers.first;
+        if (!meta.expert_bytes.empty()) {
+          meta.expert_bytes.assign(trace.meta().expert_bytes.begin() + layers.first,
+                                   trace.meta().expert_bytes.begin() + layers.end);
+        }
         KVPLACE_ASSIGN(created, TraceWriter::create(out, meta, options.writer));
         writer.emplace(std::move(created));
       }

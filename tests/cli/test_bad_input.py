@@ -84,7 +84,9 @@ class BadInput(cli.CliTest):
     def test_fang_moe_csv(self) -> None:
         head = "query_id,token_id,layer_id,experts,attention\n"
         for content, *says in ((HEAD, ":1", "query_id"), (head, "no rows"), (head + '0,0,0,"[1]"\n', ":2", "attention"),
-                               (head + '0,0,0,"[-1]","[]"\n', ":2", "experts"), (head + '0,0,1,"[1]","[]"\n', ":2")):
+                               (head + '0,0,0,"[-1]","[]"\n', ":2", "experts"),
+                               (head + '0,0,1,"[1]","[]"\n0,1,0,"[1]","[]"\n', ":3", "layer 0"),
+                               (head + '0,0,1,"[1]","[]"\n0,0,3,"[1]","[]"\n', ":3", "layer 2 is next")):
             self.bad_import(content, *says, fmt="fang-moe-csv")
 
     def test_topk_npy(self) -> None:
@@ -94,8 +96,7 @@ class BadInput(cli.CliTest):
                 (b"", "empty"), (b"PK\x03\x04" + good, "npz"), (good[:5], ""), (good[:9], ""), (good[:60], "header"),
                 (good[:-1], "end"), (good + b"\0", "more"), (b"\x00" * 300, ".npy"),
                 (good.replace(b"<i4", b"<f4"), "<f4"),
-                (good.replace(b"<i4", b">i4"), ">i4"), (good.replace(b"(25, ", b"(99, "), ""),
-                (good.replace(b"False", b"True "), ""),
+                (good.replace(b"<i4", b">i4"), "is no id"), (good.replace(b"(25, ", b"(99, "), ""),
                 (good.replace(b"'shape'", b"'shapo'"), "header"), (good.replace(b"(25, 2,", b"(25, 0,"), "shape"),
                 (good.replace(b"NUMPY\x01", b"NUMPY\x09"), "version 9")):
             self.bad_import(content, *says, fmt="topk-npy")

@@ -68,7 +68,7 @@ class Misspelt(cli.CliTest):
                 (("compare", trace, "--near-capacity"), "--near-capacity needs a value", "16GiB"),
                 (("compare", trace, "other.kvt"), 'unexpected argument "other.kvt"'),
                 (("import", trace, "-o", "x", "--fromat", "fang-csv"), '"--fromat"', '"--format"'),
-                (("import", trace, "-o", "x"), '"--format" is missing', "list formats"),
+                (("import", "-o", "x"), '"sources" is missing'),
                 (("list",), '"what" is missing'),
                 (("replay", trace), '"schedule" is missing'),
                 (("completion", "Zsh"), '"zsh"')):

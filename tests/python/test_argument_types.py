@@ -79,7 +79,7 @@ class ArgumentTypes(CliTest):
         """A value of the right type for a required parameter, so that only the one looked at is wrong."""
         return {"trace": self.trace, "instance": self.instance, "instances": [self.instance], "values": {},
                 "path": self.path("x.kvt"), "layers": 2, "prompt_tokens": 4, "first_position": 0,
-                "queries": np.zeros((1, 1, 1), np.float32), "keys": np.zeros((1, 1, 1), np.float32),
+                "topk": np.zeros((1, 1, 1), np.int32), "queries": np.zeros((1, 1, 1), np.float32), "keys": np.zeros((1, 1, 1), np.float32),
                 "reads": [[0], [1]] if name == "add_step" else [0]}.get(name, "missing.x")
 
     def call_with(self, name: str, call: typing.Any, parameter: str, value: object) -> None:

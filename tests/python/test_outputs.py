@@ -73,6 +73,7 @@ class Outputs(CliTest):
             "bound": (lambda **more: kvplace.bound(trace, instance, **more), of_instance),
             "budgets": (lambda **more: kvplace.budgets(instance, **more), of_instance),
             "compare": (lambda **more: kvplace.compare(trace, instance, "lru", **more), of_instance),
+            "from_arrays": (lambda out: kvplace.from_arrays(np.zeros((2, 1, 1), dtype=np.int32), out, prompt_rows=0), []),
             "generate": (lambda workload=path("g.toml"), out=path("new.kvt"): kvplace.generate(workload, out),
                          ["g.toml"]),
             "generate_like": (lambda **more: kvplace.generate_like(trace, **more), ["t.kvt"]),
@@ -126,8 +127,8 @@ class Outputs(CliTest):
                             self.assertEqual(after, before)
         self.assertEqual(refused, {
             "bound(any_certificate)", "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)",
-            "compare(schedule_out)", "generate(out)", "generate_like(out)", "generate_like(save_config)", "import_trace(out)",
-            "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
+            "compare(schedule_out)", "from_arrays(out)", "generate(out)", "generate_like(out)", "generate_like(save_config)",
+            "import_trace(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
 
     def test_what_is_no_longer_in_use_may_be_replaced(self):
         out = self.path("new.kvt")

@@ -18,9 +18,14 @@ namespace kvplace {
 
 /// What a foreign file does not say about itself.
 struct ImportOptions {
-  std::uint32_t block_tokens = 1;              ///< tokens of a KV page
-  std::optional<std::uint32_t> prompt_tokens;  ///< default: the least that lets every block exist when it is read
-  std::optional<std::uint32_t> read_k;         ///< topk-npy: ids are a ranking, of which the first k were read
+  std::optional<std::uint32_t> block_tokens;   ///< tokens of a KV page; default: 1, or what the file shows
+  std::optional<std::uint32_t> prompt_tokens;  ///< default: the file's, or the least that lets every block exist
+  std::optional<std::uint32_t> prompt_rows;    ///< arrays: rows of the prompt at the head; default: what the ids show
+  std::optional<std::uint32_t> read_k;         ///< arrays: ids are a ranking, of which the first k were read
+  std::optional<std::uint32_t> experts;        ///< arrays: ids are experts; everywhere: experts of a layer
+  std::optional<std::uint32_t> layers;         ///< of an array whose shape does not say
+  std::string request;                         ///< of files that hold several: the one to take
+  std::string columns;                         ///< records: "request=NAME,layer=NAME,step=NAME,blocks=NAME"
   std::optional<Bytes> block_bytes;            ///< size of a KV page
   std::string model;                           ///< name of a model preset, kept in the metadata
   std::string selection;                       ///< kept in the metadata
@@ -31,6 +36,7 @@ struct ImportSummary {
   TraceTotals totals;
   TraceMeta meta;
   bool prompt_tokens_inferred = false;
+  std::string taken;  ///< what of the files was taken, if they hold more than decode steps; one clause
 };
 
 struct ExportOptions {
@@ -41,6 +47,8 @@ struct ExportOptions {
 struct Format {
   std::string name;
   std::string doc;
+  /// Whether a file that begins so, decompressed, is of this format; null: it has to be named.
+  bool (*recognise)(std::string_view head) = nullptr;
   /// Reads `sources` in order (plain, .zst or .gz, recognised by content) into the trace `out`.
   Result<ImportSummary> (*import_trace)(std::span<const std::string> sources, const std::string& out,
                                         const ImportOptions& options, const RunContext& context) = nullptr;
@@ -58,6 +66,8 @@ class FormatRegistry {
   [[nodiscard]] std::span<const Format> formats() const { return formats_; }
   /// Errors with the nearest name.
   [[nodiscard]] Result<const Format*> find(std::string_view name) const;
+  /// The format of a file by its content, whatever its name. Errors say what the file is, or how to name its format.
+  [[nodiscard]] Result<const Format*> recognise(const std::string& path) const;
 
  private:
   std::vector<Format> formats_;

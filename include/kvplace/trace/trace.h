@@ -48,6 +48,8 @@ struct TraceMeta {
   bool has_ranking = false;
   bool has_read_bytes = false;       ///< partial reads: bytes per read are stored
   std::optional<Bytes> block_bytes;  ///< size of a KV page, if the source knows it
+  std::uint32_t first_layer = 0;     ///< layer of the model that is layer 0 here: layers before it read nothing
+  std::vector<Bytes> expert_bytes;   ///< size of an expert by layer, if the source knows it; else empty
   std::string model;                 ///< preset name, or empty
   std::string selection;             ///< method and parameters, for people
   std::string source;                ///< where it came from, for people

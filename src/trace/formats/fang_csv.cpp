@@ -35,6 +35,8 @@ class FangCsvSource : public RecordSource {
   IdList kv_;
 };
 
+bool recognise(std::string_view head) { return begins_with_csv_header(head, kColumns); }
+
 Result<std::unique_ptr<RecordSource>> open_source(const std::string& path) {
   KVPLACE_ASSIGN(bytes, ByteSource::open(path));
   LineReader lines(std::move(bytes));
@@ -80,8 +82,8 @@ Status export_trace(const TraceReader& trace, const std::string& out, const Expo
 void register_format_fang_csv(FormatRegistry& registry);
 
 void register_format_fang_csv(FormatRegistry& registry) {
-  registry.add(
-      {"fang-csv", "CSV n,l,read_kv: decode step, layer, JSON list of the KV blocks read", import_trace, export_trace});
+  registry.add({"fang-csv", "CSV n,l,read_kv: decode step, layer, JSON list of the KV blocks read", recognise,
+                import_trace, export_trace});
 }
 
 }  // namespace kvplace

@@ -41,6 +41,8 @@ class FangMoeCsvSource : public RecordSource {
   IdList kv_;
 };
 
+bool recognise(std::string_view head) { return begins_with_csv_header(head, kColumns); }
+
 Result<std::unique_ptr<RecordSource>> open_source(const std::string& path) {
   KVPLACE_ASSIGN(bytes, ByteSource::open(path));
   LineReader lines(std::move(bytes));
@@ -52,7 +54,9 @@ Result<ImportSummary> import_trace(std::span<const std::string> sources, const s
                                    const ImportOptions& options, const RunContext& context) {
   ImportRules rules;
   rules.open = open_source;
-  rules.has_queries = true;
+  rules.takes.experts = true;
+  rules.rows.has_queries = true;
+  rules.rows.any_first_layer = true;
   return import_records(rules, sources, out, options, context);
 }
 
@@ -65,7 +69,7 @@ class MoeRows {
     KVPLACE_TRY(find_request(segment, step));
     const std::uint32_t token = next_token_[request_]++;
     for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-      text_ << request_ << "," << token << "," << layer << ",\"[";
+      text_ << request_ << "," << token << "," << trace_.meta().first_layer + layer << ",\"[";
       const auto reads = segment.view(step, layer).reads;
       std::string_view separator;
       auto read = reads.begin();
@@ -136,7 +140,7 @@ void register_format_fang_moe_csv(FormatRegistry& registry);
 void register_format_fang_moe_csv(FormatRegistry& registry) {
   registry.add({"fang-moe-csv",
                 "CSV query_id,token_id,layer_id,experts,attention: JSON lists of the experts and KV blocks read",
-                import_trace, export_trace});
+                recognise, import_trace, export_trace});
 }
 
 }  // namespace kvplace

@@ -104,7 +104,7 @@ void register_format_oracle_general(FormatRegistry& registry);
 
 void register_format_oracle_general(FormatRegistry& registry) {
   registry.add({"oracle-general", "libCacheSim's binary trace, one record per read with its next access (export only)",
-                nullptr, export_trace});
+                nullptr, nullptr, export_trace});
 }
 
 }  // namespace kvplace
