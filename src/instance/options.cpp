@@ -120,9 +120,15 @@ Kind<std::uint32_t> gpus_kind() {
 
 Kind<bool> bool_kind() {
   Kind<bool> kind = one_of(kYesOrNo);
-  kind.value.clear();  // its flag alone says yes
   kind.parse = parse_bool;
   kind.is_text = false;
+  return kind;
+}
+
+/// A flag without a value says yes.
+Kind<bool> flag_kind() {
+  Kind<bool> kind = bool_kind();
+  kind.value.clear();
   return kind;
 }
 
@@ -230,7 +236,7 @@ std::vector<OptionRow> make_option_rows() {
       option_row("attention_dp", &O::attention_dp, gpus_kind(),
                  {"groups of GPUs that share the requests (data parallelism of attention)",
                   "`--gpus` / `--attention-tp`, else 1"}),
-      option_row("expert_parallel", &O::expert_parallel, bool_kind(),
+      option_row("expert_parallel", &O::expert_parallel, flag_kind(),
                  {"whole routed experts on each GPU; else a part of each of them"}),
       option_row("reserve", &O::reserve, share_kind(),
                  {"share of near memory that is kept for activations and the like",

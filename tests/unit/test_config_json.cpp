@@ -144,6 +144,33 @@ TEST(ConfigJson, OfAModelWithOtherPartsTheTextModelIsRead) {
   EXPECT_NE(model->description.find("text model alone"), std::string::npos);
 }
 
+TEST(ConfigJson, AWindowAsLongAsTheTextIsNone) {
+  const auto kind = [](const std::string& more) {
+    return parse_config_json(small("model_type", "\"phi3\"", more), "c.json", "c").value().groups.front().kind;
+  };
+  EXPECT_EQ(kind("\"max_position_embeddings\":4096,\"sliding_window\":4095"), "window");
+  EXPECT_EQ(kind("\"max_position_embeddings\":4096,\"sliding_window\":4096"), "full");
+  EXPECT_EQ(kind("\"max_position_embeddings\":4096,\"sliding_window\":null"), "full");
+}
+
+TEST(ConfigJson, AbsurdNumbersNeverOverflow) {
+  // Each count of each published model in turn at the most that is taken; under the sanitizers this must not overflow.
+  for (const char* name : {"deepseek-v3", "gpt-oss-120b", "llama-3.1-70b", "qwen3-30b-a3b"}) {
+    std::ifstream file(kConfigs + name + "/config.json");
+    const Json config = Json::parse(file);
+    for (const auto& [key, value] : config.items()) {
+      if (value.is_number_integer()) {
+        Json absurd = config;
+        for (const std::int64_t number : {std::int64_t{0}, std::int64_t{1} << 20, std::int64_t{1} << 62}) {
+          absurd[key] = number;
+          const Result<Model> model = parse_config_json(absurd.dump(), "c.json", "c");
+          EXPECT_TRUE(!model || model->weight_bytes > Bytes(0)) << name << " " << key << " " << number;
+        }
+      }
+    }
+  }
+}
+
 TEST(ConfigJson, EveryFamilyIsNamedOnce) {
   const std::vector<std::string> families = model_families();
   EXPECT_TRUE(std::adjacent_find(families.begin(), families.end()) == families.end());

@@ -66,10 +66,14 @@ void read_deepseek_v4(const HfConfig& config, ModelShape& shape) {
   const std::int64_t groups = config.count("o_groups");
   const std::int64_t output_rank = config.width("o_groups x o_lora_rank", groups * config.count("o_lora_rank"));
   const std::int64_t streams = config.count_or("hc_mult", 4);
+  const std::int64_t mixed = config.width("hc_mult x (hc_mult + 2)", streams * (streams + 2));
   const std::int64_t queries = decoder.heads * decoder.head_dim;
   const std::int64_t rope = config.count_or("qk_rope_head_dim", decoder.head_dim / 8);
   const std::int64_t window = config.count_or("sliding_window", 128);
   const std::int64_t width = config.count("moe_intermediate_size");
+  if (config.error()) {
+    return;  // products of what is absurd
+  }
   if (rope >= decoder.head_dim) {
     config.fail("qk_rope_head_dim = " + std::to_string(rope) +
                 " is no part of head_dim = " + std::to_string(decoder.head_dim));
@@ -93,7 +97,6 @@ void read_deepseek_v4(const HfConfig& config, ModelShape& shape) {
     add_experts(decoder.hidden, width, config.count("n_routed_experts"), config.count("num_experts_per_tok"), layer);
     layer.mlp = gated_mlp(decoder.hidden, width * config.count_or("n_shared_experts", 1));
     layer.mlp_is_shared = true;
-    const std::int64_t mixed = streams * (streams + 2);
     layer.rest.plain += 2 * decoder.hidden + 2 * (mixed * streams * decoder.hidden + mixed + 3);
     shape.layers.push_back(layer);
   }

@@ -6,7 +6,7 @@ namespace {
 /// Mistral and Ministral: a window in all layers, in those that layer_types says, or in none.
 void read_mistral(const HfConfig& config, ModelShape& shape) {
   const Decoder decoder = read_decoder(config);
-  const std::int64_t window = config.count_or("sliding_window", 0);
+  const std::int64_t window = read_window(config);
   const std::vector<bool> windows =
       window_layers(config, decoder, std::vector<bool>(static_cast<std::size_t>(decoder.layers), true));
   const bool sparse = config.model_type() == "mixtral";

@@ -8,7 +8,7 @@ void read_phi(const HfConfig& config, ModelShape& shape) {
   const Decoder decoder = read_decoder(config);
   const bool sparse = config.model_type() == "phimoe";
   const bool bias = sparse && config.flag("attention_bias", false);
-  const std::int64_t window = config.count_or("sliding_window", 0);
+  const std::int64_t window = read_window(config);
   ModelLayer layer;
   add_gqa(decoder, {.qkv_bias = bias, .output_bias = bias}, layer);
   if (window > 0) {

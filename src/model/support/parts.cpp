@@ -104,6 +104,12 @@ void add_experts(std::int64_t hidden, std::int64_t intermediate, std::int64_t ex
   layer.rest.plain += hidden * experts;
 }
 
+std::int64_t read_window(const HfConfig& config) {
+  const std::int64_t window = config.count_or("sliding_window", 0);
+  const std::int64_t longest = window > 0 ? config.count_or("max_position_embeddings", 0) : 0;
+  return longest > 0 && window >= longest ? 0 : window;
+}
+
 void make_window(std::int64_t tokens, ModelLayer& layer) {
   layer.kept.kind = "window";
   layer.kept.window = as_count(tokens);

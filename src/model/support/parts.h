@@ -53,6 +53,8 @@ void add_indexer(const HfConfig& config, const Decoder& decoder, ModelLayer& lay
 void add_experts(std::int64_t hidden, std::int64_t intermediate, std::int64_t experts, std::int64_t per_token,
                  ModelLayer& layer);
 
+/// Tokens of sliding_window; 0 if there is none, or none that is shorter than max_position_embeddings.
+[[nodiscard]] std::int64_t read_window(const HfConfig& config);
 /// Turns a full layer into one that keeps a window.
 void make_window(std::int64_t tokens, ModelLayer& layer);
 
