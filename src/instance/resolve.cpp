@@ -37,14 +37,13 @@ std::vector<ConfigEntry> with_whole_lists(std::span<const ConfigEntry> entries) 
   constexpr std::string_view kList = "options.layer_shares";
   std::vector<ConfigEntry> whole;
   for (const ConfigEntry& entry : entries) {
-    if (!is_section(entry, std::string(kList))) {
-      whole.push_back(entry);
-    } else if (entry.key == std::string(kList) + ".0") {
+    const bool of_list = is_section(entry, std::string(kList));
+    if (of_list && entry.key == std::string(kList) + ".0") {
       whole.push_back({std::string(kList), entry.text, entry.where});
-    } else if (!whole.empty() && whole.back().key == kList) {
+    } else if (of_list && !whole.empty() && whole.back().key == kList) {
       whole.back().text += ", " + entry.text;
     } else {
-      whole.push_back(entry);  // unknown, which is said later
+      whole.push_back(entry);  // also what is unknown, which is said later
     }
   }
   return whole;

@@ -97,7 +97,7 @@ std::string name_of(const std::string& path) {
 }  // namespace
 
 std::string config_json_path(std::string_view name_or_file) {
-  const std::string name(name_or_file);
+  std::string name(name_or_file);
   if (name_or_file.ends_with(".json")) {
     return name;
   }

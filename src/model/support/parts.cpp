@@ -117,7 +117,7 @@ void make_window(std::int64_t tokens, ModelLayer& layer) {
 
 std::vector<std::string> words_by_layer(const HfConfig& config, const std::string& key, std::int64_t layers,
                                         const std::vector<std::string>& known) {
-  const std::vector<std::string> words = config.texts(key);
+  std::vector<std::string> words = config.texts(key);
   if (words.empty()) {
     return words;
   }
