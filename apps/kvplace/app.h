@@ -100,6 +100,7 @@ void add_budgets(App& app);
 void add_replay(App& app);
 void add_verify(App& app);
 void add_list(App& app);
+void add_model(App& app);
 void add_show_config(App& app);
 void add_demo(App& app);
 void add_help(App& app);

@@ -33,7 +33,13 @@ bool belongs_to_instance(const ConfigEntry& entry) {
 void InstanceFlags::add_to(CLI::App& verb) {
   described(reads_file(verb.add_option("--config", config_file_)), setting_of("--config"));
   for (const Setting& setting : settings()) {
-    if (!setting.flag.empty() && !setting.key.empty()) {
+    if (setting.flag.empty() || setting.key.empty()) {
+      continue;
+    }
+    if (setting.value.empty()) {
+      const auto give = [this, &setting] { flags_.push_back({setting.key, "true", setting.flag}); };
+      verb.add_flag_callback(setting.flag, give, setting.doc)->group(kInstanceGroup);
+    } else {
       const auto give = [this, &setting](const std::string& text) {
         flags_.push_back({setting.key, text, setting.flag});
       };

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   kvplace::cli::add_replay(app);
   kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);
+  kvplace::cli::add_model(app);
   kvplace::cli::add_show_config(app);
   kvplace::cli::add_demo(app);
   kvplace::cli::add_help(app);

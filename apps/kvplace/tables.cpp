@@ -120,6 +120,50 @@ std::string capacity_text(const Instance& instance) {
                      with_commas(instance.blocks_per_layer()));
 }
 
+/// What one GPU has of the deployment, and its near memory as a sum.
+std::string deployment_text(const Instance& instance) {
+  const GpuShare& share = instance.share();
+  const InstanceOptions& given = instance.spec().options;
+  if (!share.deployment) {
+    return {};
+  }
+  const auto size = [](Bytes bytes) { return short_bytes(static_cast<double>(bytes.value())); };
+  std::string out;
+  if (given.gpus > 1) {
+    out += fmt::format("gpus      {}, attention tensor-parallel {}, data-parallel {}; of one: {} of {} requests",
+                       given.gpus, share.attention_tp, share.attention_dp, share.requests, given.batch);
+    if (share.kv_heads > 0) {
+      out += fmt::format(", {} of {} KV heads", std::max(1u, share.kv_heads / share.attention_tp), share.kv_heads);
+    }
+    if (share.experts > 0) {
+      out += given.expert_parallel ? fmt::format(", {} of {} experts", share.experts / given.gpus, share.experts)
+                                   : fmt::format(", 1/{} of each expert", given.gpus);
+    }
+    out += "\n";
+  }
+  const NearBudget& near = share.near;
+  out += "near      " + size(near.memory);
+  const char* sign = " = ";
+  for (const auto& [part, name] :
+       {std::pair{near.weights, "weights"}, std::pair{near.reserve, "reserve"}, std::pair{near.selector, "index keys"},
+        std::pair{near.state, "states"}, std::pair{near.window, "windows"}, std::pair{near.other_kv, "untraced KV"}}) {
+    if (part > Bytes(0)) {
+      out += fmt::format("{}{} {}", sign, name, size(part));
+      sign = " + ";
+    }
+  }
+  out += near.kv < Bytes(0) ? fmt::format(", {} too much\n", size(Bytes(0) - near.kv))
+                            : fmt::format("{}{} left\n", sign, size(near.kv));
+  out += fmt::format("step      weights {}", size(share.weight_bytes_per_step));
+  if (share.distinct_experts > 0) {
+    out += fmt::format(" ({:.4g} of {} experts read)", share.distinct_experts, share.experts);
+  }
+  if (share.other_bytes_per_step > Bytes(0)) {
+    out += fmt::format(", windows, states, index keys and untraced KV {}", size(share.other_bytes_per_step));
+  }
+  return out + ", per traced layer\n";
+}
+
 std::vector<Row> bound_rows(const Bounds& bounds) {
   return {{"(all near)", "-", bounds.all_near, "-", "-", "-"},
           {"(perfect split)", kBound, bounds.perfect_split, "-", "-", "-"}};
@@ -129,7 +173,7 @@ std::vector<Row> bound_rows(const Bounds& bounds) {
 
 std::string describe(const TraceReader& trace, const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
-  const Hardware& hardware = spec.hardware;
+  const Hardware& hardware = instance.share().machine;
   const TraceTotals& totals = trace.totals();
   std::string out;
   const std::string& path = trace.path();
@@ -148,6 +192,7 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
                      capacity_text(instance), spec.options.batch,
                      short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())),
                      spec.options.copies == Copies::kBackground ? ", copies in the background" : "");
+  out += deployment_text(instance);
   for (const std::string& note : instance.notes()) {
     out += "note      " + note + "\n";
   }
@@ -171,7 +216,7 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
-  std::string out = draw(rows, yardstick, static_cast<double>(steps) * instance.options().batch, width);
+  std::string out = draw(rows, yardstick, static_cast<double>(steps) * instance.tokens_per_step(), width);
   out += "\n" + legend(comparison);
   for (const std::string& verdict : {ending_verdict(comparison, instance), placement_verdict(comparison, instance)}) {
     out += (verdict.empty() ? "" : "\n") + verdict;
@@ -186,7 +231,7 @@ std::string table(const ScheduleReplay& replay, const Instance& instance, int wi
     rows.push_back(std::move(row));
   }
   return draw(rows, {"x split", replay.bounds.perfect_split},
-              static_cast<double>(replay.result.steps) * instance.options().batch, width) +
+              static_cast<double>(replay.result.steps) * instance.tokens_per_step(), width) +
          "\n" + legend();
 }
 

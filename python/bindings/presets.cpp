@@ -65,7 +65,7 @@ Fields model(const std::string& name_or_file, const Changes& changes) {
   }
   unwrap(apply_model_entries(entries, model));
   unwrap(validate(model, name_or_file));
-  return fields_of(model_fields(), model);
+  return fields_of(model_fields(model), model);
 }
 
 /// A field's text as a number in bytes, bytes/s, seconds, FLOP or FLOP/s; None if it is none of these.

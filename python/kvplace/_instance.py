@@ -16,9 +16,9 @@ from ._types import check_keywords, checked
 PresetLike = Union[str, "os.PathLike[str]", Preset]
 _Entry = tuple[str, str, str]
 
-# Those of Instance that are options: the key is "options." and the keyword.
-_KEYWORDS = [setting["keyword"] for setting in list_settings()
-             if setting["keyword"] and setting["key"].startswith("options.")]
+# Those of Instance that set one field: keyword to key.
+_KEYWORDS = {setting["keyword"]: setting["key"] for setting in list_settings()
+             if setting["keyword"] and "." in setting["key"]}
 _SECTIONS = ("hardware", "model", "options")
 
 
@@ -48,7 +48,7 @@ def entries_of(
         entries += _preset_entries("hardware", hardware)
     if model is not None:
         entries += _preset_entries("model", model)
-    entries += [(f"options.{key}", text_of(value), key) for key, value in options.items() if value is not None]
+    entries += [(_KEYWORDS[key], text_of(value), key) for key, value in options.items() if value is not None]
     entries += [(key, text_of(value), "Instance") for key, value in fields.items()]
     return entries
 
@@ -66,7 +66,9 @@ class Instance(_core.Instance):
     :param trace: the trace; an instance is of one trace.
     :param config: TOML file, as ``kvplace show-config`` prints it; all that is given beside it overrides it.
     :param hardware: preset or FILE.toml; default: ``fang2025``, the paper's machine.
-    :param model: preset or FILE.toml; default: what the trace names.
+    :param model: preset, FILE.toml, or a Hugging Face config.json (or a folder that holds one); default: what the trace
+        names.
+    :param kv_dtype: dtype of the KV cache, which its size follows; default: the model's.
     :param near_capacity: near bytes left for the KV (and experts) of all requests, like ``"16GiB"`` or ``"5.38 GiB"``;
         a bare number is an error; default: near memory less the model's weights.
     :param near_blocks_per_layer: near capacity as blocks per layer of the trace's request; at most all.
@@ -85,6 +87,12 @@ class Instance(_core.Instance):
     :param batch: the trace stands for one of so many like requests, decoded together; default: 1.
     :param block_bytes: bytes of a KV page: ``12288`` or ``"12KiB"``; default: model, else trace.
     :param weight_bytes_per_step: weights read in each layer of a decode step, bytes; default: model, else 0.
+    :param gpus: GPUs of the deployment, of which the instance is one GPU's share; default: 1.
+    :param attention_tp: GPUs that share the heads of a request (tensor parallelism); default: ``--gpus`` /
+        ``--attention-dp``.
+    :param attention_dp: groups of GPUs that share the requests (data parallelism of attention); default: ``--gpus`` /
+        ``--attention-tp``, else 1.
+    :param expert_parallel: whole routed experts on each GPU; else a part of each of them; default: false.
     :param seed: of policies that draw random numbers; default: 0.
     :param layer_budgets: FILE.json or FILE.toml of ``kvplace budgets``: how policies with a buffer per layer divide the
         near capacity; default: equally.
@@ -101,6 +109,7 @@ class Instance(_core.Instance):
         config: str | os.PathLike[str] | None = None,
         hardware: PresetLike | None = None,
         model: PresetLike | None = None,
+        kv_dtype: str | None = None,
         near_capacity: str | int | float | None = None,
         near_blocks_per_layer: int | None = None,
         near_fraction: float | None = None,
@@ -113,6 +122,10 @@ class Instance(_core.Instance):
         start: str | None = None,
         seed: int | None = None,
         copies: str | None = None,
+        gpus: int | None = None,
+        attention_tp: int | None = None,
+        attention_dp: int | None = None,
+        expert_parallel: bool | None = None,
         layer_shares: Sequence[float] | None = None,
         layer_budgets: str | os.PathLike[str] | None = None,
         **fields: Value,

@@ -59,6 +59,20 @@ struct TextForm<std::uint32_t> {
 };
 
 template <>
+struct TextForm<std::int64_t> {
+  static Result<std::int64_t> parse(std::string_view text) {
+    KVPLACE_ASSIGN(value, parse_count(text));
+    if (value > (std::uint64_t{1} << 60)) {
+      return bad_input(in_quotes(text) + " is absurd: at most 2^60");
+    }
+    return static_cast<std::int64_t>(value);
+  }
+  static std::string format(std::int64_t value) { return std::to_string(value); }
+  static bool is_set(std::int64_t value) { return value != 0; }
+  static constexpr bool kIsText = false;
+};
+
+template <>
 struct TextForm<std::string> {
   static Result<std::string> parse(std::string_view text) { return std::string(text); }
   static std::string format(const std::string& value) { return value; }

@@ -39,6 +39,8 @@ void add_far_fields(std::vector<Field<Hardware>>& fields, const std::string& pre
   add("link_read_measured", "the same as measured", [](auto& t) -> auto& { return t.link_read.measured; });
   add("link_write", "of the link, near to far, as specified", [](auto& t) -> auto& { return t.link_write.spec; });
   add("link_write_measured", "the same as measured", [](auto& t) -> auto& { return t.link_write.measured; });
+  add("shared_by", "GPUs that share capacity and bandwidth of the memory",
+      [](auto& t) -> auto& { return t.shared_by; });
 }
 
 std::vector<Field<Hardware>> make_fields() {
@@ -49,6 +51,7 @@ std::vector<Field<Hardware>> make_fields() {
       KVPLACE_FIELD(Hardware, interference, "a in T = max + a * second largest channel time; 0 <= a < 1"),
       KVPLACE_FIELD(Hardware, step_overhead, "fixed time added to each layer of each decode step"),
       KVPLACE_FIELD(Hardware, peak_flops, "arithmetic rate; a step is never shorter than its work at this rate"),
+      KVPLACE_FIELD(Hardware, gpus, "GPUs of the node; near memory and link are of one of them"),
       KVPLACE_FIELD(Hardware, near.capacity, "bytes of near memory"),
       make_field<Hardware>("near.bandwidth", "near memory, reads and writes together, as specified",
                            [](auto& h) -> auto& { return h.near.bandwidth.spec; }),
@@ -95,10 +98,31 @@ Status validate_far(const FarTier& tier, const std::string& where) {
   if (!known(tier.link_write)) {
     return missing("link_write");
   }
+  constexpr std::uint32_t kMostGpus = 4096;
+  if (tier.shared_by > kMostGpus) {
+    return bad_input(where + ".shared_by is absurd; at most 4096 GPUs");
+  }
   return {};
 }
 
 }  // namespace
+
+Hardware Hardware::of_one_gpu() const {
+  Hardware one = *this;
+  const auto share = [](FarTier& tier) {
+    if (tier.shared_by > 1) {
+      tier.capacity = Bytes(tier.capacity.value() / tier.shared_by);
+      tier.bandwidth.spec = tier.bandwidth.spec * (1.0 / tier.shared_by);
+      tier.bandwidth.measured = tier.bandwidth.measured * (1.0 / tier.shared_by);
+      tier.shared_by = 1;
+    }
+  };
+  share(one.far);
+  for (FarTier& tier : one.behind_far) {
+    share(tier);
+  }
+  return one;
+}
 
 BytesPerSecond Hardware::effective(const Rate& rate) const {
   const bool prefer_measured = figures == Figures::kMeasured;

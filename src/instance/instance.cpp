@@ -21,25 +21,36 @@ std::pair<std::string, std::string> two_sizes(Bytes a, Bytes b) {
   return texts.first == texts.second ? std::pair{format_bytes(a), format_bytes(b)} : texts;
 }
 
+/// All GPUs share the arithmetic of all requests.
 Seconds arithmetic_floor(const InstanceSpec& spec) {
   if (!spec.model || spec.hardware.peak_flops.value() <= 0) {
     return Seconds(0);
   }
-  return spec.model->flops_per_layer_per_step * static_cast<double>(spec.options.batch) / spec.hardware.peak_flops;
+  const double tokens_per_gpu = static_cast<double>(spec.options.batch) / spec.options.gpus;
+  return spec.model->flops_per_layer_per_step * tokens_per_gpu / spec.hardware.peak_flops;
 }
 
-std::string weights_do_not_fit(Bytes weights, const Hardware& hardware) {
-  const Bytes near = hardware.near.capacity;
-  std::string shared;
-  if (near.value() > 0) {
-    const std::int64_t processors = (weights.value() + near.value() - 1) / near.value();
-    shared = "; it takes " + std::to_string(processors) +
-             " such processors or more: give what one of them holds and reads, --set model.weight_bytes=SIZE "
-             "--weight-bytes-per-step SIZE";
+std::string near_memory_is_full(const NearBudget& near, const InstanceSpec& spec, bool deployment) {
+  const Hardware& hardware = spec.hardware;
+  if (!deployment) {
+    const auto [wanted, there] = two_sizes(near.weights, near.memory);
+    const std::int64_t gpus = near.memory.value() > 0 ? (near.weights.value() - 1) / near.memory.value() + 1 : 0;
+    return "the weights near (" + wanted + ") do not fit the near memory of " + hardware.name + " (" + there + ")" +
+           (gpus > 0 ? "; it takes " + std::to_string(gpus) + " such processors or more: give --gpus" : "") +
+           ", or say with --near-capacity what is left for KV";
   }
-  const auto [wanted, there] = two_sizes(weights, near);
-  return "the weights near (" + wanted + ") do not fit the near memory of " + hardware.name + " (" + there + ")" +
-         shared + ", or say with --near-capacity what is left for KV";
+  std::string parts;
+  for (const auto& [part, name] : {std::pair{near.weights, "weights"}, std::pair{near.reserve, "a reserve"},
+                                   std::pair{near.selector, "index keys"}, std::pair{near.state, "states"},
+                                   std::pair{near.window, "windows"}, std::pair{near.other_kv, "KV of other layers"}}) {
+    if (part > Bytes(0)) {
+      parts += (parts.empty() ? "" : ", ") + short_bytes(static_cast<double>(part.value())) + " of " + name;
+    }
+  }
+  return "the near memory of " + hardware.name + " (" + short_bytes(static_cast<double>(near.memory.value())) +
+         ") does not hold " + parts +
+         " of a GPU: give more --gpus, a smaller --batch or --set options.reserve, or say " +
+         "with --near-capacity what is left for KV";
 }
 
 Error unknown_block_size() {
@@ -49,6 +60,21 @@ Error unknown_block_size() {
 /// Nothing but experts is read; no KV page exists.
 bool has_experts_alone(const BlockLayout& layout, std::uint32_t blocks_per_layer) {
   return layout.experts > 0 && blocks_per_layer == layout.experts;
+}
+
+/// Whether so many layers are those of the model whose KV grows, or those of them with the most KV.
+bool is_of_some_layers(const Model& model, std::uint32_t layers) {
+  Bytes most;
+  for (const LayerGroup& group : model.groups) {
+    most = group.grows() ? std::max(most, group.kv_bytes_per_token) : most;
+  }
+  std::uint32_t growing = 0;
+  std::uint32_t with_most = 0;
+  for (const LayerGroup& group : model.groups) {
+    growing += group.grows() ? num_layers(group) : 0;
+    with_most += group.grows() && group.kv_bytes_per_token == most ? num_layers(group) : 0;
+  }
+  return layers == growing || layers == with_most;
 }
 
 /// A model that single fields began, as --set model.experts.bytes_per_expert=SIZE does where the trace names no preset:
@@ -91,8 +117,9 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
     return bad_input(
         "options.mirrored_reads=split needs --mode inclusive: in exclusive mode no block is on both sides");
   }
-  Instance instance(spec,
-                    StepTime(spec.hardware, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead));
+  KVPLACE_ASSIGN(share, share_of_one_gpu(spec, meta, totals));
+  const StepTime step_time(share.machine, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead);
+  Instance instance(spec, std::move(share), step_time);
   instance.layout_ = meta.layout;
   instance.layers_ = meta.layers;
   instance.steps_ = totals.steps;
@@ -106,14 +133,18 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
 }
 
 Status Instance::set_sizes(const TraceMeta& meta) {
-  const InstanceOptions& options = spec_.options;
+  const InstanceOptions& options = options_;
   const Model* model = spec_.model ? &*spec_.model : nullptr;
   if (options.block_bytes) {
     kv_block_ = *options.block_bytes;
   } else if (model != nullptr) {
-    kv_block_ = model->kv_bytes_per_token_per_layer * std::int64_t{layout_.block_tokens};
+    if (share_.traced_kv_differs) {
+      return bad_input("the layers of model " + model->name + " that a trace of " + std::to_string(layers_) +
+                       " layers is of differ in the KV of a token, but blocks have one size here: give --block-bytes");
+    }
+    kv_block_ = share_.kv_bytes_per_token * std::int64_t{layout_.block_tokens};
     const Bytes shape = kv_bytes_of_shape(model->attention);
-    if (shape != Bytes(0) && shape != model->kv_bytes_per_token_per_layer) {
+    if (model->groups.empty() && shape != Bytes(0) && shape != model->kv_bytes_per_token_per_layer) {
       notes_.push_back("a token's KV in a layer is " + format_bytes(model->kv_bytes_per_token_per_layer) +
                        ", as kv_bytes_per_token_per_layer says; the model's shape and dtype make " +
                        format_bytes(shape));
@@ -140,29 +171,15 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   uniform_ = layout_.experts == 0 && !meta.has_read_bytes;
   new_kv_ = options.new_kv ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens) : Bytes(0);
 
-  if (options.weight_bytes_per_step) {
-    weight_bytes_per_step_ = *options.weight_bytes_per_step;
-  } else if (model != nullptr) {
-    weight_bytes_per_step_ = model->weight_bytes_per_layer_per_step;
-    if (layout_.experts > 0) {
-      // The trace says which experts are read, so they are not counted again as weights.
-      const Bytes routed = model->experts.bytes_per_expert * std::int64_t{model->experts.active};
-      weight_bytes_per_step_ = std::max(Bytes(0), weight_bytes_per_step_ - routed);
-    }
-  }
-  const Bytes near(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options.weights_near));
-  const Bytes far = weight_bytes_per_step_ - near;
-  weight_loads_.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
-  weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
-
-  if (model != nullptr && model->layers != layers_) {
+  set_fixed_loads();
+  if (model != nullptr && model->layers != layers_ && !is_of_some_layers(*model, layers_)) {
     notes_.push_back("the trace has " + std::to_string(layers_) + " layers, model " + model->name + " has " +
                      std::to_string(model->layers) +
                      ": sizes per layer are the model's, the number of layers the trace's");
   }
   const double largest_block = static_cast<double>(std::max(kv_block_, expert_block_).value());
   const double most = largest_block * blocks_per_layer_ * layers_ * options.batch * 4.0 +
-                      static_cast<double>(weight_bytes_per_step_.value()) * layers_;
+                      static_cast<double>(fixed_bytes_per_step().value()) * layers_;
   if (most > kMostBytesPerDecodeStep) {
     return bad_input("blocks of " + format_bytes(std::max(kv_block_, expert_block_)) + " x " +
                      std::to_string(options.batch) + " requests and " + format_bytes(weight_bytes_per_step_) +
@@ -171,8 +188,18 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   return {};
 }
 
+void Instance::set_fixed_loads() {
+  weight_bytes_per_step_ = options_.weight_bytes_per_step.value_or(share_.weight_bytes_per_step);
+  const Bytes near(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options_.weights_near));
+  const Bytes far = weight_bytes_per_step_ - near;
+  weight_loads_.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
+  weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
+  const Bytes other = share_.other_bytes_per_step;
+  weight_loads_.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
+}
+
 Status Instance::set_capacity() {
-  const InstanceOptions& options = spec_.options;
+  const InstanceOptions& options = options_;
   const int given =
       (options.near_capacity ? 1 : 0) + (options.near_blocks_per_layer ? 1 : 0) + (options.near_fraction ? 1 : 0);
   if (given > 1) {
@@ -191,11 +218,9 @@ Status Instance::set_capacity() {
   } else if (options.near_capacity) {
     batch_capacity_ = *options.near_capacity;
   } else {
-    const Bytes weights = spec_.model ? spec_.model->weight_bytes : Bytes(0);
-    const Bytes resident(std::llround(static_cast<double>(weights.value()) * options.weights_near));
-    batch_capacity_ = spec_.hardware.near.capacity - resident;
+    batch_capacity_ = share_.near.kv;
     if (batch_capacity_.value() < 0) {
-      return bad_input(weights_do_not_fit(resident, spec_.hardware));
+      return bad_input(near_memory_is_full(share_.near, spec_, share_.deployment));
     }
   }
   capacity_ = Bytes(batch_capacity_.value() / batch);
@@ -203,7 +228,7 @@ Status Instance::set_capacity() {
 }
 
 Status Instance::divide_capacity() {
-  const std::vector<double>& shares = spec_.options.layer_shares;
+  const std::vector<double>& shares = options_.layer_shares;
   if (shares.empty()) {
     layer_capacity_.assign(layers_, Bytes(capacity_.value() / layers_));
     return {};
@@ -222,26 +247,35 @@ Status Instance::divide_capacity() {
 
 Instance Instance::with_start(Start start) const {
   Instance changed = *this;
-  changed.spec_.options.start = start;
+  changed.spec_.options.start = changed.options_.start = start;
   return changed;
 }
 
 Instance Instance::with_copies(Copies copies) const {
   Instance changed = *this;
-  changed.spec_.options.copies = copies;
+  changed.spec_.options.copies = changed.options_.copies = copies;
   return changed;
 }
 
 void Instance::note_what_does_not_fit() {
-  const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * spec_.options.batch);
-  const Bytes far = spec_.hardware.far.capacity;
+  const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * options_.batch);
+  const Bytes far = share_.machine.far.capacity;
+  const Hardware& hardware = spec_.hardware;
+  if (hardware.gpus > spec_.options.gpus) {
+    notes_.push_back(hardware.name + " has " + std::to_string(hardware.gpus) + " GPUs, of which " +
+                     (spec_.options.gpus == 1 ? "one works" : std::to_string(spec_.options.gpus) + " work") +
+                     " on this: --gpus says how many");
+  } else if (spec_.options.gpus > 1 && hardware.far.shared_by <= 1) {
+    notes_.push_back(hardware.name + " is described as one GPU's: each of the " + std::to_string(spec_.options.gpus) +
+                     " has far memory of its own");
+  }
   if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
     const auto [needed, held] = two_sizes(all_kv, far);
     notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's end that is about " + needed +
                      ", but " + spec_.hardware.name + " has " + held +
                      "; the times are computed as if it were enough (--mode exclusive keeps no second copy)");
   }
-  const Bytes near = capacity_ * std::int64_t{spec_.options.batch};
+  const Bytes near = capacity_ * std::int64_t{options_.batch};
   if (near > spec_.hardware.near.capacity) {
     const std::string what = layout_.experts > 0 ? "KV and experts" : "KV";
     const auto [wanted, there] = two_sizes(near, spec_.hardware.near.capacity);

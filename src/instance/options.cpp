@@ -107,10 +107,28 @@ Kind<std::uint32_t> batch_kind() {
   return {"N", "1 to 2^20", parse, TextForm<std::uint32_t>::format};
 }
 
+Kind<std::uint32_t> gpus_kind() {
+  const auto parse = [](std::string_view text) -> Result<std::uint32_t> {
+    KVPLACE_ASSIGN(number, parse_count(text));
+    if (number < 1 || number > 4096) {
+      return bad_input(in_quotes(text) + " is not 1 to 4096 GPUs");
+    }
+    return static_cast<std::uint32_t>(number);
+  };
+  return {"N", "1 to 4096", parse, TextForm<std::uint32_t>::format};
+}
+
 Kind<bool> bool_kind() {
   Kind<bool> kind = one_of(kYesOrNo);
   kind.parse = parse_bool;
   kind.is_text = false;
+  return kind;
+}
+
+/// A flag without a value says yes.
+Kind<bool> flag_kind() {
+  Kind<bool> kind = bool_kind();
+  kind.value.clear();
   return kind;
 }
 
@@ -212,6 +230,20 @@ std::vector<OptionRow> make_option_rows() {
                  {"bytes of a KV page: `12288` or `12KiB`", "model, else trace"}),
       option_row("weight_bytes_per_step", &O::weight_bytes_per_step, size_kind("weight_bytes_per_step"),
                  {"weights read in each layer of a decode step, bytes", "model, else 0"}),
+      option_row("gpus", &O::gpus, gpus_kind(), {"GPUs of the deployment, of which the instance is one GPU's share"}),
+      option_row("attention_tp", &O::attention_tp, gpus_kind(),
+                 {"GPUs that share the heads of a request (tensor parallelism)", "`--gpus` / `--attention-dp`"}),
+      option_row("attention_dp", &O::attention_dp, gpus_kind(),
+                 {"groups of GPUs that share the requests (data parallelism of attention)",
+                  "`--gpus` / `--attention-tp`, else 1"}),
+      option_row("expert_parallel", &O::expert_parallel, flag_kind(),
+                 {"whole routed experts on each GPU; else a part of each of them"}),
+      option_row("reserve", &O::reserve, share_kind(),
+                 {"share of near memory that is kept for activations and the like",
+                  "0.1 of a deployment (docs/deployments.md), else 0", Reach::kByKey}),
+      option_row(
+          "experts_read", &O::experts_read, share_kind(),
+          {"share of a layer's routed experts that a step reads, as measured", "as of uniform routing", Reach::kByKey}),
       option_row("weights_near", &O::weights_near, share_kind(),
                  {"share of the weights that is near", {}, Reach::kByKey}),
       option_row("new_kv", &O::new_kv, bool_kind(), {"whether writing new KV costs anything", {}, Reach::kByKey}),
@@ -225,12 +257,15 @@ const std::vector<OptionRow>& option_rows() {
 }
 
 std::vector<Setting> make_settings() {
-  std::vector<Setting> all{
-      {"", "--config", "config", "FILE", "file", "",
-       "TOML file, as `kvplace show-config` prints it; all that is given beside it overrides it"},
-      {"hardware", "--hardware", "hardware", "HARDWARE|FILE", "name or file",
-       "`" + std::string(kDefaultHardware) + "`, the paper's machine", "preset or FILE.toml"},
-      {"model", "--model", "model", "MODEL|FILE", "name or file", "what the trace names", "preset or FILE.toml"}};
+  std::vector<Setting> all{{"", "--config", "config", "FILE", "file", "",
+                            "TOML file, as `kvplace show-config` prints it; all that is given beside it overrides it"},
+                           {"hardware", "--hardware", "hardware", "HARDWARE|FILE", "name or file",
+                            "`" + std::string(kDefaultHardware) + "`, the paper's machine", "preset or FILE.toml"},
+                           {"model", "--model", "model", "MODEL|FILE", "name or file", "what the trace names",
+                            "preset, FILE.toml, or a Hugging Face config.json (or a folder that holds one)"},
+                           {kKvDtypeKey, "--kv-dtype", "kv_dtype", "bf16|fp8|fp8-flashmla|int8|nvfp4|fp16|fp32",
+                            "bf16, fp8, fp8-flashmla, int8, nvfp4, fp16, fp32", "the model's",
+                            "dtype of the KV cache, which its size follows"}};
   for (const OptionRow& row : option_rows()) {
     all.push_back(row.setting);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kvplace/instance/settings.h"
 #include "kvplace/model/changes.h"
 
 namespace kvplace {
@@ -82,6 +83,32 @@ class ModelChanges {
   std::vector<ConfigEntry> entries_;
 };
 
+/// The dtype of the KV cache decides its size, or it is an error to give it.
+Status check_kv_dtype(std::span<const ConfigEntry> entries, const InstanceSpec& spec) {
+  const auto in_whole_section = [&](const ConfigEntry& entry) {
+    return std::any_of(entries.begin(), entries.end(), [&](const ConfigEntry& other) {
+      return other.key == "model.name" && source_of(other) == source_of(entry);
+    });
+  };
+  for (const ConfigEntry& entry : entries) {
+    if (entry.key != kKvDtypeKey || in_whole_section(entry)) {
+      continue;
+    }
+    const bool has_shape =
+        spec.model && (!spec.model->name.empty() || kv_bytes_of_shape(spec.model->attention) > Bytes(0) ||
+                       spec.model->kv_bytes_per_token_per_layer > Bytes(0));
+    if (!has_shape) {
+      return bad_input(entry.where + ": a KV cache in " + entry.text +
+                       " needs a model, whose KV it sizes: give --model as well");
+    }
+    if (spec.options.block_bytes) {
+      return bad_input(entry.where + ": a KV cache in " + entry.text +
+                       " decides how large a block is, and so does block_bytes: give one of them");
+    }
+  }
+  return {};
+}
+
 Error unknown_key(const ConfigEntry& entry) {
   std::vector<std::string> known{"hardware", "model"};
   const auto add = [&known](const std::string& section, const auto& fields) {
@@ -90,7 +117,7 @@ Error unknown_key(const ConfigEntry& entry) {
     }
   };
   add("hardware", hardware_fields());
-  add("model", model_fields());
+  add("model", model_fields());  // those of [[layer]] tables are named where they are wrong
   add("options", option_fields());
   return {ErrorKind::kBadInput, entry.where + ": unknown key " + in_quotes(entry.key) + "; the nearest known key is " +
                                     in_quotes(nearest_name(entry.key, known))};
@@ -129,6 +156,7 @@ Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const Tr
     }
   }
   KVPLACE_TRY(changes.apply(spec.model));
+  KVPLACE_TRY(check_kv_dtype(entries, spec));
   return spec;
 }
 
@@ -136,7 +164,7 @@ std::string to_toml(const InstanceSpec& spec) {
   std::string out;
   append_table<Hardware>(out, "hardware", hardware_fields(spec.hardware), spec.hardware);
   if (spec.model) {
-    append_table<Model>(out, "model", model_fields(), *spec.model);
+    append_table<Model>(out, "model", model_fields(*spec.model), *spec.model);
   }
   append_table<InstanceOptions>(out, "options", option_fields(), spec.options);
   return out;

@@ -67,7 +67,7 @@ Result<Json> list_models() {
   Json list = Json::array();
   for (const std::string& name : model_names()) {
     KVPLACE_ASSIGN(model, load_model(name));
-    Json entry = fields_of<Model>(model_fields(), model);
+    Json entry = fields_of<Model>(model_fields(model), model);
     entry["provenance"] = model.provenance;
     list.push_back(std::move(entry));
   }

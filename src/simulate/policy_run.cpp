@@ -361,7 +361,7 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
   open_loads_ += kv_loads * batch;
   open_loads_ += instance_.weight_loads();
   open_mirrored_ += mirrored * batch;
-  result_.read_bytes += traffic.reads.value() * batch + instance_.weight_bytes_per_step().value();
+  result_.read_bytes += traffic.reads.value() * batch + instance_.fixed_bytes_per_step().value();
   if (instance_.groups().ends_group(record.layer)) {
     close_group();
   }
@@ -370,7 +370,7 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
 void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
   // The share is of the whole decode step's bytes; weights and KV of a layer are divided alike.
   const std::int64_t batch = instance_.options().batch;
-  Bytes total = instance_.weight_bytes_per_step() * std::int64_t{segment.layers()};
+  Bytes total = instance_.fixed_bytes_per_step() * std::int64_t{segment.layers()};
   for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
     total += instance_.traffic(segment.view(step, layer)).reads * batch;
   }
@@ -378,7 +378,7 @@ void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
   for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
     const StepView record = segment.view(step, layer);
     const StepTraffic traffic = instance_.traffic(record);
-    const Bytes weights = instance_.weight_bytes_per_step();
+    const Bytes weights = instance_.fixed_bytes_per_step();
     const Bytes bytes = traffic.reads * batch + weights;
     const Bytes far(static_cast<std::int64_t>(static_cast<double>(bytes.value()) * (1 - near_share)));
     // Weights count as the nearest bytes, so far bytes are KV first.
@@ -409,7 +409,7 @@ ReplayResult PolicyRun::result() const {
   const double seconds = result.total.value();
   if (seconds > 0) {
     const StepTime& step_time = instance_.step_time();
-    result.tokens_per_second = static_cast<double>(result.steps) * instance_.options().batch / seconds;
+    result.tokens_per_second = static_cast<double>(result.steps) * instance_.tokens_per_step() / seconds;
     result.aggregate_bytes_per_second = static_cast<double>(result.read_bytes) / seconds;
     result.aggregate_utilization = result.aggregate_bytes_per_second / (step_time.bandwidth(Channel::kNearMem).value() +
                                                                         step_time.far_read_bandwidth().value());

@@ -34,11 +34,31 @@ Json json_of_fields(std::span<const Field<T>> fields, const T& value) {
   return json;
 }
 
+/// One GPU's share; bytes of its near memory, which add up.
+Json json_of(const GpuShare& share, const InstanceOptions& options) {
+  Json json;
+  json["gpus"] = options.gpus;
+  json["attention_tp"] = share.attention_tp;
+  json["attention_dp"] = share.attention_dp;
+  json["requests_per_gpu"] = share.requests;
+  json["kv_bytes_per_token_per_layer"] = share.kv_bytes_per_token.value();
+  json["experts"] = share.experts;
+  json["distinct_experts_per_step"] = share.distinct_experts;
+  json["weight_bytes_per_step"] = share.weight_bytes_per_step.value();
+  json["other_bytes_per_step"] = share.other_bytes_per_step.value();
+  const NearBudget& near = share.near;
+  json["near"] = {{"memory_bytes", near.memory.value()},     {"weights_bytes", near.weights.value()},
+                  {"reserve_bytes", near.reserve.value()},   {"selector_bytes", near.selector.value()},
+                  {"state_bytes", near.state.value()},       {"window_bytes", near.window.value()},
+                  {"other_kv_bytes", near.other_kv.value()}, {"kv_bytes", near.kv.value()}};
+  return json;
+}
+
 Json json_of(const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
   Json json;
   json["hardware"] = json_of_fields<Hardware>(hardware_fields(spec.hardware), spec.hardware);
-  json["model"] = spec.model ? json_of_fields<Model>(model_fields(), *spec.model) : Json(nullptr);
+  json["model"] = spec.model ? json_of_fields<Model>(model_fields(*spec.model), *spec.model) : Json(nullptr);
   json["options"] = json_of_fields<InstanceOptions>(option_fields(), spec.options);
   json["layers"] = instance.layers();
   json["steps"] = instance.steps();
@@ -47,6 +67,9 @@ Json json_of(const Instance& instance) {
   json["new_kv_bytes_per_layer_per_step"] = instance.new_kv_bytes().value();
   json["weight_bytes_per_step"] = instance.weight_bytes_per_step().value();
   json["near_capacity_bytes_per_request"] = instance.capacity().value();
+  if (instance.share().deployment) {
+    json["deployment"] = json_of(instance.share(), spec.options);
+  }
   json["mode"] = to_text(spec.options.mode);
   json["notes"] = instance.notes();
   return json;

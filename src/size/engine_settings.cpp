@@ -31,8 +31,9 @@ std::string hisparse_obstacle(const TraceReader& trace, const Instance& instance
     return "HiSparse serves models with DeepSeek sparse attention (MLA and an indexer), which " +
            (model && !model->name.empty() ? model->name : "the trace's model") + " is not";
   }
-  if (model->attention.dtype != "bf16" && model->attention.dtype != "fp8") {
-    return "HiSparse takes a KV cache in bf16 or fp8, not in " + model->attention.dtype;
+  const std::string& dtype = model->attention.dtype;
+  if (dtype != "bf16" && dtype != "fp8" && dtype != "fp8-flashmla") {
+    return "HiSparse takes a KV cache in bf16 or fp8, not in " + dtype;
   }
   if (layout.block_tokens != 1) {
     return "HiSparse keeps single tokens, the trace has pages of " + std::to_string(layout.block_tokens);
@@ -50,7 +51,10 @@ std::string hisparse_obstacle(const TraceReader& trace, const Instance& instance
   return {};
 }
 
-EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks, std::uint32_t batch) {
+EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks, std::uint32_t requests) {
+  // A data-parallel replica has its own pools.
+  const std::uint64_t batch = rounded_up(requests, instance.share().attention_dp);
+  const bool shared = instance.share().attention_tp > 1;
   const BlockLayout& layout = instance.layout();
   const std::uint64_t context = std::uint64_t{layout.prompt_tokens} + rounded_up(instance.steps(), layout.requests);
   EngineSettings settings;
@@ -79,7 +83,8 @@ EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_bl
       "vLLM: host_pool_gib is per data-parallel replica, for " + std::to_string(batch) +
           " requests; versions before HiSparseConnector took it in hisparse_config, beside device_buffer_size",
       "vLLM: HiSparse is experimental there, and for NVIDIA's processors only",
-      "KV of the model's heads as sized here: no tensor parallelism, no speculative decoding",
+      shared ? "KV as sized here, of one GPU's share of the heads: no speculative decoding"
+             : "KV of the model's heads as sized here: no tensor parallelism, no speculative decoding",
   };
   if (buffer < settings.top_k) {
     settings.assumes.push_back("HiSparse needs device_buffer_size >= top_k, so it is that: a buffer of " +

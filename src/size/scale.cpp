@@ -16,7 +16,7 @@ std::int64_t blocks_for(std::int64_t bytes, std::int64_t block) { return (bytes 
 
 Scale capacity_scale(const Instance& instance, double tolerance) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
-  const std::int64_t block = instance.kv_block_bytes().value() * spec.options.batch;
+  const std::int64_t block = instance.kv_block_bytes().value() * instance.options().batch;
   Scale scale;
   scale.most = blocks_for(competing_bytes(instance).value(), instance.kv_block_bytes().value());
   scale.tolerance = tolerance;
@@ -38,9 +38,9 @@ Scale buffer_scale(const Instance& instance, double tolerance) {
   scale.most = blocks_for(competing_bytes(instance).value(), row);
   scale.tolerance = tolerance;
   scale.bytes_of_request = row;
-  scale.spec = [spec, row](std::int64_t blocks) {
+  scale.spec = [spec, row, batch = std::int64_t{instance.options().batch}](std::int64_t blocks) {
     InstanceSpec changed = spec;
-    set_capacity(changed, Bytes(blocks * row * spec.options.batch));
+    set_capacity(changed, Bytes(blocks * row * batch));
     return changed;
   };
   scale.value = [](std::int64_t blocks) { return static_cast<double>(blocks); };
@@ -89,18 +89,20 @@ struct MostRequests {
 };
 
 MostRequests most_requests(const Evaluator& evaluator, const Instance& instance) {
-  const Hardware& hardware = instance.spec().hardware;
+  const GpuShare& share = instance.share();
   const InstanceOptions& options = instance.options();
+  const std::int64_t groups = share.attention_dp;  // which share the requests
   MostRequests most;
-  most.limit(hardware.far.capacity.value() / std::max<std::int64_t>(1, kv_bytes_of_request(instance).value()),
-             RangeEnd::kFarMemory);
+  most.limit(
+      share.machine.far.capacity.value() / std::max<std::int64_t>(1, kv_bytes_of_request(instance).value()) * groups,
+      RangeEnd::kFarMemory);
   if (options.near_blocks_per_layer || options.near_fraction) {  // each request brings its own near capacity
-    const Bytes weights = instance.spec().model ? instance.spec().model->weight_bytes : Bytes(0);
-    const double resident = static_cast<double>(weights.value()) * options.weights_near;
-    const double left = std::max(0.0, static_cast<double>(hardware.near.capacity.value()) - resident);
+    const double left = std::max(0.0, static_cast<double>((share.near.memory - share.near.weights).value()));
     const double each = std::max(1.0, static_cast<double>(instance.capacity().value()));
-    most.limit(static_cast<std::int64_t>(left / each), RangeEnd::kNearMemory);
+    most.limit(static_cast<std::int64_t>(left / each) * groups, RangeEnd::kNearMemory);
   }
+  // What else is near of a request may fill near memory, where that is divided up.
+  const RangeEnd why = share.deployment && !options.near_capacity ? RangeEnd::kNearMemory : RangeEnd::kSearchLimit;
   std::int64_t fits = 1;
   while (fits < most.count) {  // instances are cheap to make, and tell what numbers they reckon with
     InstanceSpec spec = instance.spec();
@@ -108,7 +110,7 @@ MostRequests most_requests(const Evaluator& evaluator, const Instance& instance)
     if (evaluator.make(spec)) {
       fits = spec.options.batch;
     } else {
-      most.limit(std::int64_t{spec.options.batch} - 1, RangeEnd::kSearchLimit);
+      most.limit(std::int64_t{spec.options.batch} - 1, why);
     }
   }
   return most;

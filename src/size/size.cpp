@@ -141,7 +141,7 @@ class SizeSearch {
     }
     std::vector<const Instance*> unknown;
     for (const Instance* instance : instances) {
-      if (!all_near_by_batch_.contains(instance->options().batch)) {
+      if (!all_near_by_batch_.contains(instance->tokens_per_step())) {
         unknown.push_back(instance);
       }
     }
@@ -150,7 +150,7 @@ class SizeSearch {
     }
     KVPLACE_ASSIGN(times, evaluator_.all_near(unknown, passes_of_worth(contenders_) + passes_of_crossover()));
     for (std::size_t i = 0; i < unknown.size(); ++i) {
-      all_near_by_batch_[unknown[i]->options().batch] = times[i];
+      all_near_by_batch_[unknown[i]->tokens_per_step()] = times[i];
     }
     return {};
   }
@@ -158,10 +158,10 @@ class SizeSearch {
   /// The longest time that reaches the target.
   [[nodiscard]] Seconds limit(const Instance& instance) const {
     if (options_.target.kind == SizeTarget::Kind::kTokensPerSecond) {
-      const double tokens = static_cast<double>(instance.steps()) * instance.options().batch;
+      const double tokens = static_cast<double>(instance.steps()) * instance.tokens_per_step();
       return Seconds(tokens / options_.target.value);
     }
-    const auto known = all_near_by_batch_.find(instance.options().batch);
+    const auto known = all_near_by_batch_.find(instance.tokens_per_step());
     const Seconds all_near = known != all_near_by_batch_.end() ? known->second : all_near_;
     return Seconds(all_near.value() / options_.target.value);
   }
@@ -207,7 +207,8 @@ class SizeSearch {
   /// The least batch that decodes faster than the most requests whose whole KV is near.
   Status find_crossover() {
     const std::int64_t near = instance_.capacity().value() * instance_.options().batch;
-    const std::int64_t fit = near / kv_bytes_of_request(instance_).value();
+    // Of as many GPUs as share the requests.
+    const std::int64_t fit = near / kv_bytes_of_request(instance_).value() * instance_.share().attention_dp;
     InstanceSpec shared = instance_.spec();
     set_capacity(shared, Bytes(near));
     KVPLACE_ASSIGN(base, evaluator_.make(shared));
@@ -217,7 +218,7 @@ class SizeSearch {
       KVPLACE_ASSIGN(instance, evaluator_.make(scale.spec(all_near_batch)));
       const Instance* const pointer = &instance;
       KVPLACE_ASSIGN(times, evaluator_.all_near(std::span(&pointer, 1), passes_of_crossover()));
-      result_.all_near_batch = instance.options().batch;
+      result_.all_near_batch = instance.tokens_per_step();
       result_.all_near_batch_tokens_per_second = tokens_per_second(instance, times.front());
     }
     if (all_near_batch >= scale.most) {

@@ -45,7 +45,7 @@ Result<std::optional<Smaller>> with_fewer_bytes(const Evaluator& evaluator, cons
     return std::optional<Smaller>();
   }
   InstanceSpec spec = instance.spec();
-  set_capacity(spec, Bytes(instance.capacity().value() / block * smaller * spec.options.batch));
+  set_capacity(spec, Bytes(instance.capacity().value() / block * smaller * instance.options().batch));
   spec.options.block_bytes = Bytes(smaller);
   KVPLACE_ASSIGN(changed, evaluator.make(spec));
   const double points = static_cast<double>(block - smaller) / static_cast<double>(block) / kPoint;

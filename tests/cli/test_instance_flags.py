@@ -73,6 +73,17 @@ class Flags(InstanceTest):
                 self.assertIn(shown, self.ok("show-config", *base, flag, value, "--policy", "belady"))
                 self.assertIn(shown, self.ok("show-config", flag, value))
                 tried.add(flag)
+        # Those of a model and its deployment.
+        served = [self.trace, "--hardware", "8xh200", "--model", "qwen3-30b-a3b", "--near-blocks-per-layer", "6"]
+        for flags, shown in ((["--kv-dtype", "fp8"], 'attention.dtype = "fp8"'), (["--gpus", "2"], "gpus = 2"),
+                             (["--gpus", "2", "--attention-tp", "1"], "attention_tp = 1"),
+                             (["--gpus", "2", "--attention-dp", "2"], "attention_dp = 2"),
+                             (["--gpus", "2", "--expert-parallel"], "expert_parallel = true")):
+            with self.subTest(flags=flags):
+                self.json("compare", *served, *flags, "--policy", "lru")
+                self.assertIn(shown, self.ok("show-config", *served, *flags))
+                self.assertIn(shown, self.ok("show-config", *served[1:], *flags))
+                tried.update(flag for flag in flags if flag.startswith("--"))
         self.write("run.toml", "[options]\nbatch = 5\n")
         self.write("budgets.toml", "layer_budgets = [3, 4]\n")
         self.assertIn("batch = 5", self.ok("show-config", *self.tight, "--config", "run.toml"))

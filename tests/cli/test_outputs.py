@@ -43,6 +43,7 @@ COMMANDS = {
     "replay": [["replay", "t.kvt", "t.kvs", *FILES]],
     "verify": [["verify", "t.kvt", "t.cert", *FILES]],
     "list": [["list", "models"]],
+    "model": [["model", "m.toml"]],
     "show-config": [["show-config", "t.kvt", *FILES]],
     "demo": [],
     "help": [["help", "compare"]],

@@ -37,7 +37,11 @@ class TypedBack(QuantityTest):
         for i, machine in enumerate(hardware):
             model = models[i % len(models)]
             with self.subTest(hardware=machine, model=model):
-                flags = ("--hardware", machine, "--model", model)
+                flags = ["--hardware", machine, "--model", model]
+                growing = {layer["kv_bytes_per_token"] for layer in self.json("model", model)["layers"]
+                           if layer["kind"] in ("full", "mla")}
+                if len(growing) > 1:
+                    flags += ["--block-bytes", "4KiB"]  # blocks are of one size, which such layers have not
                 shown = self.ok("show-config", *flags, "--near-fraction", 0.5)
                 told = self.instance(*flags)
                 fields = {f"{s}.{key}": value for s in SECTIONS for key, value in told[s].items()}
@@ -48,9 +52,14 @@ class TypedBack(QuantityTest):
                 # The line for people has the same texts.
                 machine_line = self.ok("compare", self.trace, *flags, "--near-fraction", 0.5, "--policy",
                                        "lru").split("machine")[1].split("\n")[0]
-                self.assertEqual(re.findall(r"[\d.]+[kMGT]?B/s", machine_line),
-                                 [told["hardware"][key] for key in ("near.bandwidth", "far.bandwidth", "far.link_read",
-                                                                    "far.link_write")])
+                found = re.findall(r"[\d.]+[kMGT]?B/s", machine_line)
+                if sharing := told["hardware"].get("far.shared_by"):
+                    whole, part = (float(text.removesuffix("GB/s")) for text in (
+                        told["hardware"]["far.bandwidth"].replace("TB/s", "e3GB/s"), found[1]))
+                    self.assertAlmostEqual(part * sharing, whole, delta=1e-6)
+                    found[1] = told["hardware"]["far.bandwidth"]
+                self.assertEqual(found, [told["hardware"][key] for key in ("near.bandwidth", "far.bandwidth",
+                                                                           "far.link_read", "far.link_write")])
         self.assertLessEqual(len(models), len(hardware))  # else some were not tried
 
     def test_figures_given_by_hand(self) -> None:

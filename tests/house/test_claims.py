@@ -113,7 +113,8 @@ NO_CLAIMS = (
     " x device_buffer_size tokens; host_to_device_ratio", "KV of the model's heads as sized here",
     "the engines take one device_buffer_size", "SGLang: ", "vLLM: ", "requests are like the trace's",
     "an output appears only when it is complete", "not __fish_use_subcommand; and ", "EXIT STATUS", "no verb is named: ",
-    "the trace does not say how large a block is",
+    "the trace does not say how large a block is", ") does not hold ", " of a GPU: give more --gpus",
+    "KV as sized here, of one GPU's share",
 )
 
 #: Files of docs of flags, settings and result fields.

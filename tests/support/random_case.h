@@ -92,7 +92,7 @@ class RandomCase {
     if (shape.experts > 0) {
       const Bytes expert =
           one_of({page * 2, Bytes(std::max<std::int64_t>(1, page.value() / 2)), page * 3, Bytes(1700)});
-      model.experts = {shape.experts, 1, expert};
+      model.experts = {shape.experts, 1, 0, expert};
     }
     InstanceOptions& options = spec.options;
     if (chance(0.3)) {

@@ -16,9 +16,11 @@ namespace {
 
 TEST(HardwarePresets, AllThatTheFieldAsksForAreThere) {
   const std::vector<std::string> names = hardware_names();
-  for (const char* name : {"fang2025", "gh200-96", "gh200-144", "gb200", "gb300", "h100-sxm-pcie5", "h200-sxm-pcie5",
-                           "b200-pcie5", "b300-pcie6", "mi300x-pcie5", "mi300a", "a100-80-pcie4", "rtx4090-pcie4",
-                           "rtx5090-pcie5", "xeon-max-9480", "ddr5-cxl", "dram-nvme"}) {
+  for (const char* name :
+       {"fang2025",       "gh200-96",      "gh200-144",     "gb200",        "gb300",     "h100-sxm-pcie5",
+        "h200-sxm-pcie5", "b200-pcie5",    "b300-pcie6",    "mi300x-pcie5", "mi300a",    "a100-80-pcie4",
+        "rtx4090-pcie4",  "rtx5090-pcie5", "xeon-max-9480", "ddr5-cxl",     "dram-nvme", "8xh100",
+        "8xh200",         "8xb200",        "8xb300",        "gb200-nvl4",   "gb300-nvl4"}) {
     EXPECT_TRUE(std::binary_search(names.begin(), names.end(), name)) << name;
   }
 }
@@ -75,7 +77,11 @@ TEST(ModelPresets, KvBytesAreThoseOfTheShape) {
     const Result<Model> model = load_model(name);
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ(model->name, name);
-    EXPECT_EQ(model->kv_bytes_per_token_per_layer, kv_bytes_of_shape(model->attention)) << name;
+    const bool entry_per_token = std::all_of(model->groups.begin(), model->groups.end(),
+                                             [](const LayerGroup& group) { return group.tokens_per_entry <= 1; });
+    if (entry_per_token) {
+      EXPECT_EQ(model->kv_bytes_per_token_per_layer, kv_bytes_of_shape(model->attention)) << name;
+    }
     EXPECT_GT(model->weight_bytes_per_layer_per_step.value(), 0) << name;
     EXPECT_GE(model->weight_bytes, model->weight_bytes_per_layer_per_step * std::int64_t{model->layers}) << name;
     EXPECT_EQ(model->experts.count > 0, model->experts.bytes_per_expert.value() > 0) << name;
@@ -102,7 +108,9 @@ TEST(Presets, AreWrittenAsTheyArePrinted) {
     expect_as_printed<Hardware>(file.text, hardware_fields(), load_hardware(file.name).value());
   }
   for (const EmbeddedFile& file : embedded_models()) {
-    expect_as_printed<Model>(file.text, model_fields(), load_model(file.name).value());
+    const Model model = load_model(file.name).value();
+    const std::vector<Field<Model>> fields = model_fields(model);
+    expect_as_printed<Model>(file.text, fields, model);
   }
 }
 
@@ -115,6 +123,13 @@ TEST(ModelPresets, PublishedSizes) {
   EXPECT_EQ(kv("deepseek-v3.2"), 1152);
   EXPECT_EQ(kv("glm-5"), 1152);
   EXPECT_EQ(kv("smollm2-135m"), 768);
+  EXPECT_EQ(kv("gpt-oss-120b"), 2048);
+  EXPECT_EQ(kv("deepseek-v4-pro"), 256);  // an entry of 1024 for four tokens
+  // 1.03 T parameters of Kimi K2, 284 B of DeepSeek-V4-Flash, 230 B of MiniMax-M2, 80 B of Qwen3-Next.
+  EXPECT_NEAR(static_cast<double>(load_model("kimi-k2").value().parameters), 1.03e12, 0.005e12);
+  EXPECT_NEAR(static_cast<double>(load_model("deepseek-v4-flash").value().parameters), 284e9, 0.5e9);
+  EXPECT_NEAR(static_cast<double>(load_model("minimax-m2").value().parameters), 230e9, 2e9);
+  EXPECT_NEAR(static_cast<double>(load_model("qwen3-next-80b-a3b").value().parameters), 80e9, 0.5e9);
   EXPECT_EQ(load_model("deepseek-v3.2").value().attention.sparse_top_k, 2048u);
   // 8.03e9 and 70.55e9 parameters of 2 bytes.
   EXPECT_NEAR(static_cast<double>(load_model("llama-3.1-8b").value().weight_bytes.value()), 16.06e9, 0.1e9);

@@ -49,7 +49,8 @@ TEST(Settings, NamesAreUnique) {
   std::set<std::string> names;
   for (const Setting& setting : settings()) {
     EXPECT_FALSE(setting.doc.empty()) << setting.flag;
-    EXPECT_FALSE(setting.value.empty()) << setting.flag;
+    // A flag that takes no value says yes.
+    EXPECT_EQ(setting.value.empty(), setting.range == "true, false" && !setting.flag.empty()) << setting.flag;
     for (const std::string& name : {setting.key, setting.flag, setting.keyword + "()"}) {
       EXPECT_TRUE(name.empty() || name == "()" || names.insert(name).second) << name;
     }
@@ -80,6 +81,9 @@ TEST(Settings, RangesAreWhatFieldsTake) {
     } else if (setting.range == "1 to 2^20") {
       EXPECT_TRUE(takes(field, "1") && takes(field, "1048576"));
       EXPECT_FALSE(takes(field, "0") || takes(field, "1048577"));
+    } else if (setting.range == "1 to 4096") {
+      EXPECT_TRUE(takes(field, "1") && takes(field, "4096"));
+      EXPECT_FALSE(takes(field, "0") || takes(field, "4097"));
     } else if (setting.range == "count") {
       EXPECT_TRUE(takes(field, "0") && takes(field, "4294967295"));
       EXPECT_FALSE(takes(field, "-1") || takes(field, "1.5"));
@@ -89,7 +93,7 @@ TEST(Settings, RangesAreWhatFieldsTake) {
     } else if (setting.range == "a number per layer") {
       EXPECT_TRUE(takes(field, "[2, 1]"));
     } else {
-      EXPECT_EQ(split(setting.range, ", "), split(setting.value, "|"));
+      EXPECT_EQ(split(setting.range, ", "), split(setting.value.empty() ? "true|false" : setting.value, "|"));
       for (const std::string& word : split(setting.range, ", ")) {
         EXPECT_TRUE(takes(field, word)) << word;
       }

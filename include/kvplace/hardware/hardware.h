@@ -29,9 +29,10 @@ struct NearTier {
 struct FarTier {
   std::string name = "far";
   Bytes capacity;
-  Rate bandwidth;   ///< of the memory itself, reads and writes together
-  Rate link_read;   ///< far -> near direction
-  Rate link_write;  ///< near -> far direction
+  Rate bandwidth;               ///< of the memory itself, reads and writes together
+  Rate link_read;               ///< far -> near direction
+  Rate link_write;              ///< near -> far direction
+  std::uint32_t shared_by = 0;  ///< GPUs that share the memory, not the link, which each has; 0 = 1
 };
 
 /// Which of the known figures a computation uses.
@@ -44,11 +45,14 @@ struct Hardware {
   double interference = 0;    ///< a in T = max + a * second largest, 0 <= a < 1
   Seconds step_overhead;      ///< fixed time added to each (decode step, layer)
   FlopsPerSecond peak_flops;  ///< 0 = arithmetic never binds
+  std::uint32_t gpus = 0;     ///< of the node, all alike; near and link are of one; 0 = not said
   NearTier near;
   FarTier far;
   std::vector<FarTier> behind_far;                ///< further tiers, listed but not used by a two-tier placement
   std::map<std::string, std::string> provenance;  ///< key -> "spec|measured|estimated: source"
 
+  /// The machine as one GPU has it: its part of the far memory that several share.
+  [[nodiscard]] Hardware of_one_gpu() const;
   /// The figure of `rate` that `figures` selects; the specified one where nothing was measured, and the reverse.
   [[nodiscard]] BytesPerSecond effective(const Rate& rate) const;
 };

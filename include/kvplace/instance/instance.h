@@ -3,22 +3,17 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/deployment.h"
 #include "kvplace/instance/options.h"
 #include "kvplace/instance/step_time.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/trace.h"
 
 namespace kvplace {
-
-/// All inputs of an instance but the trace. Two equal specifications give equal instances.
-struct InstanceSpec {
-  Hardware hardware;
-  std::optional<Model> model;
-  InstanceOptions options;
-};
 
 /// What one step (decode step, layer) reads and writes whatever the placement, for one request.
 struct StepTraffic {
@@ -38,8 +33,14 @@ class Instance {
   [[nodiscard]] static Result<Instance> make(const InstanceSpec& spec, const TraceMeta& meta,
                                              const TraceTotals& totals);
 
+  /// What was given.
   [[nodiscard]] const InstanceSpec& spec() const { return spec_; }
-  [[nodiscard]] const InstanceOptions& options() const { return spec_.options; }
+  /// The same but for the batch, which is that of one GPU.
+  [[nodiscard]] const InstanceOptions& options() const { return options_; }
+  /// What the GPU has of machine, model and requests.
+  [[nodiscard]] const GpuShare& share() const { return share_; }
+  /// Of all GPUs together, in one decode step.
+  [[nodiscard]] std::uint32_t tokens_per_step() const { return spec_.options.batch; }
   [[nodiscard]] const BlockLayout& layout() const { return layout_; }
   [[nodiscard]] std::uint32_t layers() const { return layers_; }
   [[nodiscard]] std::uint32_t steps() const { return steps_; }
@@ -78,9 +79,12 @@ class Instance {
   /// options().layer_shares are given; then whole KV blocks in proportion to them (largest remainders; of equal ones
   /// the lower layer's). Together never more than capacity().
   [[nodiscard]] Bytes layer_capacity(LayerIndex layer) const { return layer_capacity_[layer.value()]; }
-  /// Weight traffic of a step, shared by the batch.
+  /// What a step reads besides the traced KV, of the whole batch: weights, and of layers that are not in the trace
+  /// windows, states and KV; index keys.
   [[nodiscard]] const Loads& weight_loads() const { return weight_loads_; }
   [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
+  /// All of weight_loads().
+  [[nodiscard]] Bytes fixed_bytes_per_step() const { return weight_bytes_per_step_ + share_.other_bytes_per_step; }
   [[nodiscard]] const StepTime& step_time() const { return step_time_; }
 
   /// r_b: what the record's `read`-th read moves; the whole block unless the trace says less.
@@ -101,14 +105,20 @@ class Instance {
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
  private:
-  explicit Instance(const InstanceSpec& spec, StepTime step_time) : spec_(spec), step_time_(step_time) {}
+  explicit Instance(const InstanceSpec& spec, GpuShare share, StepTime step_time)
+      : spec_(spec), options_(spec.options), share_(std::move(share)), step_time_(step_time) {
+    options_.batch = share_.requests;
+  }
 
   Status set_sizes(const TraceMeta& meta);
+  void set_fixed_loads();
   Status set_capacity();
   Status divide_capacity();
   void note_what_does_not_fit();
 
   InstanceSpec spec_;
+  InstanceOptions options_;
+  GpuShare share_;
   StepTime step_time_;
   BlockLayout layout_;
   StepGroups groups_;

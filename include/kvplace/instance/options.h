@@ -44,9 +44,16 @@ struct InstanceOptions {
   std::uint32_t batch = 1;                     ///< the trace stands for one of so many like requests
   std::optional<Bytes> block_bytes;            ///< of a KV page; default: model or trace
   std::optional<Bytes> weight_bytes_per_step;  ///< read in each (decode step, layer); default: model
-  double weights_near = 1;                     ///< share of the weights that resides near, 0 to 1
-  bool new_kv = true;                          ///< whether writing new KV costs anything
-  std::uint64_t seed = 0;                      ///< of policies that draw random numbers
+  // The deployment (instance/deployment.h): the instance is one GPU's share of it.
+  std::uint32_t gpus = 1;
+  std::optional<std::uint32_t> attention_tp;  ///< GPUs that share the heads of a request; default: gpus / attention_dp
+  std::optional<std::uint32_t> attention_dp;  ///< groups that share the requests; default: gpus / attention_tp
+  bool expert_parallel = false;               ///< whole experts on each GPU; else a part of each
+  std::optional<double> reserve;              ///< share of near memory for all else; default: 0.1 of a deployment
+  std::optional<double> experts_read;  ///< share of the routed experts that a step reads; default: uniform routing
+  double weights_near = 1;             ///< share of the weights that resides near, 0 to 1
+  bool new_kv = true;                  ///< whether writing new KV costs anything
+  std::uint64_t seed = 0;              ///< of policies that draw random numbers
 };
 
 [[nodiscard]] std::span<const Field<InstanceOptions>> option_fields();

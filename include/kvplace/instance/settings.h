@@ -7,6 +7,9 @@
 
 namespace kvplace {
 
+/// The field of the model that --kv-dtype sets.
+inline constexpr const char* kKvDtypeKey = "model.attention.dtype";
+
 /// One setting. Texts have what is typed as it is written in backquotes, as Markdown does.
 struct Setting {
   std::string key;      ///< in a configuration file, "options.batch"; empty: it has none

@@ -33,10 +33,10 @@ struct EngineSettings {
 /// attention, whose indexer's choice the trace has, token by token.
 [[nodiscard]] std::string hisparse_obstacle(const TraceReader& trace, const Instance& instance);
 
-/// For `buffer_blocks` per layer of each of `batch` requests.
+/// For `buffer_blocks` per layer of each of `requests`, which data-parallel replicas share.
 ///
 /// REQUIRES: no hisparse_obstacle().
 [[nodiscard]] EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks,
-                                             std::uint32_t batch);
+                                             std::uint32_t requests);
 
 }  // namespace kvplace

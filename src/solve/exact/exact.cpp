@@ -95,14 +95,7 @@ class ExactProgram {
     }
     return total.value() > 0 ? total.value() / model_.num_groups : 1;
   }
-  [[nodiscard]] double floor() const {
-    const InstanceSpec& spec = instance_.spec();
-    if (!spec.model || spec.hardware.peak_flops.value() <= 0) {
-      return 0;
-    }
-    return spec.model->flops_per_layer_per_step.value() * spec.options.batch / spec.hardware.peak_flops.value() *
-           model_.layers_per_group;
-  }
+  [[nodiscard]] double floor() const { return instance_.step_time().floor().value() * model_.layers_per_group; }
   [[nodiscard]] double overhead() const {
     return instance_.spec().hardware.step_overhead.value() * model_.layers_per_group * model_.num_groups;
   }

@@ -1,0 +1,58 @@
+/// From what people run to one GPU of it: its part of machine, weights, KV and requests (docs/deployments.md).
+///
+/// G GPUs, attention tensor-parallel over t of them and data-parallel over d groups, t d = G; MLPs over all G. An
+/// instance is the share of one GPU. Nothing of it depends on the placement.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/options.h"
+#include "kvplace/model/model.h"
+#include "kvplace/trace/trace.h"
+
+namespace kvplace {
+
+/// All inputs of an instance but the trace. Two equal specifications give equal instances.
+struct InstanceSpec {
+  Hardware hardware;
+  std::optional<Model> model;
+  InstanceOptions options;
+};
+
+/// What is in the near memory of one GPU: memory = weights + reserve + selector + state + window + other_kv + kv.
+struct NearBudget {
+  Bytes memory;
+  Bytes weights;
+  Bytes reserve;   ///< activations, graphs
+  Bytes selector;  ///< index keys of its requests, at the trace's longest
+  Bytes state;     ///< of layers without KV
+  Bytes window;    ///< of layers that keep a window, if they are not in the trace
+  Bytes other_kv;  ///< of layers that keep all their KV near, as they are not in the trace
+  Bytes kv;        ///< what is left, negative if it does not fit
+};
+
+struct GpuShare {
+  Hardware machine;
+  /// Whether more than the figures of one GPU and the mean layer is known: the model comes layer by layer, or there are
+  /// several GPUs. Only then near memory is divided up.
+  bool deployment = false;
+  std::uint32_t attention_tp = 1;
+  std::uint32_t attention_dp = 1;
+  std::uint32_t requests = 1;      ///< of the batch; of the slowest GPU, if they do not divide
+  std::uint32_t kv_heads = 0;      ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
+  Bytes kv_bytes_per_token;        ///< of a traced layer; 0 without a model
+  bool traced_kv_differs = false;  ///< between layers; kv_bytes_per_token is the most
+  double distinct_experts = 0;     ///< of a layer, read in a step
+  std::uint32_t experts = 0;       ///< of a layer
+  Bytes weight_bytes_per_step;     ///< of the layers of the model that one traced layer stands for
+  Bytes other_bytes_per_step;      ///< windows, states, index keys, KV of layers not in the trace; all its requests
+  NearBudget near;
+};
+
+/// Errors: GPUs that are not t d, or that do not divide heads or experts; more of them than the machine has.
+[[nodiscard]] Result<GpuShare> share_of_one_gpu(const InstanceSpec& spec, const TraceMeta& meta,
+                                                const TraceTotals& totals);
+
+}  // namespace kvplace
