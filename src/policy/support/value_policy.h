@@ -26,7 +26,7 @@ struct ValueOptions {
 };
 
 /// Work per step: one pass over the layer's blocks that are near, and one for each few that leave, so O(1) per read as
-/// long as near capacity is a fixed multiple of what is read. Memory: 28 bytes per block, 36 more per block that is
+/// long as near capacity is a fixed multiple of what is read. Memory: 24 bytes per block, 36 more per block that is
 /// near.
 class ValueEngine {
  public:
