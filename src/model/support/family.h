@@ -48,9 +48,10 @@ struct ModelShape {
   std::int64_t sparse_top_k = 0;
 };
 
+/// Its words are literals.
 struct Family {
-  std::vector<std::string> model_types;
-  std::string doc;  ///< the models people know it by
+  std::vector<std::string_view> model_types;
+  std::string_view doc;  ///< the models people know it by
   /// Errors are left in the config.
   void (*read)(const HfConfig& config, ModelShape& shape) = nullptr;
 };
