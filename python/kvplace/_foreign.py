@@ -40,8 +40,8 @@ def array_of(topk: Any, layout: str) -> NDArray[Any]:
 def saved(array: NDArray[Any], name: str) -> Iterator[str]:
     """The array as a .npy file while the block lasts; errors call it by ``name``."""
     with _standing_for(name, os.path.basename(name)) as path:
-        with open(path, "wb") as file:
-            np.save(file, array)
+        with open(path, "wb") as file:  # in a temporary folder
+            np.lib.format.write_array(file, array)
         yield path
 
 
@@ -80,7 +80,7 @@ def _parquet_to_json_lines(path: str, out: str) -> None:
         import pyarrow.parquet as parquet
     except ImportError:
         raise BadInput(f"{path}: is Parquet, which needs pyarrow: pip install pyarrow") from None
-    with open(out, "w", encoding="utf-8") as lines:
+    with open(out, "w", encoding="utf-8") as lines:  # in a temporary folder
         for batch in parquet.ParquetFile(path).iter_batches():
             for row in batch.to_pylist():
                 lines.write(json.dumps(row, default=str) + "\n")

@@ -1,7 +1,6 @@
 """Arrays in memory, Parquet and recordings of PyTorch as traces; their contents are those of the dumps."""
 
 import json
-import pathlib
 import sys
 import types
 import unittest
@@ -9,12 +8,11 @@ from unittest import mock
 
 import numpy as np
 import torch
-from cli import SOURCE_DIR
-from python_test import CliTest
+from python_test import SOURCE_DIR, CliTest
 
 import kvplace
 
-DUMPS = pathlib.Path(SOURCE_DIR) / "tests/data/dumps"
+DUMPS = SOURCE_DIR / "tests/data/dumps"
 
 
 class FromArrays(CliTest):
