@@ -161,5 +161,20 @@ RC_GTEST_PROP(Background, NoPolicyIsFasterThanTheClaimAny, ()) {
   }
 }
 
+RC_GTEST_PROP(Background, ThePlanIsNoSlowerThanWhatKnowsNextReads, ()) {
+  const BackgroundCase c({.layers = 2, .steps = 12, .prompt_tokens = 8, .reads = 5, .near_blocks = 8});
+  std::vector<PolicySpec> policies;
+  for (const std::string text :
+       {"planned:seconds=5", "belady-prefetch", "belady-prefetch:queue=1,lead=0", "belady-global"}) {
+    policies.push_back(PolicyRegistry::instance().parse(text).value());
+  }
+  const Comparison compared = compare(c.trace(), c.instance(), policies, {}).value();
+  const ReplayResult& planned = compared.results.front();
+  for (const ReplayResult& r : compared.results) {
+    RC_LOG() << r.policy.text();
+    RC_ASSERT(planned.total <= r.total * (1 + 1e-12));
+  }
+}
+
 }  // namespace
 }  // namespace kvplace
