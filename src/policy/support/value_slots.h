@@ -86,7 +86,7 @@ class ValueSlots {
 
  private:
   struct Candidate {
-    float value;
+    float value = 0;
     BlockIndex block;
   };
 
