@@ -96,6 +96,9 @@ Status check_kv_dtype(std::span<const ConfigEntry> entries, const InstanceSpec& 
     const bool has_shape =
         spec.model && (!spec.model->name.empty() || kv_bytes_of_shape(spec.model->attention) > Bytes(0) ||
                        spec.model->kv_bytes_per_token_per_layer > Bytes(0));
+    if (!has_shape && entry.text == Attention().dtype) {
+      continue;  // as a model without a shape prints it
+    }
     if (!has_shape) {
       return bad_input(entry.where + ": a KV cache in " + entry.text +
                        " needs a model, whose KV it sizes: give --model as well");

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
+#include <span>
 
 #include "support/format_test.h"
 #include "trace/base64.h"
@@ -35,7 +36,7 @@ TEST(Base64, RefusesWhatIsNone) {
 
 std::vector<std::byte> elements(const std::vector<std::int32_t>& values) {
   std::vector<std::byte> bytes(values.size() * sizeof(std::int32_t));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
+  std::ranges::copy(std::as_bytes(std::span(values)), bytes.begin());
   return bytes;
 }
 
