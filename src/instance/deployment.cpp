@@ -124,6 +124,15 @@ Traced find_traced(std::span<const LayerGroup> groups, std::uint32_t trace_layer
   return traced;
 }
 
+double tokens_of_step(const InstanceSpec& spec, const TraceMeta& meta) {
+  return static_cast<double>(spec.options.batch) * meta.layout.requests;
+}
+
+/// Experts of a layer that a step of so many tokens reads: the measured share, or what uniform routing expects.
+double experts_read(const InstanceOptions& options, std::uint32_t experts, std::uint32_t per_token, double tokens) {
+  return options.experts_read ? *options.experts_read * experts : distinct_experts(experts, per_token, tokens);
+}
+
 Bytes rounded(double bytes) { return Bytes(std::llround(bytes)); }
 
 /// Sums over the model's layers, on one GPU.
@@ -134,7 +143,7 @@ class Sums {
       : options_(spec.options), division_(division), requests_(std::int64_t{share.requests} * meta.layout.requests) {
     prompt_ = meta.layout.prompt_tokens;
     steps_ = totals.steps;
-    tokens_ = static_cast<double>(spec.options.batch) * meta.layout.requests;
+    tokens_ = tokens_of_step(spec, meta);
     reads_experts_ = meta.layout.experts == 0;
   }
 
@@ -146,8 +155,7 @@ class Sums {
     const double dense = static_cast<double>(group.dense_weight_bytes.value());
     weights_of_layers += layers * (dense / division_.tp + group.experts * expert / gpus);
     whole_weights_of_layers += layers * (dense + group.experts * expert);
-    const double distinct = options_.experts_read ? *options_.experts_read * group.experts
-                                                  : distinct_experts(group.experts, group.experts_per_token, tokens_);
+    const double distinct = experts_read(options_, group.experts, group.experts_per_token, tokens_);
     weights_read += layers * (dense / division_.tp + (reads_experts_ ? distinct * expert / gpus : 0));
     const double index_keys = static_cast<double>(group.selector_bytes_per_token.value());
     selector += layers * index_keys * longest();
@@ -203,10 +211,8 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, GpuShare& s
     const Bytes routed = expert * std::int64_t{experts.active};
     share.weight_bytes_per_step = std::max(Bytes(0), share.weight_bytes_per_step - routed);
   } else if (experts.count > 0) {
-    const double tokens = static_cast<double>(spec.options.batch) * meta.layout.requests;
     share.experts = experts.count;
-    share.distinct_experts = spec.options.experts_read ? *spec.options.experts_read * experts.count
-                                                       : distinct_experts(experts.count, experts.active, tokens);
+    share.distinct_experts = experts_read(spec.options, experts.count, experts.active, tokens_of_step(spec, meta));
     const double with_experts = experts.layers == 0 ? model.layers : std::min(experts.layers, model.layers);
     const double more = (share.distinct_experts - experts.active) * static_cast<double>(expert.value());
     const double of_mean_layer = more * with_experts / std::max(1u, model.layers);
@@ -231,10 +237,8 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
     }
     if (groups[i].experts > 0) {
       share.experts = groups[i].experts;
-      const double tokens = static_cast<double>(spec.options.batch) * meta.layout.requests;
-      share.distinct_experts = spec.options.experts_read
-                                   ? *spec.options.experts_read * groups[i].experts
-                                   : distinct_experts(groups[i].experts, groups[i].experts_per_token, tokens);
+      share.distinct_experts =
+          experts_read(spec.options, groups[i].experts, groups[i].experts_per_token, tokens_of_step(spec, meta));
     }
   }
   const double layers = static_cast<double>(std::max<std::int64_t>(1, traced.layers));

@@ -70,7 +70,6 @@ void read_deepseek_v4(const HfConfig& config, ModelShape& shape) {
   const std::int64_t queries = decoder.heads * decoder.head_dim;
   const std::int64_t rope = config.count_or("qk_rope_head_dim", decoder.head_dim / 8);
   const std::int64_t window = config.count_or("sliding_window", 128);
-  const std::int64_t width = config.count("moe_intermediate_size");
   if (config.error()) {
     return;  // products of what is absurd
   }
@@ -94,9 +93,7 @@ void read_deepseek_v4(const HfConfig& config, ModelShape& shape) {
     if (kind == kSparse) {
       add_v4_indexer(config, decoder, query_rank, layer);
     }
-    add_experts(decoder.hidden, width, config.count("n_routed_experts"), config.count("num_experts_per_tok"), layer);
-    layer.mlp = gated_mlp(decoder.hidden, width * config.count_or("n_shared_experts", 1));
-    layer.mlp_is_shared = true;
+    add_deepseek_experts(config, decoder, layer);
     layer.rest.plain += 2 * decoder.hidden + 2 * (mixed * streams * decoder.hidden + mixed + 3);
     shape.layers.push_back(layer);
   }

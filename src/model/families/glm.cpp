@@ -63,10 +63,7 @@ void read_glm_moe(const HfConfig& config, ModelShape& shape) {
       add_indexer(config, decoder, layer);
     }
     if (experts[i]) {
-      const std::int64_t width = config.count("moe_intermediate_size");
-      add_experts(decoder.hidden, width, config.count("n_routed_experts"), config.count("num_experts_per_tok"), layer);
-      layer.mlp = gated_mlp(decoder.hidden, width * config.count_or("n_shared_experts", 1));
-      layer.mlp_is_shared = true;
+      add_deepseek_experts(config, decoder, layer);
     } else {
       layer.mlp = gated_mlp(decoder.hidden, config.count("intermediate_size"));
     }

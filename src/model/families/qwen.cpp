@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "model/support/parts.h"
 
 namespace kvplace {
@@ -19,26 +17,21 @@ void read_qwen(const HfConfig& config, ModelShape& shape) {
     by_default.push_back(i >= first_window);
   }
   const std::vector<bool> windows = window_layers(config, decoder, by_default);
-  const std::vector<std::int64_t> dense_layers = config.counts("mlp_only_layers");
-  const std::int64_t sparse_every = config.count_or("decoder_sparse_step", 1);
+  const std::vector<bool> experts = sparse_step_layers(config, decoder);
   for (std::int64_t i = 0; i < decoder.layers; ++i) {
     ModelLayer layer;
     add_gqa(decoder, {.qkv_bias = bias, .output_bias = third && bias, .head_norms = third}, layer);
     if (window > 0 && windows[static_cast<std::size_t>(i)]) {
       make_window(window, layer);
     }
-    const bool dense = !sparse || sparse_every == 0 || (i + 1) % sparse_every != 0 ||
-                       std::find(dense_layers.begin(), dense_layers.end(), i) != dense_layers.end();
-    if (dense) {
+    if (!sparse || !experts[static_cast<std::size_t>(i)]) {
       layer.mlp = gated_mlp(decoder.hidden, config.count("intermediate_size"));
     } else {
       add_experts(decoder.hidden, config.count("moe_intermediate_size"),
                   config.has("num_experts") ? config.count("num_experts") : config.count("num_local_experts"),
                   config.count("num_experts_per_tok"), layer);
       if (!third) {
-        layer.mlp = gated_mlp(decoder.hidden, config.count("shared_expert_intermediate_size"));
-        layer.mlp_is_shared = true;
-        layer.rest.plain += decoder.hidden;  // the shared expert's gate
+        add_gated_shared_expert(config, decoder, layer);
       }
     }
     layer.rest.plain += 2 * decoder.hidden;

@@ -31,8 +31,7 @@ void read_qwen_next(const HfConfig& config, ModelShape& shape) {
   const std::vector<std::string> kinds =
       words_by_layer(config, "layer_types", decoder.layers, {"full_attention", "linear_attention"});
   const std::int64_t full_every = std::max<std::int64_t>(1, config.count_or("full_attention_interval", 4));
-  const std::vector<std::int64_t> dense_layers = config.counts("mlp_only_layers");
-  const std::int64_t sparse_every = config.count_or("decoder_sparse_step", 1);
+  const std::vector<bool> experts = sparse_step_layers(config, decoder);
   for (std::int64_t i = 0; i < decoder.layers; ++i) {
     ModelLayer layer;
     const bool full =
@@ -42,14 +41,10 @@ void read_qwen_next(const HfConfig& config, ModelShape& shape) {
     } else {
       add_delta_net(config, decoder, layer);
     }
-    const bool experts = sparse && sparse_every > 0 && (i + 1) % sparse_every == 0 &&
-                         std::find(dense_layers.begin(), dense_layers.end(), i) == dense_layers.end();
-    if (experts) {
+    if (sparse && experts[static_cast<std::size_t>(i)]) {
       add_experts(decoder.hidden, config.count("moe_intermediate_size"), config.count("num_experts"),
                   config.count("num_experts_per_tok"), layer);
-      layer.mlp = gated_mlp(decoder.hidden, config.count("shared_expert_intermediate_size"));
-      layer.mlp_is_shared = true;
-      layer.rest.plain += decoder.hidden;  // the shared expert's gate
+      add_gated_shared_expert(config, decoder, layer);
     } else {
       layer.mlp = gated_mlp(decoder.hidden, config.count("intermediate_size"));
     }

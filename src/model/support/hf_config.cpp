@@ -135,40 +135,41 @@ std::string HfConfig::text(const std::string& key, const std::string& otherwise)
   return value->get<std::string>();
 }
 
-std::vector<std::string> HfConfig::texts(const std::string& key) const {
-  std::vector<std::string> list;
+const Json* HfConfig::list(const std::string& key) const {
   const Json* value = find(key);
-  if (value == nullptr) {
-    return list;
-  }
-  if (!value->is_array()) {
+  if (value != nullptr && !value->is_array()) {
     fail(key + " is no list");
-    return list;
+    return nullptr;
   }
-  for (const Json& element : *value) {
+  return value;
+}
+
+std::vector<std::string> HfConfig::texts(const std::string& key) const {
+  const Json* elements = list(key);
+  if (elements == nullptr) {
+    return {};
+  }
+  std::vector<std::string> found;
+  for (const Json& element : *elements) {
     if (!element.is_string()) {
       fail(key + " is no list of words");
       return {};
     }
-    list.push_back(element.get<std::string>());
+    found.push_back(element.get<std::string>());
   }
-  return list;
+  return found;
 }
 
 std::vector<std::int64_t> HfConfig::counts(const std::string& key) const {
-  std::vector<std::int64_t> list;
-  const Json* value = find(key);
-  if (value == nullptr) {
-    return list;
+  const Json* elements = list(key);
+  if (elements == nullptr) {
+    return {};
   }
-  if (!value->is_array()) {
-    fail(key + " is no list");
-    return list;
+  std::vector<std::int64_t> found;
+  for (const Json& element : *elements) {
+    found.push_back(number(key, element, 0));
   }
-  for (const Json& element : *value) {
-    list.push_back(number(key, element, 0));
-  }
-  return list;
+  return found;
 }
 
 const Json* HfConfig::object(const std::string& key) const {

@@ -48,6 +48,8 @@ class HfConfig {
 
  private:
   [[nodiscard]] const nlohmann::ordered_json* find(const std::string& key) const;
+  /// The list under a key; null if there is none.
+  [[nodiscard]] const nlohmann::ordered_json* list(const std::string& key) const;
   [[nodiscard]] std::int64_t number(const std::string& key, const nlohmann::ordered_json& value,
                                     std::int64_t least) const;
 

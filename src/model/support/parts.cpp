@@ -104,6 +104,19 @@ void add_experts(std::int64_t hidden, std::int64_t intermediate, std::int64_t ex
   layer.rest.plain += hidden * experts;
 }
 
+void add_deepseek_experts(const HfConfig& config, const Decoder& d, ModelLayer& layer) {
+  const std::int64_t width = config.count("moe_intermediate_size");
+  add_experts(d.hidden, width, config.count("n_routed_experts"), config.count("num_experts_per_tok"), layer);
+  layer.mlp = gated_mlp(d.hidden, width * config.count_or("n_shared_experts", 1));
+  layer.mlp_is_shared = true;
+}
+
+void add_gated_shared_expert(const HfConfig& config, const Decoder& d, ModelLayer& layer) {
+  layer.mlp = gated_mlp(d.hidden, config.count("shared_expert_intermediate_size"));
+  layer.mlp_is_shared = true;
+  layer.rest.plain += d.hidden;  // its gate
+}
+
 std::int64_t read_window(const HfConfig& config) {
   const std::int64_t window = config.count_or("sliding_window", 0);
   const std::int64_t longest = window > 0 ? config.count_or("max_position_embeddings", 0) : 0;
@@ -142,6 +155,16 @@ std::vector<bool> expert_layers(const HfConfig& config, const Decoder& decoder, 
   std::vector<bool> experts;
   for (std::int64_t i = 0; i < decoder.layers; ++i) {
     experts.push_back(words.empty() ? i >= dense : words[static_cast<std::size_t>(i)] == "sparse");
+  }
+  return experts;
+}
+
+std::vector<bool> sparse_step_layers(const HfConfig& config, const Decoder& decoder) {
+  const std::vector<std::int64_t> dense = config.counts("mlp_only_layers");
+  const std::int64_t every = config.count_or("decoder_sparse_step", 1);
+  std::vector<bool> experts;
+  for (std::int64_t i = 0; i < decoder.layers; ++i) {
+    experts.push_back(every > 0 && (i + 1) % every == 0 && std::find(dense.begin(), dense.end(), i) == dense.end());
   }
   return experts;
 }

@@ -53,6 +53,13 @@ void add_indexer(const HfConfig& config, const Decoder& decoder, ModelLayer& lay
 void add_experts(std::int64_t hidden, std::int64_t intermediate, std::int64_t experts, std::int64_t per_token,
                  ModelLayer& layer);
 
+/// Routed experts beside shared ones, as DeepSeek names them: moe_intermediate_size, n_routed_experts,
+/// num_experts_per_tok, n_shared_experts.
+void add_deepseek_experts(const HfConfig& config, const Decoder& decoder, ModelLayer& layer);
+
+/// The expert that every token uses, behind a gate of its own (Qwen): shared_expert_intermediate_size.
+void add_gated_shared_expert(const HfConfig& config, const Decoder& decoder, ModelLayer& layer);
+
 /// Tokens of sliding_window; 0 if there is none, or none that is shorter than max_position_embeddings.
 [[nodiscard]] std::int64_t read_window(const HfConfig& config);
 /// Turns a full layer into one that keeps a window.
@@ -66,6 +73,9 @@ void make_window(std::int64_t tokens, ModelLayer& layer);
 /// Whether a layer's MLP are experts: mlp_layer_types, else all from first_k_dense_replace on.
 [[nodiscard]] std::vector<bool> expert_layers(const HfConfig& config, const Decoder& decoder,
                                               std::int64_t first_dense_by_default);
+
+/// Whether a layer's MLP are experts, of a model that has them: each decoder_sparse_step-th, none of mlp_only_layers.
+[[nodiscard]] std::vector<bool> sparse_step_layers(const HfConfig& config, const Decoder& decoder);
 
 /// Whether a layer has a window by layer_types ("sliding_attention" beside "full_attention"); `otherwise` without it.
 [[nodiscard]] std::vector<bool> window_layers(const HfConfig& config, const Decoder& decoder,

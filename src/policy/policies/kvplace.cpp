@@ -3,8 +3,8 @@
 ///     value(block) = how likely it is to be read soon, by rank, recency and frequency, times what a hit saves there
 ///     a missed block enters if it is worth more than the least valuable near block, of any layer
 ///     far reads that hide behind near work are left far
-///     with copies in the background:   while fewer than 2 are in flight, the best ranked far block of any layer comes
-///     in see value_policy.h
+///     copies in the background: while fewer than 2 are in flight, the best ranked far block of any layer comes in
+///     see value_policy.h
 #include "kvplace/policy/registry.h"
 #include "policy/support/value_policy.h"
 

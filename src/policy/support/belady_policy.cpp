@@ -152,8 +152,10 @@ bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Dec
   used_[buffer] = budgets_[buffer] - room;
   for (std::size_t i = 0; i < victims_.size(); ++i) {
     leave_far(victims_[i], victim_moments_[i]);
-    const auto entered = std::find(decision.promote.begin(), decision.promote.end(), victims_[i]);
-    if (entered != decision.promote.end()) {  // in this step: so it stays far
+    // Only what is fetched ahead can displace what entered in this step, which then stays far.
+    const auto entered =
+        far_ ? std::find(decision.promote.begin(), decision.promote.end(), victims_[i]) : decision.promote.end();
+    if (entered != decision.promote.end()) {
       decision.promote.erase(entered);
     } else {
       decision.evict.push_back(victims_[i]);

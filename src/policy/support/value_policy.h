@@ -52,10 +52,12 @@ class ValueEngine {
   void enter_new(Layer& layer, BlockIndex block, const BlockHistory& history);
   void enter_back(const StepInput& input, Layer& layer, BlockIndex block);
   void enter_all(const StepInput& input, Layer& layer);
+  /// How many of the layer's blocks that only just kept their place the step read.
   void learn_from_margin(const StepInput& input, const Layer& layer);
   void mark(const StepInput& input, std::span<const BlockId> ranking, Layer& layer);
-  /// Gives copies that were not read yet their value, and brings in more while the queue is short.
+  /// Brings in more copies while the queue is short.
   void copy_ahead(const StepInput& input, std::span<const BlockId> ranking);
+  /// Gives the layer's copies that were not read yet their value.
   void value_copies(const StepInput& input, Layer& layer);
   void leave(Layer& layer, BlockIndex block, std::uint32_t step, Decision& decision);
   /// What a layer's values count for beside their own: what hits are worth there, and how its values err.
