@@ -6,6 +6,7 @@ import math
 import pathlib
 import sys
 import unittest
+from dataclasses import replace
 from fractions import Fraction
 from unittest import mock
 
@@ -25,8 +26,9 @@ FLUID_ROOM = (264, 313, 392, 411, 472)
 
 class Small(unittest.TestCase):
     def test_nothing_is_wrong(self) -> None:
-        outcomes = [(audit.audit_one(seed, how), how) for how, seeds in ((SMALL, range(55)), (LARGER, FLUID_ROOM))
-                    for seed in seeds]
+        # Forgeries of every third: they take most of the time.
+        outcomes = [(audit.audit_one(seed, replace(how, forgeries=seed % 3 == 0)), how)
+                    for how, seeds in ((SMALL, range(55)), (LARGER, FLUID_ROOM)) for seed in seeds]
         wrong = [f"scripts/audit --seed {o.seed} --instances 1 --size {how.scale.most_places}: {violation}"
                  for o, how in outcomes for violation in o.violations]
         self.assertEqual(wrong, [])
