@@ -25,6 +25,9 @@ class IdleTime {
       busy_ = times;
       alone_ = std::max(*std::max_element(times.begin(), times.end()), step_time.floor().value() * layers);
     }
+    if (demand.on(Channel::kFarLinkRead) == 0) {
+      busy_[at(Channel::kFarLinkRead)] += step_time.latency();
+    }
   }
 
   /// The most of `queued` bytes that find room.

@@ -46,6 +46,15 @@ Status check_division(const InstanceSpec& spec, const TraceMeta& meta, const Div
     return bad_input(has_experts ? "options.experts_read is for traces without expert blocks, which say what is read"
                                  : "options.experts_read needs a model with routed experts");
   }
+  if (spec.options.experts_near) {
+    if (!has_experts || meta.layout.experts > 0) {
+      return bad_input(has_experts ? "options.experts_near is for traces without expert blocks, which are placed"
+                                   : "options.experts_near needs a model with routed experts");
+    }
+    if (spec.options.weights_near != 1) {
+      return bad_input("options.experts_near and options.weights_near both say which weights are near: give one");
+    }
+  }
   if (gpus == 1) {
     return {};
   }
@@ -104,6 +113,7 @@ struct LayerSums {
   double weights = 0;
   double whole_weights = 0;
   double weights_read = 0;
+  double far_experts_read = 0;
   double always_read = 0;     ///< states, windows
   double read_per_token = 0;  ///< of the context: index keys, KV that is not in the trace
   double selector = 0;
@@ -115,6 +125,7 @@ struct LayerSums {
     weights += other.weights;
     whole_weights += other.whole_weights;
     weights_read += other.weights_read;
+    far_experts_read += other.far_experts_read;
     always_read += other.always_read;
     read_per_token += other.read_per_token;
     selector += other.selector;
@@ -148,10 +159,13 @@ LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, const 
   const double gpus = options.gpus;
   const double expert = static_cast<double>(layer.expert_bytes.value());
   const double dense = static_cast<double>(layer.dense_weight_bytes.value());
-  sums.weights = dense / division.tp + layer.experts * expert / gpus;
+  const double experts_near = options.experts_near.value_or(1);
+  sums.weights = dense / division.tp + experts_near * layer.experts * expert / gpus;
   sums.whole_weights = dense + layer.experts * expert;
   const double distinct = experts_read(options, layer.experts, layer.experts_per_token, text.tokens_of_step);
-  sums.weights_read = dense / division.tp + (text.reads_experts ? distinct * expert / gpus : 0);
+  const double read = text.reads_experts ? distinct * expert / gpus : 0;
+  sums.weights_read = dense / division.tp + read;
+  sums.far_experts_read = read * (1 - experts_near);
   const double index_keys = static_cast<double>(layer.selector_bytes_per_token.value());
   sums.selector = index_keys * text.longest;
   sums.read_per_token = index_keys * text.verified;
@@ -174,6 +188,7 @@ TracedLayer traced_layer(const LayerSums& sums, double kv, double requests, doub
   TracedLayer layer;
   layer.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(kv)));
   layer.weight_bytes_per_step = rounded(sums.weights_read / layers);
+  layer.far_experts_per_step = rounded(sums.far_experts_read / layers);
   const double per_token = sums.read_per_token * requests / layers;
   layer.other_bytes_per_token = Bytes(static_cast<std::int64_t>(per_token));
   // The context of a step is that before it.
@@ -205,7 +220,10 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const Trace
   }
   share.near.weights = rounded(static_cast<double>(model.weight_bytes.value()) * spec.options.weights_near);
   share.stands_in = meta.layers != model.layers;
-  share.layers = {{share.kv_bytes_per_token, share.weight_bytes_per_step, Bytes(0), Bytes(0)}};
+  TracedLayer mean;
+  mean.kv_bytes_per_token = share.kv_bytes_per_token;
+  mean.weight_bytes_per_step = share.weight_bytes_per_step;
+  share.layers = {mean};
 }
 
 void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals,
@@ -252,6 +270,7 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
     share.layers.push_back(traced_layer(all, most_kv, requests, num_layers, text));
   }
   share.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(most_kv)));
+  share.layers_per_traced = model.layers / num_layers;
   share.weight_bytes_per_step = rounded(all.weights_read / num_layers);
   share.other_bytes_per_step = rounded((all.always_read + all.read_per_token * text.mean) * requests / num_layers);
   const double outside =
@@ -275,7 +294,8 @@ Result<GpuShare> share_of_one_gpu(const InstanceSpec& spec, const TraceMeta& met
   share.attention_tp = division.tp;
   share.attention_dp = division.dp;
   share.requests = (spec.options.batch + division.dp - 1) / division.dp;
-  share.deployment = spec.options.gpus > 1 || spec.options.reserve || (spec.model && !spec.model->groups.empty());
+  share.deployment = spec.options.gpus > 1 || spec.options.reserve || spec.options.experts_near ||
+                     (spec.model && !spec.model->groups.empty());
   if (spec.model && share.deployment) {
     set_layer_by_layer(spec, meta, totals, division, share);
   } else if (spec.model) {

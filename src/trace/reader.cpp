@@ -234,6 +234,7 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
   if (state->recovered && state->meta.has_tokens) {
     KVPLACE_TRY(state->find_tokens());
   }
+  state->path = options.name.empty() ? path : options.name;
   return TraceReader(std::move(state));
 }
 

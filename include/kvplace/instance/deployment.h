@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/engine.h"
 #include "kvplace/instance/options.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/trace.h"
@@ -21,6 +22,7 @@ struct InstanceSpec {
   Hardware hardware;
   std::optional<Model> model;
   InstanceOptions options;
+  Engine engine;
 };
 
 /// What is in the near memory of one GPU: memory = weights + reserve + selector + state + window + other_kv + kv.
@@ -40,6 +42,7 @@ struct NearBudget {
 struct TracedLayer {
   Bytes kv_bytes_per_token;  ///< in blocks; 0 if none is known
   Bytes weight_bytes_per_step;
+  Bytes far_experts_per_step;   ///< of them, those of experts that are far
   Bytes other_bytes_per_step;   ///< windows, states, index keys, KV that is not in the trace; all its requests
   Bytes other_bytes_per_token;  ///< and so much for each token of the context
 
@@ -59,6 +62,7 @@ struct GpuShare {
   std::string layers_are;           ///< of the model, in words; empty if the model has a mean layer only
   bool stands_in = false;           ///< the trace is of another number of layers than the model has
   Bytes kv_bytes_per_token;         ///< of a traced layer, the most; 0 without a model
+  double layers_per_traced = 1;     ///< layers of the model that a traced one stands for, mean
   double distinct_experts = 0;      ///< of a layer, read in a step
   std::uint32_t experts = 0;        ///< of a layer
   Bytes weight_bytes_per_step;      ///< mean over the traced layers

@@ -115,6 +115,7 @@ class Instance {
     Loads loads;
     Bytes near_per_token;  ///< and so much from near for each token of the context
     Bytes weights;
+    Bytes near_weights;  ///< of them, from near
 
     bool operator==(const FixedLoads&) const = default;
   };
@@ -138,11 +139,21 @@ class Instance {
   /// All bytes of fixed_loads(), from whichever side.
   [[nodiscard]] Bytes fixed_bytes(StepIndex step, LayerIndex layer) const {
     const Loads loads = fixed_loads(step, layer);
-    return Bytes(loads.on(Channel::kNearMem) + loads.on(Channel::kFarLinkRead));
+    return Bytes(loads.on(Channel::kNearMem) + loads.on(Channel::kFarMem));
   }
   /// Of the mean layer.
   [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
+  /// What the engine takes; at_peak() of it is the machine's, which bounds are of.
   [[nodiscard]] const StepTime& step_time() const { return step_time_; }
+  /// The same with near memory for everything: without what only tiers cost.
+  [[nodiscard]] const StepTime& all_near_time() const { return all_near_time_; }
+  /// What bounds take a step to be: no more than step_time(), and convex (options.bound_costs).
+  [[nodiscard]] StepTime bound_time() const;
+  /// This instance as bounds and certificates see it, as a machine without an engine whose steps take bound_time() of
+  /// the same traffic, or less by the rounding of a byte. This very instance if only the machine at its peak counts.
+  [[nodiscard]] Instance for_bounds() const;
+  /// Whether not all blocks that the trace ends with fit near.
+  [[nodiscard]] bool tiered() const { return tiered_; }
 
   /// r_b: what the record's `read`-th read moves; the whole block unless the trace says less.
   [[nodiscard]] Bytes bytes_of_read(const StepView& record, std::size_t read) const;
@@ -163,7 +174,11 @@ class Instance {
 
  private:
   explicit Instance(const InstanceSpec& spec, GpuShare share, StepTime step_time)
-      : spec_(spec), options_(spec.options), share_(std::move(share)), step_time_(step_time) {
+      : spec_(spec),
+        options_(spec.options),
+        share_(std::move(share)),
+        step_time_(step_time),
+        all_near_time_(step_time) {
     options_.batch = share_.requests;
   }
 
@@ -179,12 +194,15 @@ class Instance {
   Status check_totals() const;
   Status set_capacity();
   Status divide_capacity();
+  void set_times(double verified_per_step);
   void note_what_does_not_fit();
 
   InstanceSpec spec_;
   InstanceOptions options_;
   GpuShare share_;
   StepTime step_time_;
+  StepTime all_near_time_;
+  bool tiered_ = false;
   BlockLayout layout_;
   StepGroups groups_;
   std::vector<std::uint64_t> tokens_before_;  // by decode step, and behind the last; empty: one in each

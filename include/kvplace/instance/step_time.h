@@ -65,6 +65,10 @@ constexpr double price_of(Transfer transfer, const std::array<double, kNumChanne
 struct Loads {
   std::array<std::int64_t, kNumChannels> bytes{};
   std::array<std::int64_t, kNumChannels> transfers{};
+  // Bytes that nothing moves, at the rate of the channel's others: what weights take longer than these, or less
+  // (docs/engines.md). A machine at its peak has none.
+  std::int64_t near_more = 0;
+  std::int64_t far_more = 0;
 
   /// `count` transfers of `size` in all; both are negative for what is no longer moved.
   constexpr void add(Transfer transfer, Bytes size, std::int64_t count) {
@@ -87,6 +91,8 @@ struct Loads {
       bytes[c] += other.bytes[c];
       transfers[c] += other.transfers[c];
     }
+    near_more += other.near_more;
+    far_more += other.far_more;
     return *this;
   }
   friend constexpr Loads operator+(Loads loads, const Loads& other) { return loads += other; }
@@ -95,6 +101,8 @@ struct Loads {
       loads.bytes[c] *= factor;
       loads.transfers[c] *= factor;
     }
+    loads.near_more *= factor;
+    loads.far_more *= factor;
     return loads;
   }
   constexpr bool operator==(const Loads&) const = default;
@@ -102,6 +110,14 @@ struct Loads {
 
 /// Whether far transfers run beside near ones (full) or before them (none: stage, then attend).
 enum class Overlap : std::uint8_t { kFull, kNone };
+
+/// What an engine takes beside bytes at the machine's peak (docs/engines.md). None of it lowers a time, so bounds of
+/// the machine hold with it.
+struct EngineCosts {
+  double near_share = 1;  ///< of near memory's bandwidth, that is reached
+  Seconds overhead;     ///< of each (decode step, layer)
+  Seconds far_latency;  ///< once where anything is read from far
+};
 
 /// What is on a channel; a part of a load need not be whole.
 struct ChannelLoad {
@@ -111,10 +127,19 @@ struct ChannelLoad {
 
 /// T(loads) = max_c load_c / B_c + a * second largest, at least `floor`, plus `overhead`.
 /// With Overlap::kNone: near.mem's time + the longest far channel's.
+/// Costs of an engine, if any, come on top: near.mem takes load / (share x B), near.mem and far.mem what is more of
+/// weights, far.link_read its latency.
 class StepTime {
  public:
   /// `floor`: arithmetic of the step at peak rate; `overhead`: fixed. Both for one (decode step, layer).
-  StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead);
+  StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead, const EngineCosts& costs = {});
+
+  /// The same machine at its peak, without an engine's costs: what bounds are of.
+  [[nodiscard]] StepTime at_peak() const;
+  /// An engine's costs without the latency of far memory, in which times are convex in the loads.
+  [[nodiscard]] StepTime without_latency() const;
+  /// The machine whose own time that is, if Loads::near_more and far_more are bytes as others.
+  [[nodiscard]] StepTime as_machine() const;
 
   /// `layers`: how many layers' loads are in `loads` (1, or all of them with a barrier per token).
   [[nodiscard]] Seconds operator()(const Loads& loads, std::uint32_t layers = 1) const {
@@ -123,13 +148,17 @@ class StepTime {
 
   /// What a channel takes for its load, in seconds; linear in it.
   [[nodiscard]] double channel_time(std::size_t channel, const ChannelLoad& load) const {
-    return load.bytes / bandwidth_[channel];
+    return load.bytes / rate_[channel];
   }
+  /// The same of all channels; `loads` are all of a step, weights too.
   [[nodiscard]] std::array<double, kNumChannels> channel_times(const Loads& loads) const {
     std::array<double, kNumChannels> times{};
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       times[c] = channel_time(c, {static_cast<double>(loads.bytes[c]), static_cast<double>(loads.transfers[c])});
     }
+    times[at(Channel::kNearMem)] += static_cast<double>(loads.near_more) * more_ / rate_[at(Channel::kNearMem)];
+    times[at(Channel::kFarMem)] += static_cast<double>(loads.far_more) * more_ / rate_[at(Channel::kFarMem)];
+    times[at(Channel::kFarLinkRead)] += loads.on(Channel::kFarLinkRead) > 0 ? latency_ : 0;
     return times;
   }
 
@@ -150,28 +179,40 @@ class StepTime {
       total = times[0] + far;
     }
     const double lowest = floor_ * layers;
-    return Seconds((total < lowest ? lowest : total) + overhead_ * layers);
+    return Seconds((total < lowest ? lowest : total) + (overhead_ + engine_overhead_) * layers);
   }
 
   /// The channel with the longest time; the first of equals.
   [[nodiscard]] Channel bottleneck(const Loads& loads) const;
 
+  /// The machine's.
   [[nodiscard]] BytesPerSecond bandwidth(Channel channel) const { return BytesPerSecond(bandwidth_[at(channel)]); }
-  /// Of one (decode step, layer).
+  /// What of it is reached.
+  [[nodiscard]] BytesPerSecond rate(Channel channel) const { return BytesPerSecond(rate_[at(channel)]); }
+  /// Of one (decode step, layer), the machine's.
   [[nodiscard]] Seconds floor() const { return Seconds(floor_); }
   [[nodiscard]] Seconds overhead() const { return Seconds(overhead_); }
   /// What the far side can deliver: the lesser of its link and its memory.
   [[nodiscard]] BytesPerSecond far_read_bandwidth() const;
+
+  /// Whether anything is counted beside bytes at the machine's peak, its own overhead and floor.
+  [[nodiscard]] bool has_costs() const;
+  /// What the first byte from far adds.
+  [[nodiscard]] double latency() const { return latency_; }
 
   [[nodiscard]] double interference() const { return interference_; }
   [[nodiscard]] Overlap overlap() const { return overlap_; }
 
  private:
   std::array<double, kNumChannels> bandwidth_{};  // bytes per second
+  std::array<double, kNumChannels> rate_{};       // of these, what is reached
   double interference_;
   Overlap overlap_;
   double floor_;
   double overhead_;
+  double engine_overhead_;
+  double more_ = 1;  // whether what is more of weights counts
+  double latency_;
 };
 
 /// What either side could move for a step: bytes, and in how many transfers they come.

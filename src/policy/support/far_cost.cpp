@@ -15,7 +15,7 @@ void FarCost::start(const Instance& instance) {
   instance_ = &instance;
   const std::size_t groups = instance.groups().groups_per_decode_step();
   const StepTime& time = instance.step_time();
-  near_to_far_ = time.far_read_bandwidth().value() / time.bandwidth(Channel::kNearMem).value();
+  near_to_far_ = time.far_read_bandwidth().value() / time.rate(Channel::kNearMem).value();
   block_ = instance.mean_kv_block_bytes();
   worth_.assign(groups, 1);
   log_worth_.assign(groups, 0);
