@@ -168,6 +168,14 @@ class UnlikeLayers(DeploymentTest):
         results = self.results(trace, *flags, "--policy", "lru", "--policy", "static")
         self.assertEqual({r["peak_near_blocks"] for r in results.values()}, {3 * 21})
 
+    def test_requests_whose_kv_is_near_have_index_keys_too(self) -> None:
+        """What a GPU has left, through what a request takes: its KV in 78 layers and 21 index keys of each token."""
+        trace = self.dense_trace(21, 64, 33000 // 64 * 64, steps=1)
+        left = self.instance(trace, *self.GLM)["deployment"]["near"]
+        of_request = (78 * 576 * 64 * (33000 // 64 + 1)) + 21 * 132 * (33000 // 64 * 64 + 1)
+        sized = self.json("size", trace, *self.GLM, "--target", "50%", "--policy", "lru", "--crossover")
+        self.assertEqual(sized["all_near_batch"], 8 * ((left["kv_bytes"] + left["selector_bytes"]) // of_request))
+
     def test_fixed_traffic_grows_with_the_context(self) -> None:
         """Index keys of 132 bytes are read of the whole context: a step later of one token more."""
         trace = self.dense_trace(21, 64, PROMPT, steps=2)
