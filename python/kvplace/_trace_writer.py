@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -37,6 +38,17 @@ def _ids(what: str, values: ArrayLike | None) -> NDArray[np.uint32]:
     if array.dtype != np.uint32 and (array.min() < 0 or array.max() > 0xFFFFFFFF):
         raise BadInput(f"{what}: {array.min()} to {array.max()} are not all ids of 0 to 2^32 - 1")
     return np.ascontiguousarray(array, dtype=np.uint32)
+
+
+def _count(what: str, value: int) -> int:
+    """Tokens of a decode step."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"TraceWriter.add: {what} takes an int, not {value!r} ({type(value).__name__})") from None
+    if not 1 <= count <= 0xFFFF:
+        raise BadInput(f"{what}: {count} is not 1 to 65535")
+    return count
 
 
 class TraceWriter:
@@ -148,13 +160,15 @@ class TraceWriter:
             raise BadInput(f"{self._path}: a ranking is given; make the writer with ranking=True")
         if read_bytes is not None and not self._read_bytes:
             raise BadInput(f"{self._path}: bytes of reads are given; make the writer with read_bytes=True")
-        verified = tokens if verified is None else verified
+        tokens = _count("tokens", tokens)
+        verified = tokens if verified is None else _count("verified", verified)
         if (tokens, verified) != (1, 1) and not self._tokens:
             raise BadInput(f"{self._path}: a step of several tokens is given; make the writer with tokens=True")
-        if not 1 <= tokens <= verified <= 0xFFFF:
-            raise BadInput(f"{self._path}: {tokens} tokens of {verified} verified; expected 1 to those verified, at most "
-                           "65535")
+        if tokens > verified:
+            raise BadInput(f"{self._path}: tokens: {tokens} of {verified} verified; expected 1 to those verified")
         if appended is None:
+            if written_tokens is not None:
+                raise BadInput(f"{self._path}: written_tokens: give the blocks they are written to as well, as appended")
             appended, written_tokens = self._written(verified)
         self._writer.add(self.step, self.layer, _ids("reads", reads), _ids("appended", appended),
                          _ids("ranking", ranking), _ids("read_bytes", read_bytes), tokens, verified,

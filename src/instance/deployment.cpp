@@ -232,6 +232,8 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   const LayerMap map = map_layers(model, meta);
   const std::vector<LayerGroup> layers = layers_of(model);
   const Text text(spec, meta, totals);
+  // A trace of experts alone says nothing of KV: it is left out of time and room.
+  const bool has_pages = totals.blocks_per_layer > meta.layout.experts;
   const double requests = static_cast<double>(share.requests) * meta.layout.requests;
   share.layers_are = map.text;
   share.stands_in = map.stands_in;
@@ -241,7 +243,7 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   std::int64_t num_traced = 0;
   for (std::size_t at = 0; at < layers.size(); ++at) {
     const LayerGroup& layer = layers[at];
-    const LayerSums sums = sums_of(layer, map.traced[at], text, spec.options, division);
+    const LayerSums sums = sums_of(layer, map.traced[at] || !has_pages, text, spec.options, division);
     all += sums;
     if (!map.stands_in) {
       in_step[map.runs_in[at]] += sums;
@@ -293,7 +295,7 @@ Result<GpuShare> share_of_one_gpu(const InstanceSpec& spec, const TraceMeta& met
   share.machine = spec.hardware.of_one_gpu();
   share.attention_tp = division.tp;
   share.attention_dp = division.dp;
-  share.requests = (spec.options.batch + division.dp - 1) / division.dp;
+  share.requests = share.requests_of(spec.options.batch);
   share.deployment = spec.options.gpus > 1 || spec.options.reserve || spec.options.experts_near ||
                      (spec.model && !spec.model->groups.empty());
   if (spec.model && share.deployment) {

@@ -48,8 +48,13 @@ class BudgetSearch {
       return bad_input("budgets are made from a trace: name at least one");
     }
     const Instance& first = *traces_.front().instance;
+    if (!first.has_like_layers()) {
+      return bad_input("budgets divide blocks of one size, but layers of " +
+                       (first.spec().model ? first.spec().model->name : std::string("the model")) +
+                       " differ in the KV of a token: give --block-bytes");
+    }
     budgets_.block_bytes = first.mean_kv_block_bytes();
-    budgets_.total_blocks = static_cast<std::uint64_t>(first.capacity() / budgets_.block_bytes);
+    budgets_.total_blocks = static_cast<std::uint64_t>(first.capacity().value() / budgets_.block_bytes.value());
     if (budgets_.total_blocks == 0) {
       return bad_input("the near capacity of a request, " + format_bytes(first.capacity()) +
                        ", holds no block: give a larger --total");

@@ -18,7 +18,6 @@ from generate import Scale  # noqa: E402
 from instance import Instance  # noqa: E402
 
 SMALL, LARGER = audit.Audit(Scale(120)), audit.Audit(Scale(160))
-UNLIKE = audit.Audit(Scale(120), unlike=True)
 
 #: Where a demotion that is under way leaves room which whole blocks could not use, and the optimum of claim `any` does.
 FLUID_ROOM = (264, 313, 392, 411, 472)
@@ -37,17 +36,6 @@ class Small(unittest.TestCase):
         self.assertGreater(len(ratios), 55)
         self.assertGreater(sum(ratios) / len(ratios), 0.95)
         self.assertGreater(len({name for o, _ in outcomes for name in o.features}), 18)
-
-    def test_unlike_layers_and_several_tokens(self) -> None:
-        outcomes = [audit.audit_one(seed, UNLIKE) for seed in range(60)]
-        wrong = [f"scripts/audit --unlike --seed {o.seed} --instances 1 --size 120: {violation}"
-                 for o in outcomes for violation in o.violations]
-        self.assertEqual(wrong, [])
-        self.assertGreater(sum("step" in o.bounds for o in outcomes), 50)
-        for name in ("unlike layers", "growing fixed traffic", "several tokens"):
-            self.assertGreater(sum(name in o.features for o in outcomes), 15)
-        ratios = [o.bounds["step"] for o in outcomes if "step" in o.bounds]
-        self.assertGreater(sum(ratios) / len(ratios), 0.9)
 
     def test_a_bound_too_high_is_noticed(self) -> None:
         with mock.patch.object(audit, "proven_claims", lambda found: {"step": Fraction(found["bound_exact"]) * 2}):

@@ -68,6 +68,11 @@ struct GpuShare {
   Bytes weight_bytes_per_step;      ///< mean over the traced layers
   Bytes other_bytes_per_step;       ///< likewise, at the mean context
   NearBudget near;
+
+  /// Of so many requests in all, those of the slowest GPU.
+  [[nodiscard]] std::uint32_t requests_of(std::uint32_t batch) const {
+    return batch / attention_dp + (batch % attention_dp != 0 ? 1 : 0);
+  }
 };
 
 /// Errors: GPUs that are not t d, or that do not divide heads or experts; more of them than the machine has.
