@@ -19,6 +19,7 @@ namespace kvplace {
 namespace {
 
 constexpr double kReserve = 0.1;
+constexpr double kAlike = 1.001;  // the simpler of two that take as long
 constexpr double kMostSecondsOfBound = 5;
 // Work in passes over the trace, about, for the bar.
 constexpr double kPassesOfBound = 10;
@@ -48,7 +49,7 @@ class Adviser {
     KVPLACE_TRY(find_sensitivity());
     KVPLACE_TRY(prove_points());
     progress_.close();
-    advice_.settings = settings_of(advice_, setup_->room());
+    advice_.settings = settings_of(advice_);
     return std::move(advice_);
   }
 
@@ -112,7 +113,8 @@ class Adviser {
     if (!plan || plan->fit == FarHolds::kNothing) {
       return false;
     }
-    return plan->fit == FarHolds::kKv ? setup_->tiers_kv() && setup_->fits_tiered(n) : true;
+    return plan->fit == FarHolds::kKv ? setup_->tiers_kv() && setup_->fits_tiered(n, setup_->least_buffer_blocks())
+                                      : true;
   }
 
   [[nodiscard]] std::vector<std::uint32_t> batches() const {
@@ -179,7 +181,7 @@ class Adviser {
       }
       // What is wholly near, and an engine's own split, are placements as well.
       for (const std::optional<Estimate>* other : {&found.all_near, &found.engine}) {
-        if (*other && (!point.best || (*other)->speed(*bench_).step_s <= point.best->step_s)) {
+        if (*other && (!point.best || (*other)->speed(*bench_).step_s <= point.best->step_s * kAlike)) {
           point.best = (*other)->speed(*bench_);
           point.best->policy = point.best->policy.empty() ? "all near" : point.best->policy;
         }
@@ -218,13 +220,20 @@ class Adviser {
       search.claim = advice_.spec.engine.whole_requests ? Claim::kAny : Claim::kStep;
       search.time_limit = Seconds(std::clamp(share, 0.5, kMostSecondsOfBound));
       search.ascend = false;
-      KVPLACE_ASSIGN(proven, solve_bound(*bench_->trace(at), bench_->instance(at).for_bounds(), search, context_));
+      // A split of experts has them near from the start.
+      const bool any_start = advice_.fit == FarHolds::kExperts;
+      const Instance machine = bench_->instance(at).for_bounds();
+      KVPLACE_ASSIGN(proven, solve_bound(*bench_->trace(at), any_start ? machine.with_start(Start::kFree) : machine,
+                                         search, context_));
       progress_.end_part();
       if (context_.stop_requested()) {
         return interrupted("stopped before there was an answer");
       }
       const double bound = bench_->step_of(at, proven.verified.bound);
-      advice_.points[i].bound_step_s = bound;
+      // A split of experts is of mean routing, and what is all near writes nothing to far: they may be below it.
+      if (bound <= advice_.points[i].best->step_s) {
+        advice_.points[i].bound_step_s = bound;
+      }
     }
     return {};
   }
@@ -271,7 +280,8 @@ class Adviser {
   }
 
   Status find_batches() {
-    if (advice_.fit == FarHolds::kKv && setup_->tiers_kv() && advice_.requests_tiered > advice_.requests_all_near) {
+    const bool of_kv = advice_.fit == FarHolds::kKv || advice_.fit == FarHolds::kNothing;
+    if (of_kv && setup_->tiers_kv() && advice_.requests_tiered > advice_.requests_all_near) {
       if (!advice_.most_all_near) {
         advice_.crossover_batch = setup_->room().groups();  // nothing fits without
       } else {
@@ -280,8 +290,17 @@ class Adviser {
           KVPLACE_ASSIGN(step, engine_step(n));
           return n / step > enough;
         };
-        KVPLACE_ASSIGN(found, least(advice_.requests_all_near, advice_.requests_tiered, pays));
-        advice_.crossover_batch = found;
+        // The speed may fall again where little is left near of each request: some batches between are tried as well.
+        std::uint32_t low = advice_.requests_all_near;
+        while (low < advice_.requests_tiered && !advice_.crossover_batch && !time_is_up()) {
+          const std::uint32_t groups = setup_->room().groups();
+          const std::uint32_t next = (low + std::max(groups, low / 2)) / groups * groups;
+          const std::uint32_t high = std::min(next, advice_.requests_tiered);
+          KVPLACE_ASSIGN(found, least(low, high, pays));
+          advice_.crossover_batch = found;
+          low = high;
+        }
+        advice_.complete = advice_.complete && (advice_.crossover_batch || low >= advice_.requests_tiered);
       }
     }
     if (options_.target) {
@@ -427,8 +446,10 @@ Status Adviser::find_sensitivity() {
   const bool of_engine = asked->engine.has_value();
   Bench bench(context_);
   KVPLACE_ASSIGN(base, same(bench, *setup_, batch()));
+  if (time_is_up()) {
+    advice_.complete = false;
+  }
   if (!base || time_is_up()) {
-    advice_.complete = advice_.complete && !time_is_up();
     return {};
   }
   advice_.sensitive_speed = of_engine ? "engine" : "best policy";
@@ -514,7 +535,8 @@ void choose_deployment(InstanceSpec& spec, std::vector<std::string>& notes) {
     options.attention_dp = options.gpus / tp;
     notes.push_back(mla ? "attention data-parallel over " + std::to_string(*options.attention_dp) +
                               " GPUs, as MLA's KV is whole on each that shares a request (--attention-dp)"
-                        : "attention tensor-parallel over " + std::to_string(tp) + (tp == 1 ? " GPU (--attention-tp)" : " GPUs (--attention-tp)"));
+                        : "attention tensor-parallel over " + std::to_string(tp) +
+                              (tp == 1 ? " GPU (--attention-tp)" : " GPUs (--attention-tp)"));
   }
   const std::vector<LayerGroup> groups = layer_groups(model);
   const bool divides =
