@@ -6,12 +6,12 @@ import json
 import unittest
 
 import kvplace
-from python_test import PythonTest
+from python_test import CliTest
 
 DEPLOYMENT = ("--model", "llama-3.1-8b", "--hardware", "rtx4090-pcie4", "--context", "16K", "--batch", "2", "--engine", "vllm")
 
 
-class Advised(PythonTest):
+class Advised(CliTest):
     def test_as_the_command_says(self) -> None:
         advice = kvplace.advise("llama-3.1-8b", "rtx4090-pcie4", "16K", batch=2, engine="vllm")
         expected = json.loads(self.ok("advise", *DEPLOYMENT, "--json"))
