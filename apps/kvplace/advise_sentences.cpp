@@ -38,21 +38,21 @@ std::string loses_sentence(const Advice& advice) {
 }
 
 std::string crossover_sentence(const Advice& advice) {
-  if (advice.fit != FarHolds::kKv) {
+  if (advice.fit != FarHolds::kKv && advice.fit != FarHolds::kNothing) {
     return {};
   }
   std::string out;
   if (advice.crossover_batch && !advice.most_all_near) {
-    out = fmt::format("Tiering pays from batch {} on: without it nothing fits.\n", *advice.crossover_batch);
+    out = fmt::format("Tiering pays at batch {}: without it nothing fits.\n", *advice.crossover_batch);
   } else if (advice.crossover_batch) {
     out = fmt::format(
-        "Tiering pays from batch {} on: that is the least found faster than {} tokens/s, {} with all KV near.\n",
+        "Tiering pays at batch {}, the least found at which it is faster than {} tokens/s, {} with all KV near.\n",
         *advice.crossover_batch, rate(advice.most_all_near->tokens_per_second), requests(advice.requests_all_near));
-  } else if (advice.most_all_near && advice.requests_tiered > advice.requests_all_near) {
-    out =
-        fmt::format("Tiering does not pay: {} requests with it are no faster than {} tokens/s, {} with all KV near.\n",
-                    with_commas(advice.requests_tiered), rate(advice.most_all_near->tokens_per_second),
-                    requests(advice.requests_all_near));
+  } else if (advice.complete && advice.most_all_near && advice.requests_tiered > advice.requests_all_near) {
+    out = fmt::format(
+        "Tiering does not pay: none of the batches tried, up to {}, is faster than {} tokens/s, {} with all KV near.\n",
+        with_commas(advice.requests_tiered), rate(advice.most_all_near->tokens_per_second),
+        requests(advice.requests_all_near));
   }
   return out + loses_sentence(advice);
 }
@@ -67,23 +67,31 @@ std::string target_sentence(const Advice& advice) {
 
 std::string settings_lines(const Advice& advice) {
   std::string out;
-  for (const auto& [engine, flags] : advice.settings) {
-    out += fmt::format("{}: {}\n", engine, flags);
+  for (const auto& [server, flags] : advice.settings) {
+    const bool serves = advice.spec.engine.name.empty() || advice.spec.engine.name.starts_with(server) ||
+                        !advice.settings.contains(advice.spec.engine.name.substr(0, advice.spec.engine.name.find('-')));
+    out += serves ? fmt::format("{}: {}\n", server, flags) : std::string();
   }
   return out.empty() ? out : "Settings\n" + out;
 }
 
-std::string gain(const char* what, const std::optional<double>& tokens_per_second) {
-  return tokens_per_second ? fmt::format("{} {}{} tokens/s", what, *tokens_per_second < 0 ? "-" : "+",
-                                         few_digits(std::abs(*tokens_per_second), 3))
-                           : std::string();
+/// Gains of less than a thousandth are none: policies are not monotone in what they have.
+std::string gain(const char* what, const std::optional<double>& tokens_per_second, double of) {
+  if (!tokens_per_second) {
+    return {};
+  }
+  const double shown = std::abs(*tokens_per_second) < 1e-3 * of ? 0 : *tokens_per_second;
+  return fmt::format("{} {}{} tokens/s", what, shown < 0 ? "-" : "+", few_digits(std::abs(shown), 3));
 }
 
 std::string gains_sentence(const Advice& advice) {
   std::string list;
+  const AdvicePoint* asked = advice.asked();
+  const double now = asked->best ? asked->best->tokens_per_second : 0;
   const std::string gpus = fmt::format("{} more GPU{}", advice.more_gpus, advice.more_gpus == 1 ? "" : "s");
-  for (const std::string& one : {gain("1 GiB near (each GPU)", advice.gain_gib_near),
-                                 gain("1 GB/s of link", advice.gain_gb_s_link), gain(gpus.c_str(), advice.gain_gpu)}) {
+  for (const std::string& one :
+       {gain("1 GiB near (each GPU)", advice.gain_gib_near, now), gain("1 GB/s of link", advice.gain_gb_s_link, now),
+        gain(gpus.c_str(), advice.gain_gpu, now)}) {
     list += one.empty() ? "" : (list.empty() ? "" : ", ") + one;
   }
   return list.empty()
@@ -123,7 +131,7 @@ std::string bound_sentence(const Advice& advice) {
     return {};
   }
   std::string out = "Bound: proven; no placement ";
-  out += advice.fit == FarHolds::kExperts ? "that brings experts over the link " : "";
+  out += advice.fit == FarHolds::kExperts ? "that brings experts over the link " : "of the KV ";
   out += advice.spec.engine == Engine() ? "is faster on this machine"
                                         : "is faster with this engine's efficiencies and overheads";
   return out + (advice.synthetic ? ", for the reads of the workload.\n" : ", for the reads of the trace.\n");
@@ -134,8 +142,9 @@ std::string bound_sentence(const Advice& advice) {
 std::string fit_sentence(const Advice& advice) {
   switch (advice.fit) {
     case FarHolds::kNothing:
-      return fmt::format("fits      not: near and far memory together do not hold weights and KV of {}\n",
-                         requests(advice.spec.options.batch));
+      return fmt::format("fits      not {}; all KV near: {}, with far memory: {}\n",
+                         requests(advice.spec.options.batch), requests(advice.requests_all_near),
+                         requests(advice.requests_tiered));
     case FarHolds::kExperts:
       return fmt::format("fits      weights do not fit near: {} of the routed experts are, with all KV; {} at most\n",
                          percent(advice.asked()->experts_near, 1), requests(advice.requests_tiered));

@@ -80,7 +80,7 @@ std::string bars(const Advice& advice) {
   const Spent& spent = *asked->spent;
   const double sum = spent.weights + spent.kv_near + spent.link + spent.selector + spent.overhead;
   std::string out =
-      fmt::format("A step of {} takes {} ms ({}):\n", asked->batch, few_digits(sum / kMilli, 3),
+      fmt::format("A step at batch {} takes {} ms ({}):\n", asked->batch, few_digits(sum / kMilli, 3),
                   asked->engine ? (advice.spec.engine.name.empty() ? "ideal engine" : "engine") : "best policy");
   constexpr double kColumns = 40;
   constexpr double kLeastShown = 1e-4;

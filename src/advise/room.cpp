@@ -10,6 +10,8 @@ Room::Room(const InstanceSpec& spec, std::uint32_t layers, std::uint64_t longest
   totals_.steps = 0;
   const Result<GpuShare> one = share(1, 1, 1);
   groups_ = one ? one->attention_dp : 1;
+  const Result<GpuShare> least = share(groups_, 1, 1);
+  weights_fit_ = least && least->near.kv >= Bytes(0);
 }
 
 Result<GpuShare> Room::share(std::uint32_t batch, double experts_near, double weights_near) const {
@@ -35,6 +37,9 @@ Result<Room::Plan> Room::plan(std::uint32_t batch) const {
   const double requests = whole.requests;
   if (plan.room >= 0) {
     plan.fit = FarHolds::kKv;
+    return plan;
+  }
+  if (weights_fit_) {
     return plan;
   }
   if (whole.experts > 0) {

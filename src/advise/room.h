@@ -24,7 +24,8 @@ class Room {
     double kv_of_request = 0;  ///< bytes on a GPU
     double room = 0;           ///< bytes that are left for the KV of all requests of a GPU
   };
-  /// All weights near if they fit; else as many experts, then as many weights, as near memory holds beside the KV (of
+  /// All weights near if they fit beside one request of each group; then no more requests are served than KV has room
+  /// for. Else as many experts, then as many weights, as near memory holds beside the KV (of
   /// weights: before it).
   [[nodiscard]] Result<Plan> plan(std::uint32_t batch) const;
 
@@ -56,6 +57,7 @@ class Room {
   TraceMeta meta_;
   TraceTotals totals_;
   std::uint32_t groups_ = 1;
+  bool weights_fit_ = false;
 };
 
 }  // namespace kvplace

@@ -83,27 +83,26 @@ std::string ktransformers(const Advice& advice) {
 
 }  // namespace
 
-std::map<std::string, std::string> settings_of(const Advice& advice, const Room& room) {
+std::map<std::string, std::string> settings_of(const Advice& advice) {
   std::map<std::string, std::string> all;
-  const std::uint32_t batch = advice.spec.options.batch;
+  const Engine& engine = advice.spec.engine;
+  const bool near = advice.requests_all_near >= advice.spec.options.batch;
   if (advice.fit == FarHolds::kKv) {
-    const std::optional<EngineSettings> tiered = hisparse(advice);
-    const bool near = room.all_near(batch);
-    if (tiered) {
-      all["sglang-hisparse"] = sglang(advice) + " " + tiered->sglang;
-      all["vllm-hisparse"] = vllm(advice) + " " + tiered->vllm;
-    }
-    if (near) {
+    if (engine.tiering == Tiering::kKv || (engine.name.empty() && !near)) {
+      if (const std::optional<EngineSettings> tiered = hisparse(advice)) {
+        all["sglang"] = sglang(advice) + " " + tiered->sglang;
+        all["vllm"] = vllm(advice) + " " + tiered->vllm;
+      }
+    } else if (near) {
       all["sglang"] = sglang(advice);
       all["vllm"] = vllm(advice);
     }
   } else if (advice.fit == FarHolds::kExperts && advice.spec.options.gpus == 1) {
-    all["llama.cpp"] = llama_cpp(advice);
-    all["ktransformers"] = ktransformers(advice);
-  }
-  const std::string& engine = advice.spec.engine.name;
-  if (!engine.empty()) {
-    std::erase_if(all, [&](const auto& entry) { return entry.first != engine; });
+    if (engine.name == "llama.cpp") {
+      all[engine.name] = llama_cpp(advice);
+    } else if (engine.name == "ktransformers") {
+      all[engine.name] = ktransformers(advice);
+    }
   }
   return all;
 }

@@ -4,11 +4,13 @@
 #include <map>
 #include <string>
 
-#include "advise/room.h"
+#include "kvplace/advise/advise.h"
 
 namespace kvplace {
 
-/// Flags by engine, for the batch asked for: those of the engine named, else of all that serve the model so.
-[[nodiscard]] std::map<std::string, std::string> settings_of(const Advice& advice, const Room& room);
+/// Flags for the batch asked for, by server: of SGLang and of vLLM, with HiSparse if the engine has it, or if there is
+/// no engine and not all KV fits near; of an engine that keeps experts on the host its own. Empty where it does not
+/// fit.
+[[nodiscard]] std::map<std::string, std::string> settings_of(const Advice& advice);
 
 }  // namespace kvplace

@@ -52,18 +52,24 @@ std::uint64_t Setup::buffer_blocks(const Room::Plan& plan) const {
   return block <= 0 ? 0 : static_cast<std::uint64_t>(std::min(all, std::floor(plan.room / block)));
 }
 
+std::uint64_t Setup::blocks_of(double tokens) const {
+  const double most = static_cast<double>(longest_);
+  return static_cast<std::uint64_t>(std::ceil(std::min(tokens, most) / stands_.kv().trace->meta().layout.block_tokens));
+}
+
+std::uint64_t Setup::blocks_read() const { return is_dense() ? 0 : blocks_of(stands_.kv().tokens); }
+
 std::uint64_t Setup::least_buffer_blocks() const {
   if (is_dense()) {
     return 0;
   }
-  const double reads = stands_.kv().tokens;
   const Engine& engine = spec_.engine;
-  double tokens = reads;
-  if (engine.tiering == Tiering::kKv) {
-    tokens = engine.buffer_tokens > 0 ? engine.buffer_tokens : std::max(1.0, engine.buffer_per_top_k) * reads;
+  if (engine.tiering != Tiering::kKv) {
+    return blocks_read();
   }
-  const double most = static_cast<double>(longest_);
-  return static_cast<std::uint64_t>(std::ceil(std::min(tokens, most) / stands_.kv().trace->meta().layout.block_tokens));
+  const double tokens =
+      engine.buffer_tokens > 0 ? engine.buffer_tokens : std::max(1.0, engine.buffer_per_top_k) * stands_.kv().tokens;
+  return blocks_of(tokens);
 }
 
 bool Setup::tiers_kv() const {
@@ -75,12 +81,12 @@ bool Setup::tiers_kv() const {
          stands_.kv().trace->meta().layout.block_tokens == 1;
 }
 
-bool Setup::fits_tiered(std::uint32_t batch) const {
+bool Setup::fits_tiered(std::uint32_t batch, std::uint64_t least) const {
   const Result<Room::Plan> plan = room_.plan(batch);
   if (!plan || plan->fit == FarHolds::kNothing) {
     return false;
   }
-  const double each = static_cast<double>(least_buffer_blocks()) * stands_.kv().trace->meta().layout.block_tokens *
+  const double each = static_cast<double>(least) * stands_.kv().trace->meta().layout.block_tokens *
                       static_cast<double>(plan->share.kv_bytes_per_token.value()) * stands_.layers();
   return room_.tiered(batch, each, full_copy());
 }
@@ -165,7 +171,8 @@ Result<std::optional<Estimate>> Setup::engine(Bench& bench, std::uint32_t batch)
     if (!tiers_kv()) {
       return all_near(bench, batch);
     }
-    return fits_tiered(batch) ? hot_buffers(bench, batch, plan) : Result<std::optional<Estimate>>(std::nullopt);
+    return fits_tiered(batch, least_buffer_blocks()) ? hot_buffers(bench, batch, plan)
+                                                     : Result<std::optional<Estimate>>(std::nullopt);
   }
   if (!spec_.engine.name.empty() && spec_.engine.tiering != Tiering::kExperts) {
     return std::nullopt;
@@ -184,7 +191,7 @@ Result<std::vector<Estimate>> Setup::policies(Bench& bench, std::uint32_t batch,
     return expert_policies(bench, batch, plan, only, more);
   }
   std::vector<Estimate> made;
-  if (plan.fit == FarHolds::kNothing || (plan.fit == FarHolds::kKv && !fits_tiered(batch))) {
+  if (plan.fit == FarHolds::kNothing || (plan.fit == FarHolds::kKv && !fits_tiered(batch, blocks_read()))) {
     return made;
   }
   const bool tokens = stands_.kv().trace->meta().layout.block_tokens == 1;

@@ -67,7 +67,10 @@ class Setup {
   [[nodiscard]] bool tiers_kv() const;
   /// Whether far memory holds all KV, or only what is not near.
   [[nodiscard]] bool full_copy() const { return !is_dense(); }
-  [[nodiscard]] bool fits_tiered(std::uint32_t batch) const;
+  /// Whether so many requests fit with `least` blocks near of each.
+  [[nodiscard]] bool fits_tiered(std::uint32_t batch, std::uint64_t least) const;
+  /// Blocks that a step reads of a layer and request; 0 of dense workloads, any part of which may be far.
+  [[nodiscard]] std::uint64_t blocks_read() const;
 
   // None where it does not fit.
   [[nodiscard]] Result<std::optional<Estimate>> all_near(Bench& bench, std::uint32_t batch) const;
@@ -77,6 +80,7 @@ class Setup {
                                                        double more = 0) const;
 
  private:
+  [[nodiscard]] std::uint64_t blocks_of(double tokens) const;
   [[nodiscard]] Case base(std::uint32_t batch, const Room::Plan& plan) const;
   [[nodiscard]] Result<Estimate> estimate(Bench& bench, const Stand& stand, const Case& a_case) const;
   [[nodiscard]] Result<std::optional<Estimate>> hot_buffers(Bench& bench, std::uint32_t batch,

@@ -1,4 +1,4 @@
-// What an instance's steps cost beside bytes at the machine's peak (formulation, "What an engine costs").
+// What an instance's steps cost beside bytes at the machine's peak (formulation, "Time").
 #include <algorithm>
 #include <cmath>
 #include <utility>

@@ -21,6 +21,32 @@ using testing::RandomInstance;
 using testing::says;
 using testing::Sides;
 
+TEST(AdviceVerdicts, ABufferThatHoldsNoBlock) {
+  Sides sides;
+  for (std::uint64_t seed = 0; seed < 80; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomCase random(seed, {.steps = 10, .prompt_tokens = 10});
+    RandomInstance c(random, random.plain_shape());
+    c.spec.options.near_capacity.reset();
+    c.spec.options.near_blocks_per_layer.reset();
+    const std::int64_t block = c.spec.model->kv_bytes_per_token_per_layer.value() * c.shape.block_tokens;
+    c.spec.options.near_capacity = Bytes(
+        random.one_of({block - 1, block, block * c.shape.layers - 1, block * c.shape.layers}) * c.spec.options.batch);
+    c.spec.options.near_fraction.reset();
+    const Instance instance = c.instance();
+    std::string notes;
+    for (const std::string& note : instance.notes()) {
+      notes += note + "\n";
+    }
+    const bool none = instance.capacity().value() < block;
+    const bool none_per_layer = instance.capacity().value() / c.shape.layers < block;
+    sides.expect(notes, "holds no block of", none_per_layer);
+    sides.expect(notes, ": all is read from far", none);
+    sides.expect(notes, ": policies with a buffer per layer keep nothing", none_per_layer && !none);
+  }
+  sides.both();
+}
+
 TEST(AdviceVerdicts, NotesOfAnInstance) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 80; ++seed) {

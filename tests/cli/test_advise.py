@@ -20,6 +20,17 @@ class AdviseTest(cli.CliTest):
         self.refused(self.run_cli(*arguments), cli.BAD_INPUT, words)
 
 
+    def check_crossover(self, advice: dict) -> None:
+        """The least batch found at which tiering is faster than the most requests all near."""
+        most = advice["most_all_near"]["tokens_per_s"]
+        paying = [point["batch"] for point in advice["points"]
+                  if point["batch"] > advice["requests_all_near"] and point["engine"] is not None
+                  and point["engine"]["tokens_per_s"] > most]
+        self.assertTrue(paying)
+        self.assertGreater(advice["crossover_batch"], advice["requests_all_near"])
+        self.assertLessEqual(advice["crossover_batch"], min(paying))
+
+
 class Advise(AdviseTest):
 
     def test_a_deployment_of_dsa(self) -> None:
@@ -53,11 +64,10 @@ class Advise(AdviseTest):
         # Weights of a GPU: dense ones whole (attention data-parallel), experts of 32 tokens, at 0.56 of 4.8 TB/s.
         self.assertAlmostEqual(asked["engine"]["ms_per_token"] - asked["all_near"]["ms_per_token"],
                                asked["spent"]["link"] + 61 * 0.022, delta=0.1)
-        crossover = advice["crossover_batch"]
-        self.assertGreater(crossover, advice["requests_all_near"])
-        self.assertEqual(crossover % 8, 0)
-        self.assertIn("--enable-hisparse", advice["settings"]["sglang-hisparse"])
-        self.assertIn('"device_buffer_size":6144', advice["settings"]["sglang-hisparse"])
+        self.check_crossover(advice)
+        self.assertEqual(advice["crossover_batch"] % 8, 0)
+        self.assertIn("--enable-hisparse", advice["settings"]["sglang"])
+        self.assertIn('"device_buffer_size":6144', advice["settings"]["sglang"])
         self.assertTrue(advice["complete"])
         self.assertIn("context", advice["sensitivity"])
 
@@ -69,12 +79,21 @@ class Advise(AdviseTest):
                 self.assertAlmostEqual(point["engine"]["ms_per_token"], point["all_near"]["ms_per_token"], delta=1e-6)
             else:
                 self.assertGreater(point["engine"]["ms_per_token"], 0)
-        flags = advice["settings"]["vllm-hisparse"]
+        self.check_crossover(advice)
+        flags = advice["settings"]["vllm"]
         transfer, attention = flags.split(" --attention-config ")
         self.assertIn("host_pool_gib", transfer.split("--kv-transfer-config ")[1])
         self.assertIn("HiSparseConnector", transfer)
         self.assertIn("device_buffer_size", attention)
         self.assertNotIn("host_pool_gib", attention)
+
+    def test_an_ideal_engine_pays_though_the_most_requests_do_not(self) -> None:
+        advice = self.advise("--model", "deepseek-v3.2", "--hardware", "8xh200", "--context", "64K", "--output", "4K",
+                             "--batch", "64")
+        self.check_crossover(advice)
+        # Index keys of more requests than these leave no room for what a step reads of each.
+        self.assertLess(advice["requests_tiered"], 440)
+        self.assertIn("--kv-transfer-config", advice["settings"]["vllm"])
 
     def test_experts_on_the_host(self) -> None:
         advice = self.advise("--model", "gpt-oss-120b", "--hardware", "rtx5090-pcie5", "--context", "8K", "--batch", "1",
