@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "app.h"
+#include "flag_value.h"
 #include "kvplace/base/toml_file.h"
+#include "kvplace/generate/workload.h"
 #include "kvplace/instance/layer_budgets.h"
 #include "kvplace/instance/resolve.h"
 #include "kvplace/instance/settings.h"
@@ -25,7 +27,7 @@ constexpr const char* kTraceDoc = "trace (`.kvt`); `-` is standard input";
 
 bool belongs_to_instance(const ConfigEntry& entry) {
   const std::string section = entry.key.substr(0, entry.key.find('.'));
-  return section == "hardware" || section == "model" || section == "options";
+  return section == "hardware" || section == "model" || section == "engine" || section == "options";
 }
 
 }  // namespace
@@ -73,7 +75,7 @@ Result<std::vector<ConfigEntry>> InstanceFlags::other_config() const {
   std::erase_if(entries, belongs_to_instance);
   for (const ConfigEntry& entry : entries) {
     if (entry.key != "trace" && !entry.key.starts_with("policies.")) {
-      const std::vector<std::string> known{"trace", "policies", "hardware", "model", "options"};
+      const std::vector<std::string> known{"trace", "policies", "hardware", "model", "engine", "options"};
       return bad_input(entry.where + ": unknown key " + in_quotes(entry.key) + "; the nearest known key is " +
                        in_quotes(nearest_name(entry.key, known)));
     }
@@ -135,6 +137,41 @@ void TraceFlags::add_optional_to(CLI::App& verb, const std::string& recover) {
   verb.add_flag("--recover", recover_, recover);
 }
 
+void TraceFlags::add_workload_to(CLI::App& verb) {
+  verb.add_option("--workload", workload_,
+                  "in a trace's place: `dense`, `dsa`, `quest`, `experts`, or a preset of docs/generators.md; of the "
+                  "layers of `--model`")
+      ->type_name("dense|dsa|quest|experts|WORKLOAD");
+  verb.add_option("--context", context_, "tokens before the first decode step of `--workload`, like `64K`")
+      ->default_str("32K, or the preset's")
+      ->type_name("TOKENS");
+  verb.add_option("--steps", steps_, "decode steps of `--workload`")
+      ->default_str("8 of `dense`, else as many as read 8 million blocks, 64 to 512")
+      ->type_name("N");
+}
+
+Result<TraceReader> TraceFlags::open_workload_of(const InstanceFlags* instance) const {
+  Workload workload;
+  workload.name = workload_;
+  if (!path_.empty()) {
+    return bad_input("a trace and --workload are two traces: give one of them");
+  }
+  if (!context_.empty()) {
+    KVPLACE_ASSIGN(context, of_flag("--context", parse_tokens(context_)));
+    workload.context = context;
+  }
+  if (!steps_.empty()) {
+    KVPLACE_ASSIGN(steps, of_flag("--steps", parse_tokens(steps_)));
+    workload.steps = steps;
+  }
+  KVPLACE_ASSIGN(spec, instance->spec({}));
+  if (!spec.model) {
+    return bad_input("--workload " + workload_ + " reads what a model reads: give --model");
+  }
+  KVPLACE_TRY(validate(*spec.model, "model"));
+  return open_workload(workload, *spec.model, run_context(instance->threads()));
+}
+
 Result<std::string> TraceFlags::path(const InstanceFlags* instance) const {
   std::string path = path_;
   if (path.empty() && instance != nullptr) {
@@ -149,6 +186,12 @@ Result<std::string> TraceFlags::path(const InstanceFlags* instance) const {
 }
 
 Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
+  if (!workload_.empty()) {
+    return open_workload_of(instance);
+  }
+  if (!context_.empty() || !steps_.empty()) {
+    return bad_input(std::string(context_.empty() ? "--steps" : "--context") + " is of --workload: give that as well");
+  }
   KVPLACE_ASSIGN(path, this->path(instance));
   if (path.empty()) {
     return bad_input("no trace is named: give a file (.kvt), or a --config file that names one");

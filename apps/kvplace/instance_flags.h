@@ -72,11 +72,18 @@ class TraceFlags {
   void add_optional_to(CLI::App& verb, const std::string& recover = kRecovers);
   /// Opens the trace named by the argument, else by the configuration file.
   [[nodiscard]] Result<TraceReader> open(const InstanceFlags* instance = nullptr) const;
+  /// Also --workload in a trace's place, for verbs with an instance, whose model it takes.
+  void add_workload_to(CLI::App& verb);
   /// The path named by the argument, else by the configuration file; may be empty.
   [[nodiscard]] Result<std::string> path(const InstanceFlags* instance) const;
 
  private:
+  [[nodiscard]] Result<TraceReader> open_workload_of(const InstanceFlags* instance) const;
+
   std::string path_;
+  std::string workload_;
+  std::string context_;
+  std::string steps_;
   bool recover_ = false;
 };
 

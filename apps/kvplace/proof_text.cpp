@@ -36,7 +36,7 @@ std::string table(const Proof& proof, const Instance& instance) {
   } else if (proof.planning) {
     out += fmt::format("{:<18}{:>16}  {}\n", "planned schedule", "none", planning_verdict(proof));
   }
-  return out + "\n" + proof_verdict(proof) + capacity_verdict(proof, instance);
+  return out + "\n" + proof_verdict(proof) + costs_verdict(instance) + capacity_verdict(proof, instance);
 }
 
 std::string table(const TraceReader& trace, const Certificate& certificate, const VerifiedBound& bound) {

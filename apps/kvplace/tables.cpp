@@ -164,6 +164,33 @@ std::string deployment_text(const Instance& instance) {
   return out + ", per traced layer\n";
 }
 
+/// The costs beside bytes at the peak, if there are any.
+std::string engine_text(const Instance& instance) {
+  const Engine& engine = instance.spec().engine;
+  const FarTier& far = instance.spec().hardware.far;
+  std::string parts;
+  const auto add = [&parts](bool there, const std::string& text) {
+    parts += there ? (parts.empty() ? "" : ", ") + text : "";
+  };
+  add(engine.weights_efficiency != 1, fmt::format("weights at {:g} of near memory's peak", engine.weights_efficiency));
+  add(engine.kv_efficiency != 1, fmt::format("KV at {:g}", engine.kv_efficiency));
+  add(engine.layer_overhead > Seconds(0), format_seconds(engine.layer_overhead) + " a layer");
+  add(engine.step_overhead > Seconds(0), format_seconds(engine.step_overhead) + " a decode step");
+  add(engine.tiered_overhead > Seconds(0),
+      format_seconds(engine.tiered_overhead) + (instance.tiered() ? " a tiered layer" : " a layer if it were tiered"));
+  add(engine.far_computes,
+      fmt::format("far weights multiplied there, at {:g} of far memory's peak", engine.far_efficiency));
+  add(far.latency > Seconds(0), format_seconds(far.latency) + " for a step's first read from far");
+  const BytesPerSecond link = instance.step_time().bandwidth(Channel::kFarLinkRead);
+  add(link != instance.share().machine.effective(far.link_read),
+      "link " + format_bandwidth(BytesPerSecond(std::round(link.value() / 1e6) * 1e6)) + " for pieces of its size");
+  if (parts.empty() && engine.name.empty()) {
+    return {};
+  }
+  return "engine    " + (engine.name.empty() ? std::string() : engine.name + (parts.empty() ? "" : ": ")) + parts +
+         "\n";
+}
+
 std::vector<Row> bound_rows(const Bounds& bounds) {
   return {{"(all near)", "-", bounds.all_near, "-", "-", "-"},
           {"(perfect split)", kBound, bounds.perfect_split, "-", "-", "-"}};
@@ -192,7 +219,7 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
                      capacity_text(instance), spec.options.batch,
                      short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())),
                      spec.options.copies == Copies::kBackground ? ", copies in the background" : "");
-  out += deployment_text(instance);
+  out += engine_text(instance) + deployment_text(instance);
   for (const std::string& note : instance.notes()) {
     out += "note      " + note + "\n";
   }
@@ -217,7 +244,7 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
   std::string out = draw(rows, yardstick, static_cast<double>(steps) * instance.tokens_per_step(), width);
-  out += "\n" + legend(comparison);
+  out += "\n" + legend(comparison) + costs_verdict(instance);
   for (const std::string& verdict : {ending_verdict(comparison, instance), placement_verdict(comparison, instance)}) {
     out += (verdict.empty() ? "" : "\n") + verdict;
   }

@@ -5,6 +5,7 @@
 #include "help_format.h"
 #include "kvplace/generate/config.h"
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/engine.h"
 #include "kvplace/model/model.h"
 #include "kvplace/policy/registry.h"
 #include "usage_error.h"
@@ -27,6 +28,9 @@ std::vector<std::string> words_of(const std::string& alternative, const CLI::App
   }
   if (alternative == "HARDWARE") {
     return hardware_names();
+  }
+  if (alternative == "ENGINE") {
+    return engine_names();
   }
   if (alternative == "MODEL") {
     return model_names();

@@ -13,8 +13,8 @@ struct ValueWords {
 };
 
 /// Of "HARDWARE|FILE" the names of all machines, and files; of "inclusive|exclusive" these two. Alternatives are names
-/// of what `kvplace list` shows (POLICY, HARDWARE, MODEL, WORKLOAD), VERB, FILE, or, in small letters, the word itself;
-/// of anything else, like SIZE, nothing is known.
+/// of what `kvplace list` shows (POLICY, HARDWARE, MODEL, ENGINE, WORKLOAD), VERB, FILE, or, in small letters, the word
+/// itself; of anything else, like SIZE, nothing is known.
 [[nodiscard]] ValueWords value_words(const CLI::Option& option, const CLI::App& parser);
 
 /// "a|b|c", a value's name of words.

@@ -133,6 +133,15 @@ std::string legend(const Comparison& comparison) {
   return out;
 }
 
+std::string costs_verdict(const Instance& instance) {
+  if (!instance.step_time().has_costs() && !instance.all_near_time().has_costs()) {
+    return {};
+  }
+  return instance.options().bound_costs == BoundCosts::kPeak
+             ? "Bounds are of the machine at its peak: they count no efficiency, overhead or latency of the engine.\n"
+             : "Bounds count the engine's efficiencies and overheads, but no latency of far memory.\n";
+}
+
 std::string legend() { return kSplitAndAllNear; }
 
 std::string proof_verdict(const Proof& proof) {

@@ -22,6 +22,9 @@ namespace kvplace::cli {
 /// The same of a stored schedule's table.
 [[nodiscard]] std::string legend();
 
+/// What bounds count of what an engine costs; nothing where it costs nothing.
+[[nodiscard]] std::string costs_verdict(const Instance& instance);
+
 /// What a certificate proves, and about which schedules.
 [[nodiscard]] std::string proof_verdict(const Proof& proof);
 [[nodiscard]] std::string proof_verdict(const VerifiedBound& bound, const Certificate& certificate);

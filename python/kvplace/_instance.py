@@ -19,7 +19,7 @@ _Entry = tuple[str, str, str]
 # Those of Instance that set one field: keyword to key.
 _KEYWORDS = {setting["keyword"]: setting["key"] for setting in list_settings()
              if setting["keyword"] and "." in setting["key"]}
-_SECTIONS = ("hardware", "model", "options")
+_SECTIONS = ("hardware", "model", "engine", "options")
 
 
 def _preset_entries(section: str, preset: PresetLike) -> list[_Entry]:
@@ -33,6 +33,7 @@ def entries_of(
     config: str | os.PathLike[str] | None,
     hardware: PresetLike | None,
     model: PresetLike | None,
+    engine: str | os.PathLike[str] | None,
     options: Mapping[str, Value | None],
     fields: Mapping[str, Value],
 ) -> list[_Entry]:
@@ -43,11 +44,13 @@ def entries_of(
             if key.split(".")[0] in _SECTIONS:
                 entries.append((key, text, where))
             elif key != "trace" and not key.startswith("policies."):
-                raise BadInput(f"{where}: unknown key '{key}'; known are trace, policies, hardware, model and options")
+                raise BadInput(f"{where}: unknown key '{key}'; known are trace, policies, hardware, model, engine and options")
     if hardware is not None:
         entries += _preset_entries("hardware", hardware)
     if model is not None:
         entries += _preset_entries("model", model)
+    if engine is not None:
+        entries += _preset_entries("engine", engine)
     entries += [(_KEYWORDS[key], text_of(value), key) for key, value in options.items() if value is not None]
     entries += [(key, text_of(value), "Instance") for key, value in fields.items()]
     return entries
@@ -68,6 +71,8 @@ class Instance(_core.Instance):
     :param hardware: preset or FILE.toml; default: ``fang2025``, the paper's machine.
     :param model: preset, FILE.toml, or a Hugging Face config.json (or a folder that holds one); default: what the trace
         names.
+    :param engine: preset or FILE.toml: overlap, overheads and efficiencies of an engine (docs/engines.md); default: an
+        ideal one.
     :param kv_dtype: dtype of the KV cache, which its size follows; default: the model's.
     :param near_capacity: near bytes left for the KV (and experts) of all requests, like ``"16GiB"`` or ``"5.38 GiB"``;
         a bare number is an error; default: near memory less the model's weights.
@@ -110,6 +115,7 @@ class Instance(_core.Instance):
         hardware: PresetLike | None = None,
         model: PresetLike | None = None,
         kv_dtype: str | None = None,
+        engine: str | os.PathLike[str] | None = None,
         near_capacity: str | int | float | None = None,
         near_blocks_per_layer: int | None = None,
         near_fraction: float | None = None,
@@ -136,10 +142,10 @@ class Instance(_core.Instance):
             layer_shares = _core.read_layer_budgets(os.fspath(layer_budgets))
         given = locals()
         options = {key: given[key] for key in _KEYWORDS}
-        presets = [preset._base if isinstance(preset, Preset) else preset for preset in (hardware, model)]
+        presets = [preset._base if isinstance(preset, Preset) else preset for preset in (hardware, model, engine)]
         files = [os.fspath(name) for name in (config, layer_budgets, *presets) if name is not None]
         self._files = _core.InputFiles(files)
-        super().__init__(trace, entries_of(config, hardware, model, options, fields))
+        super().__init__(trace, entries_of(config, hardware, model, engine, options, fields))
         self.trace = trace
 
     #: The trace it was made for.
@@ -191,14 +197,15 @@ def _config_text(toml: str, policies: Sequence[str], trace: str | None = None) -
 @checked
 def show_config(
     trace: Trace | None = None, *, policies: str | Sequence[str] | None = None, config: str | os.PathLike[str] | None = None,
-    hardware: PresetLike | None = None, model: PresetLike | None = None, **keywords: Any,
+    hardware: PresetLike | None = None, model: PresetLike | None = None, engine: str | os.PathLike[str] | None = None,
+    **keywords: Any,
 ) -> str:
     """The resolved configuration as TOML, ``kvplace show-config``. Keywords as those of Instance; the trace may be left
     out."""
     if trace is not None:
-        instance = Instance(trace, config=config, hardware=hardware, model=model, **keywords)
+        instance = Instance(trace, config=config, hardware=hardware, model=model, engine=engine, **keywords)
         return instance.show_config(policies)
     check_keywords(Instance.__init__, keywords)
     options = {key: keywords.pop(key) for key in _KEYWORDS if key in keywords}
-    toml = _core.resolved_toml(entries_of(config, hardware, model, options, keywords))
+    toml = _core.resolved_toml(entries_of(config, hardware, model, engine, options, keywords))
     return _config_text(toml, _policy_texts(policies))

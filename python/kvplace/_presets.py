@@ -117,6 +117,11 @@ def list_models() -> list[dict[str, Any]]:
     return _listing("models")
 
 
+def list_engines() -> list[dict[str, Any]]:
+    """The engines: their fields as texts, and the provenance of the figures."""
+    return _listing("engines")
+
+
 def list_formats() -> list[dict[str, Any]]:
     """The foreign trace formats: name, doc, and whether each can be imported and exported."""
     return _listing("formats")

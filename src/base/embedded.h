@@ -13,6 +13,7 @@ struct EmbeddedFile {
 
 [[nodiscard]] std::span<const EmbeddedFile> embedded_hardware();
 [[nodiscard]] std::span<const EmbeddedFile> embedded_models();
+[[nodiscard]] std::span<const EmbeddedFile> embedded_engines();
 [[nodiscard]] std::span<const EmbeddedFile> embedded_generators();
 
 }  // namespace kvplace

@@ -24,8 +24,8 @@ void ElementaryBounds::add(const StepView& record) {
 
 void ElementaryBounds::close_group() {
   const std::uint32_t layers = instance_->groups().layers_per_group();
-  const StepTime& step_time = instance_->step_time();
-  all_near_ += step_time(all_near_loads_, layers);
+  const StepTime step_time = instance_->bound_time();
+  all_near_ += instance_->all_near_time()(all_near_loads_, layers);
   perfect_split_ += best_split(step_time, all_near_loads_, movable_, layers).time;
   all_near_loads_ = {};
   movable_ = {};

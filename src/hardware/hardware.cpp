@@ -1,5 +1,7 @@
 #include "kvplace/hardware/hardware.h"
 
+#include <algorithm>
+
 #include "base/fields.h"
 #include "base/presets.h"
 
@@ -21,7 +23,17 @@ struct TextForm<Figures> {
   static constexpr bool kIsText = true;
 };
 
+template <>
+struct TextForm<LinkBySize> {
+  static Result<LinkBySize> parse(std::string_view text) { return parse_link_by_size(text); }
+  static std::string format(const LinkBySize& by_size) { return format_link_by_size(by_size); }
+  static bool is_set(const LinkBySize& by_size) { return !by_size.points.empty(); }
+  static constexpr bool kIsText = true;
+};
+
 namespace {
+
+constexpr std::string_view kBySize = "far.link_read_by_size";
 
 /// The fields of a far tier, wherever in a Hardware it lives.
 template <class Access>
@@ -39,6 +51,12 @@ void add_far_fields(std::vector<Field<Hardware>>& fields, const std::string& pre
   add("link_read_measured", "the same as measured", [](auto& t) -> auto& { return t.link_read.measured; });
   add("link_write", "of the link, near to far, as specified", [](auto& t) -> auto& { return t.link_write.spec; });
   add("link_write_measured", "the same as measured", [](auto& t) -> auto& { return t.link_write.measured; });
+  add("latency", "time that the first byte read from it adds to a step", [](auto& t) -> auto& { return t.latency; });
+  add("link_read_by_size", "what link_read delivers for pieces of a size: `656B=4GB/s, 4KiB=45GB/s`, or a table",
+      [](auto& t) -> auto& { return t.link_read_by_size; });
+  add("link_granule", "bytes that link_read moves at once: each piece takes whole ones",
+      [](auto& t) -> auto& { return t.link_granule; });
+  add("link_header", "bytes that each granule takes beside its own", [](auto& t) -> auto& { return t.link_header; });
   add("shared_by", "GPUs that share capacity and bandwidth of the memory",
       [](auto& t) -> auto& { return t.shared_by; });
 }
@@ -98,6 +116,12 @@ Status validate_far(const FarTier& tier, const std::string& where) {
   if (!known(tier.link_write)) {
     return missing("link_write");
   }
+  if (!tier.link_read_by_size.points.empty() && tier.link_granule > Bytes(0)) {
+    return bad_input(where + ": link_read_by_size and link_granule both say what a piece costs; give one of them");
+  }
+  if (tier.link_header > Bytes(0) && tier.link_granule <= Bytes(0)) {
+    return bad_input(where + ".link_header is of a granule; give link_granule as well");
+  }
   constexpr std::uint32_t kMostGpus = 4096;
   if (tier.shared_by > kMostGpus) {
     return bad_input(where + ".shared_by is absurd; at most 4096 GPUs");
@@ -131,6 +155,21 @@ BytesPerSecond Hardware::effective(const Rate& rate) const {
   return first.value() > 0 ? first : second;
 }
 
+BytesPerSecond Hardware::link_read_of(Bytes piece) const {
+  const BytesPerSecond whole = effective(far.link_read);
+  if (piece <= Bytes(0)) {
+    return whole;
+  }
+  if (!far.link_read_by_size.points.empty()) {
+    return std::min(whole, far.link_read_by_size.at(piece));
+  }
+  if (far.link_granule <= Bytes(0)) {
+    return whole;
+  }
+  const std::int64_t granules = (piece.value() + far.link_granule.value() - 1) / far.link_granule.value();
+  return whole * (piece / ((far.link_granule + far.link_header) * granules));
+}
+
 std::span<const Field<Hardware>> hardware_fields() {
   static const std::vector<Field<Hardware>> kFields = make_fields();
   return kFields;
@@ -155,6 +194,13 @@ Status apply_hardware_entry(const ConfigEntry& entry, Hardware& hardware) {
       known.push_back(field.key);
     }
     return add_provenance(entry, known, hardware.provenance);
+  }
+  if (entry.key.starts_with(std::string(kBySize) + ".")) {  // a table has an entry per size
+    const std::string size = without_prefix(entry, kBySize).key;
+    if (Status status = add_link_size(size, entry.text, hardware.far.link_read_by_size); !status) {
+      return bad_input(entry.where + ": " + entry.section + entry.key + ": " + status.error().message);
+    }
+    return {};
   }
   return apply_entry<Hardware>(hardware_fields(), entry, hardware);
 }

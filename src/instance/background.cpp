@@ -19,11 +19,14 @@ constexpr bool carries_copies(std::size_t channel) {
 class IdleTime {
  public:
   IdleTime(const StepTime& step_time, const Loads& demand, std::uint32_t layers) : step_time_(step_time) {
-    const std::array<double, kNumChannels> times = step_time.channel_times(demand);
+    const std::array<double, kNumChannels> times = step_time.channel_times(demand, layers);
     busy_[kNear] = times[kNear];
     if (step_time.overlap() == Overlap::kFull) {  // else demand has its time on the far side before near memory is read
       busy_ = times;
       alone_ = std::max(*std::max_element(times.begin(), times.end()), step_time.floor().value() * layers);
+    }
+    if (demand.on(Channel::kFarLinkRead) == 0) {
+      busy_[at(Channel::kFarLinkRead)] += step_time.latency();
     }
   }
 

@@ -45,6 +45,15 @@ Status check_division(const InstanceSpec& spec, const TraceMeta& meta, const Div
     return bad_input(has_experts ? "options.experts_read is for traces without expert blocks, which say what is read"
                                  : "options.experts_read needs a model with routed experts");
   }
+  if (spec.options.experts_near) {
+    if (!has_experts || meta.layout.experts > 0) {
+      return bad_input(has_experts ? "options.experts_near is for traces without expert blocks, which are placed"
+                                   : "options.experts_near needs a model with routed experts");
+    }
+    if (spec.options.weights_near != 1) {
+      return bad_input("options.experts_near and options.weights_near both say which weights are near: give one");
+    }
+  }
   if (gpus == 1) {
     return {};
   }
@@ -153,10 +162,13 @@ class Sums {
     const double gpus = options_.gpus;
     const double expert = static_cast<double>(group.expert_bytes.value());
     const double dense = static_cast<double>(group.dense_weight_bytes.value());
-    weights_of_layers += layers * (dense / division_.tp + group.experts * expert / gpus);
+    const double experts_near = options_.experts_near.value_or(1);
+    weights_of_layers += layers * (dense / division_.tp + experts_near * group.experts * expert / gpus);
     whole_weights_of_layers += layers * (dense + group.experts * expert);
     const double distinct = experts_read(options_, group.experts, group.experts_per_token, tokens_);
-    weights_read += layers * (dense / division_.tp + (reads_experts_ ? distinct * expert / gpus : 0));
+    const double read = reads_experts_ ? distinct * expert / gpus : 0;
+    weights_read += layers * (dense / division_.tp + read);
+    far_experts_read += layers * read * (1 - experts_near);
     const double index_keys = static_cast<double>(group.selector_bytes_per_token.value());
     selector += layers * index_keys * longest();
     other_read += layers * index_keys * mean_context();
@@ -181,6 +193,7 @@ class Sums {
   double weights_of_layers = 0;
   double whole_weights_of_layers = 0;
   double weights_read = 0;
+  double far_experts_read = 0;
   // Of one request.
   double other_read = 0;
   double selector = 0;
@@ -243,7 +256,9 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   }
   const double layers = static_cast<double>(std::max<std::int64_t>(1, traced.layers));
   share.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(kv)));
+  share.layers_per_traced = model.layers / layers;
   share.weight_bytes_per_step = rounded(sums.weights_read / layers);
+  share.far_experts_per_step = rounded(sums.far_experts_read / layers);
   share.other_bytes_per_step = rounded(sums.other_read * sums.requests() / layers);
   const double outside =
       std::max(0.0, static_cast<double>(model.weight_bytes.value()) - sums.whole_weights_of_layers) / division.tp;
@@ -266,7 +281,8 @@ Result<GpuShare> share_of_one_gpu(const InstanceSpec& spec, const TraceMeta& met
   share.attention_tp = division.tp;
   share.attention_dp = division.dp;
   share.requests = (spec.options.batch + division.dp - 1) / division.dp;
-  share.deployment = spec.options.gpus > 1 || spec.options.reserve || (spec.model && !spec.model->groups.empty());
+  share.deployment = spec.options.gpus > 1 || spec.options.reserve || spec.options.experts_near ||
+                     (spec.model && !spec.model->groups.empty());
   if (spec.model && share.deployment) {
     set_layer_by_layer(spec, meta, totals, division, groups, share);
   } else if (spec.model) {

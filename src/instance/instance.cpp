@@ -21,15 +21,6 @@ std::pair<std::string, std::string> two_sizes(Bytes a, Bytes b) {
   return texts.first == texts.second ? std::pair{format_bytes(a), format_bytes(b)} : texts;
 }
 
-/// All GPUs share the arithmetic of all requests.
-Seconds arithmetic_floor(const InstanceSpec& spec) {
-  if (!spec.model || spec.hardware.peak_flops.value() <= 0) {
-    return Seconds(0);
-  }
-  const double tokens_per_gpu = static_cast<double>(spec.options.batch) / spec.options.gpus;
-  return spec.model->flops_per_layer_per_step * tokens_per_gpu / spec.hardware.peak_flops;
-}
-
 std::string near_memory_is_full(const NearBudget& near, const InstanceSpec& spec, bool deployment) {
   const Hardware& hardware = spec.hardware;
   if (!deployment) {
@@ -53,8 +44,11 @@ std::string near_memory_is_full(const NearBudget& near, const InstanceSpec& spec
          "with --near-capacity what is left for KV";
 }
 
-Error unknown_block_size() {
-  return {ErrorKind::kBadInput, "the trace does not say how large a block is: give --model NAME or --block-bytes SIZE"};
+Error unknown_block_size(const TraceMeta& meta) {
+  const std::string named =
+      meta.model.empty() ? std::string() : ", and no preset is called " + in_quotes(meta.model) + " as its model is";
+  return {ErrorKind::kBadInput,
+          "the trace does not say how large a block is" + named + ": give --model NAME or --block-bytes SIZE"};
 }
 
 /// Nothing but experts is read; no KV page exists.
@@ -96,7 +90,7 @@ Status complete_model(Model& model, InstanceOptions& options, const TraceMeta& m
     } else if (has_experts_alone(meta.layout, totals.blocks_per_layer)) {
       kv_bytes = model.experts.bytes_per_expert;  // so that capacities in blocks are counted in experts
     } else {
-      return tl::unexpected(unknown_block_size());
+      return tl::unexpected(unknown_block_size(meta));
     }
   }
   return {};
@@ -118,7 +112,8 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
         "options.mirrored_reads=split needs --mode inclusive: in exclusive mode no block is on both sides");
   }
   KVPLACE_ASSIGN(share, share_of_one_gpu(spec, meta, totals));
-  const StepTime step_time(share.machine, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead);
+  KVPLACE_TRY(validate(spec.engine, spec.engine.name.empty() ? "engine" : "engine " + spec.engine.name));
+  const StepTime step_time(share.machine, spec.options.overlap, Seconds(0), Seconds(0));  // until sizes are known
   Instance instance(spec, std::move(share), step_time);
   instance.layout_ = meta.layout;
   instance.layers_ = meta.layers;
@@ -128,6 +123,7 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   KVPLACE_TRY(instance.set_sizes(meta));
   KVPLACE_TRY(instance.set_capacity());
   KVPLACE_TRY(instance.divide_capacity());
+  instance.set_times();
   instance.note_what_does_not_fit();
   return instance;
 }
@@ -152,7 +148,7 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   } else if (meta.block_bytes) {
     kv_block_ = *meta.block_bytes;
   } else if (!has_experts_alone(layout_, blocks_per_layer_)) {
-    return tl::unexpected(unknown_block_size());
+    return tl::unexpected(unknown_block_size(meta));
   }
   if (layout_.experts > 0) {
     if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
@@ -190,10 +186,18 @@ Status Instance::set_sizes(const TraceMeta& meta) {
 
 void Instance::set_fixed_loads() {
   weight_bytes_per_step_ = options_.weight_bytes_per_step.value_or(share_.weight_bytes_per_step);
-  const Bytes near(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options_.weights_near));
+  const Bytes near =
+      options_.experts_near
+          ? std::max(Bytes(0), weight_bytes_per_step_ - share_.far_experts_per_step)
+          : Bytes(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options_.weights_near));
   const Bytes far = weight_bytes_per_step_ - near;
   weight_loads_.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
-  weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
+  if (spec_.engine.far_computes) {  // only what is computed of them comes back
+    weight_loads_.bytes[at(Channel::kFarMem)] += far.value();
+    weight_loads_.transfers[at(Channel::kFarMem)] += far.value() > 0 ? 1 : 0;
+  } else {
+    weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
+  }
   const Bytes other = share_.other_bytes_per_step;
   weight_loads_.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
 }
@@ -258,6 +262,17 @@ Instance Instance::with_copies(Copies copies) const {
 }
 
 void Instance::note_what_does_not_fit() {
+  const Bytes block = layout_.experts == 0    ? kv_block_
+                      : kv_block_ == Bytes(0) ? expert_block_
+                                              : std::min(kv_block_, expert_block_);
+  const Bytes most_of_layer = *std::max_element(layer_capacity_.begin(), layer_capacity_.end());
+  if (blocks_per_layer_ > 0 && capacity_ < block) {
+    notes_.push_back("the near capacity of a request, " + format_bytes(capacity_) + ", holds no block of " +
+                     format_bytes(block) + ": all is read from far");
+  } else if (blocks_per_layer_ > 0 && most_of_layer < block) {
+    notes_.push_back("the near capacity of a request and layer, " + format_bytes(most_of_layer) +
+                     ", holds no block of " + format_bytes(block) + ": policies with a buffer per layer keep nothing");
+  }
   const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * options_.batch);
   const Bytes far = share_.machine.far.capacity;
   const Hardware& hardware = spec_.hardware;

@@ -27,6 +27,8 @@ constexpr std::array kStarts{Choice<Start>{Start::kRecent, "recent"}, Choice<Sta
 constexpr std::array kMirroredReads{Choice<MirroredReads>{MirroredReads::kNear, "near"},
                                     Choice<MirroredReads>{MirroredReads::kSplit, "split"}};
 constexpr std::array kCopies{Choice<Copies>{Copies::kStep, "step"}, Choice<Copies>{Copies::kBackground, "background"}};
+constexpr std::array kBoundCosts{Choice<BoundCosts>{BoundCosts::kPeak, "peak"},
+                                 Choice<BoundCosts>{BoundCosts::kEngine, "engine"}};
 constexpr std::array kYesOrNo{Choice<bool>{true, "true"}, Choice<bool>{false, "false"}};
 
 /// How values are named, read and printed.
@@ -224,6 +226,10 @@ std::vector<OptionRow> make_option_rows() {
           "copies", &O::copies, one_of(kCopies),
           {"a promotion's bytes move in the step that decides it: `step`, or in the link's idle time of that and "
            "later steps: `background`"}),
+      option_row("bound_costs", &O::bound_costs, one_of(kBoundCosts),
+                 {"what bounds count: the machine at its `peak`, or also efficiencies and overheads of the `engine`",
+                  {},
+                  Reach::kByKey}),
       option_row("batch", &O::batch, batch_kind(),
                  {"the trace stands for one of so many like requests, decoded together"}),
       option_row("block_bytes", &O::block_bytes, size_kind("block_bytes"),
@@ -244,6 +250,8 @@ std::vector<OptionRow> make_option_rows() {
       option_row(
           "experts_read", &O::experts_read, share_kind(),
           {"share of a layer's routed experts that a step reads, as measured", "as of uniform routing", Reach::kByKey}),
+      option_row("experts_near", &O::experts_near, share_kind(),
+                 {"share of the routed experts' weights that is near; all other weights are", "1", Reach::kByKey}),
       option_row("weights_near", &O::weights_near, share_kind(),
                  {"share of the weights that is near", {}, Reach::kByKey}),
       option_row("new_kv", &O::new_kv, bool_kind(), {"whether writing new KV costs anything", {}, Reach::kByKey}),
@@ -266,14 +274,17 @@ std::vector<Setting> make_settings() {
                            {kKvDtypeKey, "--kv-dtype", "kv_dtype", "bf16|fp8|fp8-flashmla|int8|nvfp4|fp16|fp32",
                             "bf16, fp8, fp8-flashmla, int8, nvfp4, fp16, fp32", "the model's",
                             "dtype of the KV cache, which its size follows"}};
+  all.insert(all.begin() + 3,
+             {"engine", "--engine", "engine", "ENGINE|FILE", "name or file", "an ideal one",
+              "preset or FILE.toml: overlap, overheads and efficiencies of an engine (docs/engines.md)"});
   for (const OptionRow& row : option_rows()) {
     all.push_back(row.setting);
   }
   all.push_back({"", "--layer-budgets", "layer_budgets", "FILE", "file", "equally",
                  "FILE.json or FILE.toml of `kvplace budgets`: how policies with a buffer per layer divide the near "
                  "capacity"});
-  all.push_back(
-      {"", "--set", "", "KEY=VALUE", "any", "", "any field: `hardware.*`, `model.*` or `options.*`; repeatable"});
+  all.push_back({"", "--set", "", "KEY=VALUE", "any", "",
+                 "any field: `hardware.*`, `model.*`, `engine.*` or `options.*`; repeatable"});
   return all;
 }
 

@@ -111,8 +111,29 @@ Status check_kv_dtype(std::span<const ConfigEntry> entries, const InstanceSpec& 
   return {};
 }
 
+/// The engine, on the machine that there is. Its overlap is the default of the options'.
+Status resolve_engine(std::span<const ConfigEntry> entries, InstanceSpec& spec) {
+  for (const ConfigEntry& entry : entries) {
+    if (entry.key == "engine") {
+      KVPLACE_ASSIGN(preset, load_engine(entry.text));
+      KVPLACE_ASSIGN(engine, preset.on(spec.hardware.name));
+      spec.engine = std::move(engine);
+    } else if (is_section(entry, "engine")) {
+      KVPLACE_TRY(apply_engine_entry(without_prefix(entry, "engine"), spec.engine));
+    }
+  }
+  KVPLACE_ASSIGN(here, spec.engine.on(spec.hardware.name));  // those of a file's [engine] table
+  spec.engine = std::move(here);
+  const bool says_overlap = std::any_of(entries.begin(), entries.end(),
+                                        [](const ConfigEntry& entry) { return entry.key == "options.overlap"; });
+  if (!spec.engine.overlap.empty() && !says_overlap) {
+    spec.options.overlap = spec.engine.overlap == "none" ? Overlap::kNone : Overlap::kFull;
+  }
+  return validate(spec.engine, spec.engine.name.empty() ? "engine" : "engine " + spec.engine.name);
+}
+
 Error unknown_key(const ConfigEntry& entry) {
-  std::vector<std::string> known{"hardware", "model"};
+  std::vector<std::string> known{"hardware", "model", "engine"};
   const auto add = [&known](const std::string& section, const auto& fields) {
     for (const auto& field : fields) {
       known.push_back(section + "." + field.key);
@@ -120,6 +141,7 @@ Error unknown_key(const ConfigEntry& entry) {
   };
   add("hardware", hardware_fields());
   add("model", model_fields());  // those of [[layer]] tables are named where they are wrong
+  add("engine", engine_fields());
   add("options", option_fields());
   return {ErrorKind::kBadInput, entry.where + ": unknown key " + in_quotes(entry.key) + "; the nearest known key is " +
                                     in_quotes(nearest_name(entry.key, known))};
@@ -140,6 +162,9 @@ Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const Tr
   }
   ModelChanges changes;
   for (const ConfigEntry& entry : with_whole_lists(entries)) {
+    if (entry.key == "engine" || is_section(entry, "engine")) {
+      continue;  // below, for the machine as it is
+    }
     if (entry.key == "hardware") {
       KVPLACE_ASSIGN(hardware, load_hardware(entry.text));
       spec.hardware = std::move(hardware);
@@ -158,6 +183,7 @@ Result<InstanceSpec> resolve_spec(std::span<const ConfigEntry> entries, const Tr
     }
   }
   KVPLACE_TRY(changes.apply(spec.model));
+  KVPLACE_TRY(resolve_engine(entries, spec));
   KVPLACE_TRY(check_kv_dtype(entries, spec));
   return spec;
 }
@@ -167,6 +193,9 @@ std::string to_toml(const InstanceSpec& spec) {
   append_table<Hardware>(out, "hardware", hardware_fields(spec.hardware), spec.hardware);
   if (spec.model) {
     append_table<Model>(out, "model", model_fields(*spec.model), *spec.model);
+  }
+  if (spec.engine != Engine()) {
+    append_table<Engine>(out, "engine", engine_fields(), spec.engine);
   }
   append_table<InstanceOptions>(out, "options", option_fields(), spec.options);
   return out;

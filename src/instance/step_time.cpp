@@ -11,8 +11,14 @@ std::string_view channel_name(Channel channel) {
   return kNames[static_cast<std::size_t>(channel)];
 }
 
-StepTime::StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead)
-    : interference_(hardware.interference), overlap_(overlap), floor_(floor.value()), overhead_(overhead.value()) {
+StepTime::StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead, const EngineCosts& costs)
+    : interference_(hardware.interference),
+      overlap_(overlap),
+      floor_(floor.value()),
+      overhead_(overhead.value()),
+      engine_overhead_(costs.overhead.value()),
+      fixed_(costs.fixed),
+      latency_(costs.far_latency.value()) {
   const auto set = [&](Channel channel, const Rate& rate) {
     bandwidth_[static_cast<std::size_t>(channel)] = hardware.effective(rate).value();
   };
@@ -20,10 +26,41 @@ StepTime::StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Sec
   set(Channel::kFarLinkRead, hardware.far.link_read);
   set(Channel::kFarLinkWrite, hardware.far.link_write);
   set(Channel::kFarMem, hardware.far.bandwidth);
+  rate_ = bandwidth_;
+  rate_[at(Channel::kNearMem)] *= costs.near_share;
 }
 
-Channel StepTime::bottleneck(const Loads& loads) const {
-  const std::array<double, kNumChannels> times = channel_times(loads);
+StepTime StepTime::at_peak() const {
+  StepTime peak = *this;
+  peak.rate_ = bandwidth_;
+  peak.engine_overhead_ = peak.latency_ = 0;
+  peak.fixed_ = {};
+  return peak;
+}
+
+StepTime StepTime::without_latency() const {
+  StepTime convex = *this;
+  convex.latency_ = 0;
+  return convex;
+}
+
+StepTime StepTime::as_machine() const {
+  StepTime machine = at_peak();
+  machine.bandwidth_ = machine.rate_ = rate_;
+  machine.overhead_ = overhead_ + engine_overhead_;
+  return machine;
+}
+
+Bytes StepTime::fixed_bytes(std::size_t channel) const {
+  return Bytes(static_cast<std::int64_t>(std::floor(fixed_[channel] * rate_[channel])));
+}
+
+bool StepTime::has_costs() const {
+  return engine_overhead_ != 0 || latency_ != 0 || rate_ != bandwidth_ || fixed_ != decltype(fixed_){};
+}
+
+Channel StepTime::bottleneck(const Loads& loads, std::uint32_t layers) const {
+  const std::array<double, kNumChannels> times = channel_times(loads, layers);
   return static_cast<Channel>(std::max_element(times.begin(), times.end()) - times.begin());
 }
 
@@ -52,7 +89,11 @@ double transfers_per_byte(const MovableBytes& movable) {
 
 }  // namespace
 
-Split best_split(const StepTime& step_time, const Loads& all_near, const Movable& movable, std::uint32_t layers) {
+namespace {
+
+/// best_split() from the times of channels with all movable bytes near.
+Split best_split_of(const StepTime& step_time, const std::array<double, kNumChannels>& near_times,
+                    const Movable& movable, std::uint32_t layers) {
   // x bytes of reads and z bytes of writes go far. Each channel's time is affine in (x, z) and the step's time is a
   // convex, piecewise linear function of the times, whose pieces meet where two channels take equally long: its minimum
   // over the box [0, X] x [0, Z] is at a crossing of two such lines or sides of the box.
@@ -60,7 +101,6 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
   const double most_z = static_cast<double>(movable.writes.bytes.value());
   const double reads_per_byte = transfers_per_byte(movable.reads);
   const double writes_per_byte = transfers_per_byte(movable.writes);
-  const std::array<double, kNumChannels> near_times = step_time.channel_times(all_near);
   std::array<Line, kNumChannels> channels{};
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     const double read = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
@@ -125,13 +165,36 @@ Split best_split(const StepTime& step_time, const Loads& all_near, const Movable
   return best;
 }
 
+/// Whether reads that are moved are the first from far, which have a latency.
+bool adds_latency(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads) {
+  return step_time.latency() > 0 && reads.bytes > Bytes(0) && all_near.on(Channel::kFarLinkRead) == 0;
+}
+
+}  // namespace
+
+Split best_split(const StepTime& step_time, const Loads& all_near, const Movable& movable, std::uint32_t layers) {
+  std::array<double, kNumChannels> times = step_time.channel_times(all_near, layers);
+  if (!adds_latency(step_time, all_near, movable.reads)) {
+    return best_split_of(step_time, times, movable, layers);
+  }
+  const Split none = best_split_of(step_time, times, {{}, movable.writes}, layers);
+  times[at(Channel::kFarLinkRead)] += step_time.latency();
+  const Split some = best_split_of(step_time, times, movable, layers);
+  return some.time < none.time ? some : none;
+}
+
 double split_time(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads, std::uint32_t layers) {
   if (step_time.overlap() != Overlap::kFull || step_time.interference() != 0) {
     return best_split(step_time, all_near, {reads, {}}, layers).time.value();
   }
   // Near's time falls and those of the channels that far reads load rise with the bytes moved: the first crossing is
   // the best.
-  std::array<double, kNumChannels> times = step_time.channel_times(all_near);
+  std::array<double, kNumChannels> times = step_time.channel_times(all_near, layers);
+  double none = INFINITY;
+  if (adds_latency(step_time, all_near, reads)) {
+    none = step_time.time_of(times, layers).value();
+    times[at(Channel::kFarLinkRead)] += step_time.latency();
+  }
   const double per_byte = transfers_per_byte(reads);
   constexpr std::size_t kNear = at(Channel::kNearMem);
   double moved = INFINITY;
@@ -146,7 +209,7 @@ double split_time(const StepTime& step_time, const Loads& all_near, const Movabl
     const int change = loaded(Transfer::kReadFar, c) - loaded(Transfer::kReadNear, c);
     times[c] += change == 0 ? 0 : change * step_time.channel_time(c, {moved, moved * per_byte});
   }
-  return step_time.time_of(times, layers).value();
+  return std::min(none, step_time.time_of(times, layers).value());
 }
 
 Loads split_loads(const StepTime& step_time, const Loads& all_near, const MovableBytes& reads, std::uint32_t layers) {

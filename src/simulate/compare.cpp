@@ -133,7 +133,7 @@ Result<Comparison> make_comparison(const TraceReader& trace, const Instance& ins
     KVPLACE_TRY(check_fits(policy, trace, instance));
   }
   if (options.bound) {
-    KVPLACE_TRY(bound_numbers(instance, trace));
+    KVPLACE_TRY(bound_numbers(instance.for_bounds(), trace));
   }
   Status stored;
   if (stores) {
@@ -147,7 +147,7 @@ Result<Comparison> make_comparison(const TraceReader& trace, const Instance& ins
   KVPLACE_ASSIGN(comparison, compare(trace, instance, options.policies, context));
   comparison.outputs = std::move(stored);
   if (options.bound && comparison.complete) {
-    KVPLACE_ASSIGN(proven, solve_bounds(trace, instance, {}, context));
+    KVPLACE_ASSIGN(proven, solve_bounds(trace, instance.for_bounds(), {}, context));
     comparison.proven = std::move(proven.step);
     comparison.proven_any = std::move(proven.any);
   }

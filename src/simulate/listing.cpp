@@ -5,6 +5,7 @@
 #include "kvplace/base/parse.h"
 #include "kvplace/generate/config.h"
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/engine.h"
 #include "kvplace/instance/settings.h"
 #include "kvplace/model/model.h"
 #include "kvplace/policy/registry.h"
@@ -74,6 +75,20 @@ Result<Json> list_models() {
   return list;
 }
 
+Result<Json> list_engines() {
+  Json list = Json::array();
+  for (const std::string& name : engine_names()) {
+    KVPLACE_ASSIGN(engine, load_engine(name));
+    Json entry = fields_of<Engine>(engine_fields(), engine);
+    for (const ConfigEntry& on_machine : engine.on_machines) {
+      entry[on_machine.key] = on_machine.text;
+    }
+    entry["provenance"] = engine.provenance;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 Result<Json> list_generators() {
   Json list = Json::array();
   for (const std::string& name : generator_names()) {
@@ -130,6 +145,7 @@ const std::vector<Listing>& listings() {
       {"policies", [] { return Result<Json>(list_policies()); }},
       {"hardware", list_hardware},
       {"models", list_models},
+      {"engines", list_engines},
       {"formats", [] { return Result<Json>(list_formats()); }},
       {"generators", list_generators},
       {"settings", [] { return Result<Json>(list_settings()); }},

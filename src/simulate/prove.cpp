@@ -30,7 +30,7 @@ Status check(const TraceReader& trace, const Instance& instance, const ProveOpti
       KVPLACE_TRY(files.claim(path));
     }
   }
-  KVPLACE_TRY(bound_numbers(instance, trace));
+  KVPLACE_TRY(bound_numbers(instance.for_bounds(), trace));
   if (options.exact && instance.options().copies == Copies::kBackground) {
     return bad_input("--exact searches the schedules whose copies end within their step: it needs --copies step");
   }
@@ -43,7 +43,7 @@ Result<Certificate> known_certificate(const std::string& path, Claim claim, cons
   if (claim == Claim::kAny && known.claim != claim) {
     return bad_input(path + ": speaks of fewer schedules, those of the claim step, so there is nothing to resume");
   }
-  KVPLACE_ASSIGN(here, bound_numbers(instance, trace));
+  KVPLACE_ASSIGN(here, bound_numbers(instance.for_bounds(), trace));
   if (const std::string other = differences(known.numbers, here); !other.empty()) {
     const std::string what = known.numbers.trace_digest == here.trace_digest ? "instance" : "trace";
     return bad_input(path + ": speaks about another " + what + ", so there is nothing to resume: " + other);
@@ -100,7 +100,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
       return {};
     };
   }
-  KVPLACE_ASSIGN(bounds, solve_bounds(trace, instance, search, context));
+  KVPLACE_ASSIGN(bounds, solve_bounds(trace, instance.for_bounds(), search, context));
   proof.bound = std::move(bounds.step);
   proof.any = std::move(bounds.any);
   sign(proof.bound.certificate);
@@ -121,13 +121,13 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   if (options.exact) {
     ExactOptions exact = exact_options();
     exact.time_limit = left();
-    KVPLACE_ASSIGN(solution, solve_exact(trace, instance, exact, context));
+    KVPLACE_ASSIGN(solution, solve_exact(trace, instance.for_bounds(), exact, context));
     proof.exact = std::move(solution);
   }
   // What an interrupt keeps from being made is left out; the bound stands.
   if (!options.values_path.empty()) {
     const Status written =
-        write_residency_values(trace, instance, proof.bound.certificate, options.values_path, context);
+        write_residency_values(trace, instance.for_bounds(), proof.bound.certificate, options.values_path, context);
     if (!written) {
       take_error(written.error(), proof);
     }

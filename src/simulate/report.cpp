@@ -57,6 +57,9 @@ Json json_of(const GpuShare& share, const InstanceOptions& options) {
 Json json_of(const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
   Json json;
+  if (spec.engine != Engine()) {
+    json["engine"] = json_of_fields<Engine>(engine_fields(), spec.engine);
+  }
   json["hardware"] = json_of_fields<Hardware>(hardware_fields(spec.hardware), spec.hardware);
   json["model"] = spec.model ? json_of_fields<Model>(model_fields(*spec.model), *spec.model) : Json(nullptr);
   json["options"] = json_of_fields<InstanceOptions>(option_fields(), spec.options);

@@ -51,19 +51,12 @@ std::string hisparse_obstacle(const TraceReader& trace, const Instance& instance
   return {};
 }
 
-EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks, std::uint32_t requests) {
-  // A data-parallel replica has its own pools.
-  const std::uint64_t batch = rounded_up(requests, instance.share().attention_dp);
-  const bool shared = instance.share().attention_tp > 1;
-  const BlockLayout& layout = instance.layout();
-  const std::uint64_t context = std::uint64_t{layout.prompt_tokens} + rounded_up(instance.steps(), layout.requests);
+EngineSettings hisparse_settings(const HisparseNeeds& needs) {
   EngineSettings settings;
-  settings.top_k = instance.spec().model->attention.sparse_top_k;
-  const std::uint64_t buffer = buffer_blocks / layout.requests;
-  settings.device_buffer_size = std::max(buffer, settings.top_k);
-  settings.host_to_device_ratio = rounded_up(context, settings.device_buffer_size);
-  const auto kv = static_cast<std::uint64_t>(kv_bytes_of_request(instance).value());
-  settings.host_pool_gib = rounded_up(kv * batch, std::uint64_t{1} << 30);
+  settings.top_k = needs.top_k;
+  settings.device_buffer_size = std::max(needs.buffer_tokens, settings.top_k);
+  settings.host_to_device_ratio = rounded_up(needs.context, settings.device_buffer_size);
+  settings.host_pool_gib = rounded_up(needs.kv_bytes_per_request * needs.requests, std::uint64_t{1} << 30);
   settings.sglang = "--disaggregation-mode decode --disable-radix-cache --enable-hisparse --hisparse-config " +
                     in_single_quotes({{"top_k", settings.top_k},
                                       {"device_buffer_size", settings.device_buffer_size},
@@ -74,6 +67,22 @@ EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_bl
   attention["hisparse_config"]["device_buffer_size"] = settings.device_buffer_size;
   settings.vllm =
       "--kv-transfer-config " + in_single_quotes(connector) + " --attention-config " + in_single_quotes(attention);
+  return settings;
+}
+
+EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks, std::uint32_t requests) {
+  // A data-parallel replica has its own pools.
+  const std::uint64_t batch = rounded_up(requests, instance.share().attention_dp);
+  const bool shared = instance.share().attention_tp > 1;
+  const BlockLayout& layout = instance.layout();
+  const std::uint64_t context = std::uint64_t{layout.prompt_tokens} + rounded_up(instance.steps(), layout.requests);
+  const std::uint64_t buffer = buffer_blocks / layout.requests;
+  EngineSettings settings =
+      hisparse_settings({.top_k = instance.spec().model->attention.sparse_top_k,
+                         .buffer_tokens = buffer,
+                         .context = context,
+                         .kv_bytes_per_request = static_cast<std::uint64_t>(kv_bytes_of_request(instance).value()),
+                         .requests = batch});
   settings.assumes = {
       "the engine's policy is LRU per layer and request, the same buffer in each layer",
       "requests are like the trace's: context of " + std::to_string(context) + " tokens at its end",

@@ -71,8 +71,8 @@ Result<Timed> Evaluator::bound(const Instance& instance, const RunContext& conte
   search.claim = covering_claim(instance.options());
   search.time_limit = kNoLimit;
   search.ascend = false;  // one of many probes
-  KVPLACE_ASSIGN(bound,
-                 solve_bound(trace_, instance.with_start(Start::kFree), search, context, gaps_ ? &*gaps_ : nullptr));
+  KVPLACE_ASSIGN(bound, solve_bound(trace_, instance.for_bounds().with_start(Start::kFree), search, context,
+                                    gaps_ ? &*gaps_ : nullptr));
   if (bound.status != SearchStatus::kConverged) {
     return interrupted("stopped before the answer was known; nothing is written");
   }

@@ -72,7 +72,7 @@ class SizeSearch {
     if (instance_.steps() == 0 || competing_bytes(instance_).value() == 0) {
       return bad_input(trace_.path() + ": has no decode steps, or nothing that could be near, to size for");
     }
-    KVPLACE_TRY(bound_numbers(instance_, trace_));  // that there can be a certificate
+    KVPLACE_TRY(bound_numbers(instance_.for_bounds(), trace_));  // that there can be a certificate
     if (!(options_.tolerance >= kLeastTolerance && options_.tolerance < 1)) {
       return bad_input("the tolerance " + format_number(options_.tolerance) + " is not from 1e-6 to below 1");
     }

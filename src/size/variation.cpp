@@ -28,6 +28,7 @@ void scale_link(Hardware& hardware, double factor) {
     rate->spec = rate->spec * factor;
     rate->measured = rate->measured * factor;
   }
+  hardware.far.link_read_by_size.scale(factor);
 }
 
 Bytes kv_bytes_of_request(const Instance& instance) {

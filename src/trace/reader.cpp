@@ -214,6 +214,7 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
   }
   KVPLACE_TRY(state->check_totals());
   state->ledger = std::make_unique<BirthLedger>(state->meta, state->totals, state->chunks.size());
+  state->path = options.name.empty() ? path : options.name;
   return TraceReader(std::move(state));
 }
 

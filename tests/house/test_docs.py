@@ -19,6 +19,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 SOURCE_FILE = re.compile(r"\[([\w/]+\.(?:cpp|h))\b[^\]]*\](?!\()")
 CODE_BLOCK = re.compile(r"^```cpp\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE_OF = {"policies": "docs/policies.md", "hardware": "docs/configuration.md", "models": "docs/configuration.md",
+           "engines": "docs/engines.md",
            "formats": "docs/verbs/import.md", "generators": "docs/generators.md"}
 
 

@@ -45,6 +45,7 @@ void add_bound(App& app) {
   CLI::App* verb = app.add_verb("bound", "Prove how fast any placement could be, and find a schedule near that",
                                 [flags] { return run(*flags); });
   flags->trace.add_optional_to(*verb, "refused: a truncated trace has no digest that a certificate could name");
+  flags->trace.add_workload_to(*verb);
   flags->instance.add_to(*verb);
   ProveOptions& options = flags->options;
   app.add_output(*verb, "-o,--output", options.certificate_path, "the certificate of the bound (`.cert`)")->required();

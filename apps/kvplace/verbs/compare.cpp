@@ -39,6 +39,7 @@ void add_compare(App& app) {
   CLI::App* verb = app.add_verb("compare", "What each placement policy costs on a trace and a machine",
                                 [flags] { return run(*flags); });
   flags->trace.add_optional_to(*verb);
+  flags->trace.add_workload_to(*verb);
   flags->policies.add_to(*verb, "those of `--config`, else the first table of docs/policies.md but `sa` and `planned`");
   flags->instance.add_to(*verb);
   app.add_output(*verb, "--schedule-out", flags->options.schedule_path,

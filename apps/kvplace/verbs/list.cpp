@@ -59,6 +59,15 @@ std::string list_table(const std::string& what, const Json& list) {
                       size(m, "kv_bytes_per_token_per_layer"), size(m, "weight_bytes_per_layer_per_step"),
                       size(m, "weight_bytes"), m.value("attention.sparse_top_k", "-"));
     }
+  } else if (what == "engines") {
+    out += fmt::format("{:<16} {:>8} {:>8} {:>9} {:>9} {:>10} {:>8}  {}\n", "name", "weights", "KV", "per layer",
+                       "per step", "if tiered", "overlap", "");
+    for (const Json& e : list) {
+      out += fmt::format("{:<16} {:>8} {:>8} {:>9} {:>9} {:>10} {:>8}  {}\n", e["name"].get<std::string>(),
+                         e.value("weights_efficiency", "1"), e.value("kv_efficiency", "1"),
+                         e.value("layer_overhead", "-"), e.value("step_overhead", "-"), e.value("tiered_overhead", "-"),
+                         e.value("overlap", "-"), e["description"].get<std::string>());
+    }
   } else if (what == "generators") {
     for (const Json& g : list) {
       out += fmt::format("{:<26} {}\n", g["name"].get<std::string>(), g["description"].get<std::string>());

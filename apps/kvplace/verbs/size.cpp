@@ -61,6 +61,7 @@ void add_size(App& app) {
   auto flags = std::make_shared<SizeFlags>();
   CLI::App* verb = app.add_verb("size", "What must be bought or set to reach a speed", [flags] { return run(*flags); });
   flags->trace.add_optional_to(*verb, "refused: a truncated trace has no digest that a bound could be proven for");
+  flags->trace.add_workload_to(*verb);
   SizeOptions& options = flags->options;
   verb->add_option("--target", flags->target,
                    "what is to be reached: `120tokens/s`, `90%` (of the all-near speed) or `cost=500`")

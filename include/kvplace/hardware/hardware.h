@@ -10,6 +10,7 @@
 
 #include "kvplace/base/config.h"
 #include "kvplace/base/units.h"
+#include "kvplace/hardware/link_pieces.h"
 
 namespace kvplace {
 
@@ -29,10 +30,14 @@ struct NearTier {
 struct FarTier {
   std::string name = "far";
   Bytes capacity;
-  Rate bandwidth;               ///< of the memory itself, reads and writes together
-  Rate link_read;               ///< far -> near direction
-  Rate link_write;              ///< near -> far direction
-  std::uint32_t shared_by = 0;  ///< GPUs that share the memory, not the link, which each has; 0 = 1
+  Rate bandwidth;                ///< of the memory itself, reads and writes together
+  Rate link_read;                ///< far -> near direction
+  Rate link_write;               ///< near -> far direction
+  Seconds latency;               ///< once where a step reads anything from it
+  LinkBySize link_read_by_size;  ///< what link_read delivers for pieces of a size; empty: all of it for any
+  Bytes link_granule;            ///< or: each piece takes whole granules of the link, 0 = bytes
+  Bytes link_header;             ///< and each granule so many bytes more
+  std::uint32_t shared_by = 0;   ///< GPUs that share the memory, not the link, which each has; 0 = 1
 };
 
 /// Which of the known figures a computation uses.
@@ -55,6 +60,8 @@ struct Hardware {
   [[nodiscard]] Hardware of_one_gpu() const;
   /// The figure of `rate` that `figures` selects; the specified one where nothing was measured, and the reverse.
   [[nodiscard]] BytesPerSecond effective(const Rate& rate) const;
+  /// What far.link_read delivers, in bytes of the pieces, for pieces of a size.
+  [[nodiscard]] BytesPerSecond link_read_of(Bytes piece) const;
 };
 
 /// The one table of settable fields.

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "kvplace/hardware/hardware.h"
+#include "kvplace/instance/engine.h"
 #include "kvplace/instance/options.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/trace.h"
@@ -19,6 +20,7 @@ struct InstanceSpec {
   Hardware hardware;
   std::optional<Model> model;
   InstanceOptions options;
+  Engine engine;
 };
 
 /// What is in the near memory of one GPU: memory = weights + reserve + selector + state + window + other_kv + kv.
@@ -44,9 +46,11 @@ struct GpuShare {
   std::uint32_t kv_heads = 0;      ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
   Bytes kv_bytes_per_token;        ///< of a traced layer; 0 without a model
   bool traced_kv_differs = false;  ///< between layers; kv_bytes_per_token is the most
+  double layers_per_traced = 1;    ///< layers of the model that a traced one stands for
   double distinct_experts = 0;     ///< of a layer, read in a step
   std::uint32_t experts = 0;       ///< of a layer
   Bytes weight_bytes_per_step;     ///< of the layers of the model that one traced layer stands for
+  Bytes far_experts_per_step;      ///< of them, those of experts that are far
   Bytes other_bytes_per_step;      ///< windows, states, index keys, KV of layers not in the trace; all its requests
   NearBudget near;
 };

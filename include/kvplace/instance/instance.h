@@ -85,7 +85,17 @@ class Instance {
   [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
   /// All of weight_loads().
   [[nodiscard]] Bytes fixed_bytes_per_step() const { return weight_bytes_per_step_ + share_.other_bytes_per_step; }
+  /// What the engine takes; at_peak() of it is the machine's, which bounds are of.
   [[nodiscard]] const StepTime& step_time() const { return step_time_; }
+  /// The same with near memory for everything: without what only tiers cost.
+  [[nodiscard]] const StepTime& all_near_time() const { return all_near_time_; }
+  /// What bounds take a step to be: no more than step_time(), and convex (options.bound_costs).
+  [[nodiscard]] StepTime bound_time() const;
+  /// This instance as bounds and certificates see it, as a machine without an engine whose steps take bound_time() of
+  /// the same traffic, or less by the rounding of a byte. This very instance if only the machine at its peak counts.
+  [[nodiscard]] Instance for_bounds() const;
+  /// Whether not all blocks that the trace ends with fit near.
+  [[nodiscard]] bool tiered() const { return tiered_; }
 
   /// r_b: what the record's `read`-th read moves; the whole block unless the trace says less.
   [[nodiscard]] Bytes bytes_of_read(const StepView& record, std::size_t read) const;
@@ -106,7 +116,11 @@ class Instance {
 
  private:
   explicit Instance(const InstanceSpec& spec, GpuShare share, StepTime step_time)
-      : spec_(spec), options_(spec.options), share_(std::move(share)), step_time_(step_time) {
+      : spec_(spec),
+        options_(spec.options),
+        share_(std::move(share)),
+        step_time_(step_time),
+        all_near_time_(step_time) {
     options_.batch = share_.requests;
   }
 
@@ -114,12 +128,15 @@ class Instance {
   void set_fixed_loads();
   Status set_capacity();
   Status divide_capacity();
+  void set_times();
   void note_what_does_not_fit();
 
   InstanceSpec spec_;
   InstanceOptions options_;
   GpuShare share_;
   StepTime step_time_;
+  StepTime all_near_time_;
+  bool tiered_ = false;
   BlockLayout layout_;
   StepGroups groups_;
   std::uint32_t layers_ = 0;

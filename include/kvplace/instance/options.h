@@ -24,6 +24,9 @@ enum class MirroredReads : std::uint8_t { kNear, kSplit };
 /// (instance/background.h).
 enum class Copies : std::uint8_t { kStep, kBackground };
 
+/// What bounds count of an engine: nothing, only the machine at its peak; or its efficiencies and overheads.
+enum class BoundCosts : std::uint8_t { kPeak, kEngine };
+
 /// Every field changes results. The table option_fields() names, documents and parses them.
 struct InstanceOptions {
   // At most one of the three; default: the hardware's near capacity less the model's weights.
@@ -41,6 +44,7 @@ struct InstanceOptions {
   Start start = Start::kRecent;
   MirroredReads mirrored_reads = MirroredReads::kNear;
   Copies copies = Copies::kStep;
+  BoundCosts bound_costs = BoundCosts::kPeak;
   std::uint32_t batch = 1;                     ///< the trace stands for one of so many like requests
   std::optional<Bytes> block_bytes;            ///< of a KV page; default: model or trace
   std::optional<Bytes> weight_bytes_per_step;  ///< read in each (decode step, layer); default: model
@@ -51,6 +55,7 @@ struct InstanceOptions {
   bool expert_parallel = false;               ///< whole experts on each GPU; else a part of each
   std::optional<double> reserve;              ///< share of near memory for all else; default: 0.1 of a deployment
   std::optional<double> experts_read;  ///< share of the routed experts that a step reads; default: uniform routing
+  std::optional<double> experts_near;  ///< share of the routed experts' weights that resides near; default: all
   double weights_near = 1;             ///< share of the weights that resides near, 0 to 1
   bool new_kv = true;                  ///< whether writing new KV costs anything
   std::uint64_t seed = 0;              ///< of policies that draw random numbers

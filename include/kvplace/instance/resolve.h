@@ -9,7 +9,8 @@
 
 namespace kvplace {
 
-/// Keys: "hardware" and "model" (preset or file), "hardware.FIELD", "model.FIELD", "options.FIELD". Entries take effect
+/// Keys: "hardware", "model" and "engine" (preset or file), "hardware.FIELD", "model.FIELD", "engine.FIELD",
+/// "options.FIELD". Entries take effect
 /// in order: a preset replaces all fields set before it. It starts from the default hardware and the trace's own model
 /// (if it names a preset), unless a file gives the section in full. Errors name the place of the entry and the nearest
 /// known key.

@@ -103,6 +103,17 @@ struct Loads {
 /// Whether far transfers run beside near ones (full) or before them (none: stage, then attend).
 enum class Overlap : std::uint8_t { kFull, kNone };
 
+/// What an engine takes beside bytes at the machine's peak (docs/engines.md). None of it lowers a time, so bounds of
+/// the machine hold with it.
+struct EngineCosts {
+  double near_share = 1;  ///< of near memory's bandwidth, that is reached
+  /// Seconds of a channel in each (decode step, layer) beside its bytes at these rates; of near memory negative where
+  /// weights, which are in every step, are read at more than its share.
+  std::array<double, kNumChannels> fixed{};
+  Seconds overhead;     ///< of each (decode step, layer)
+  Seconds far_latency;  ///< once where anything is read from far
+};
+
 /// What is on a channel; a part of a load need not be whole.
 struct ChannelLoad {
   double bytes = 0;
@@ -111,25 +122,41 @@ struct ChannelLoad {
 
 /// T(loads) = max_c load_c / B_c + a * second largest, at least `floor`, plus `overhead`.
 /// With Overlap::kNone: near.mem's time + the longest far channel's.
+/// Costs of an engine, if any, come on top: near.mem takes load / (share x B), each channel what is fixed,
+/// far.link_read its latency.
 class StepTime {
  public:
   /// `floor`: arithmetic of the step at peak rate; `overhead`: fixed. Both for one (decode step, layer).
-  StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead);
+  StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Seconds overhead, const EngineCosts& costs = {});
+
+  /// The same machine at its peak, without an engine's costs: what bounds are of.
+  [[nodiscard]] StepTime at_peak() const;
+  /// An engine's costs without the latency of far memory, in which times are convex in the loads.
+  [[nodiscard]] StepTime without_latency() const;
+  /// The machine whose own time that is, if fixed_bytes() are added to each (decode step, layer): no slower.
+  [[nodiscard]] StepTime as_machine() const;
+  /// What a channel takes whatever its load, as bytes at what it reaches, rounded down.
+  [[nodiscard]] Bytes fixed_bytes(std::size_t channel) const;
 
   /// `layers`: how many layers' loads are in `loads` (1, or all of them with a barrier per token).
   [[nodiscard]] Seconds operator()(const Loads& loads, std::uint32_t layers = 1) const {
-    return time_of(channel_times(loads), layers);
+    return time_of(channel_times(loads, layers), layers);
   }
 
   /// What a channel takes for its load, in seconds; linear in it.
   [[nodiscard]] double channel_time(std::size_t channel, const ChannelLoad& load) const {
-    return load.bytes / bandwidth_[channel];
+    return load.bytes / rate_[channel];
   }
-  [[nodiscard]] std::array<double, kNumChannels> channel_times(const Loads& loads) const {
+  /// The same of all channels, with what they take whatever the load; `loads` are all of `layers` layers, weights too.
+  [[nodiscard]] std::array<double, kNumChannels> channel_times(const Loads& loads, std::uint32_t layers) const {
     std::array<double, kNumChannels> times{};
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       times[c] = channel_time(c, {static_cast<double>(loads.bytes[c]), static_cast<double>(loads.transfers[c])});
     }
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      times[c] += fixed_[c] * layers;
+    }
+    times[at(Channel::kFarLinkRead)] += loads.on(Channel::kFarLinkRead) > 0 ? latency_ : 0;
     return times;
   }
 
@@ -150,28 +177,40 @@ class StepTime {
       total = times[0] + far;
     }
     const double lowest = floor_ * layers;
-    return Seconds((total < lowest ? lowest : total) + overhead_ * layers);
+    return Seconds((total < lowest ? lowest : total) + (overhead_ + engine_overhead_) * layers);
   }
 
   /// The channel with the longest time; the first of equals.
-  [[nodiscard]] Channel bottleneck(const Loads& loads) const;
+  [[nodiscard]] Channel bottleneck(const Loads& loads, std::uint32_t layers = 1) const;
 
+  /// The machine's.
   [[nodiscard]] BytesPerSecond bandwidth(Channel channel) const { return BytesPerSecond(bandwidth_[at(channel)]); }
-  /// Of one (decode step, layer).
+  /// What of it is reached.
+  [[nodiscard]] BytesPerSecond rate(Channel channel) const { return BytesPerSecond(rate_[at(channel)]); }
+  /// Of one (decode step, layer), the machine's.
   [[nodiscard]] Seconds floor() const { return Seconds(floor_); }
   [[nodiscard]] Seconds overhead() const { return Seconds(overhead_); }
   /// What the far side can deliver: the lesser of its link and its memory.
   [[nodiscard]] BytesPerSecond far_read_bandwidth() const;
+
+  /// Whether anything is counted beside bytes at the machine's peak, its own overhead and floor.
+  [[nodiscard]] bool has_costs() const;
+  /// What the first byte from far adds.
+  [[nodiscard]] double latency() const { return latency_; }
 
   [[nodiscard]] double interference() const { return interference_; }
   [[nodiscard]] Overlap overlap() const { return overlap_; }
 
  private:
   std::array<double, kNumChannels> bandwidth_{};  // bytes per second
+  std::array<double, kNumChannels> rate_{};       // of these, what is reached
   double interference_;
   Overlap overlap_;
   double floor_;
   double overhead_;
+  double engine_overhead_;
+  std::array<double, kNumChannels> fixed_;
+  double latency_;
 };
 
 /// What either side could move for a step: bytes, and in how many transfers they come.

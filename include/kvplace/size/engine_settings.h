@@ -29,6 +29,18 @@ struct EngineSettings {
   std::vector<std::string> assumes;        ///< a sentence each
 };
 
+/// A deployment as far as HiSparse's settings go.
+struct HisparseNeeds {
+  std::uint64_t top_k = 0;
+  std::uint64_t buffer_tokens = 0;         ///< near of each layer of a request
+  std::uint64_t context = 0;               ///< tokens of a request at its end
+  std::uint64_t kv_bytes_per_request = 0;  ///< of all layers
+  std::uint64_t requests = 0;              ///< of a data-parallel replica
+};
+
+/// Without `assumes`.
+[[nodiscard]] EngineSettings hisparse_settings(const HisparseNeeds& needs);
+
 /// Why HiSparse cannot serve what the trace stands for, in words; empty if it can: a model with DeepSeek sparse
 /// attention, whose indexer's choice the trace has, token by token.
 [[nodiscard]] std::string hisparse_obstacle(const TraceReader& trace, const Instance& instance);

@@ -13,6 +13,8 @@ namespace kvplace {
 struct TraceReaderOptions {
   /// Read the whole chunks of a file whose end is missing. The digest of such a trace is empty.
   bool recover = false;
+  /// What the trace is called, if not by its path: one that stands for a file nobody named.
+  std::string name = {};
 };
 
 /// Const methods may be called from several threads without synchronisation.

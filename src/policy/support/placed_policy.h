@@ -28,7 +28,7 @@ namespace kvplace {
 
 /// alpha*: the share of bytes read near that keeps both sides busy.
 [[nodiscard]] inline double balanced_share(const Instance& instance) {
-  const double near = instance.step_time().bandwidth(Channel::kNearMem).value();
+  const double near = instance.step_time().rate(Channel::kNearMem).value();
   return near / (near + instance.step_time().far_read_bandwidth().value());
 }
 

@@ -97,7 +97,7 @@ class ExactProgram {
   }
   [[nodiscard]] double floor() const { return instance_.step_time().floor().value() * model_.layers_per_group; }
   [[nodiscard]] double overhead() const {
-    return instance_.spec().hardware.step_overhead.value() * model_.layers_per_group * model_.num_groups;
+    return instance_.step_time().overhead().value() * model_.layers_per_group * model_.num_groups;
   }
   /// Time units in which a channel moves so many bytes.
   [[nodiscard]] double time_on(std::size_t channel, std::int64_t bytes) const {

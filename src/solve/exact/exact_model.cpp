@@ -275,10 +275,10 @@ Seconds ExactModel::time_of(const Instance& instance, std::span<const double> va
     mirrored[term.group] += MovableBytes{term.bytes, 1} * (batch * whole[term.variable]);
   }
   Seconds total;
+  const StepTime step_time = instance.step_time().at_peak();
   for (std::uint32_t group = 0; group < num_groups; ++group) {
-    total += mirrored_terms.empty()
-                 ? instance.step_time()(loads[group], layers_per_group)
-                 : best_split(instance.step_time(), loads[group], {mirrored[group], {}}, layers_per_group).time;
+    total += mirrored_terms.empty() ? step_time(loads[group], layers_per_group)
+                                    : best_split(step_time, loads[group], {mirrored[group], {}}, layers_per_group).time;
   }
   return total;
 }
