@@ -42,16 +42,17 @@ struct GpuShare {
   bool deployment = false;
   std::uint32_t attention_tp = 1;
   std::uint32_t attention_dp = 1;
-  std::uint32_t requests = 1;      ///< of the batch; of the slowest GPU, if they do not divide
-  std::uint32_t kv_heads = 0;      ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
-  Bytes kv_bytes_per_token;        ///< of a traced layer; 0 without a model
-  bool traced_kv_differs = false;  ///< between layers; kv_bytes_per_token is the most
-  double layers_per_traced = 1;    ///< layers of the model that a traced one stands for
-  double distinct_experts = 0;     ///< of a layer, read in a step
-  std::uint32_t experts = 0;       ///< of a layer
-  Bytes weight_bytes_per_step;     ///< of the layers of the model that one traced layer stands for
-  Bytes far_experts_per_step;      ///< of them, those of experts that are far
-  Bytes other_bytes_per_step;      ///< windows, states, index keys, KV of layers not in the trace; all its requests
+  std::uint32_t requests = 1;        ///< of the batch; of the slowest GPU, if they do not divide
+  std::uint32_t kv_heads = 0;        ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
+  Bytes kv_bytes_per_token;          ///< of a traced layer; 0 without a model
+  bool traced_kv_differs = false;    ///< between layers; kv_bytes_per_token is the most
+  double layers_per_traced = 1;      ///< layers of the model that a traced one stands for
+  double distinct_experts = 0;       ///< of a layer, read in a step
+  std::uint32_t experts = 0;         ///< of a layer
+  Bytes weight_bytes_per_step;       ///< of the layers of the model that one traced layer stands for
+  Bytes far_experts_per_step;        ///< of them, those of experts that are far
+  double fabric_bytes_per_step = 0;  ///< that one GPU sends to the others, of those layers; 0 without hardware.fabric
+  Bytes other_bytes_per_step;        ///< windows, states, index keys, KV of layers not in the trace; all its requests
   NearBudget near;
 };
 
