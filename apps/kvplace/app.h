@@ -95,6 +95,7 @@ void add_info(App& app);
 void add_export(App& app);
 void add_compare(App& app);
 void add_bound(App& app);
+void add_advise(App& app);
 void add_size(App& app);
 void add_budgets(App& app);
 void add_replay(App& app);

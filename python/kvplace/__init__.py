@@ -9,6 +9,7 @@ Everything the command ``kvplace`` does is here too, with the same words. See do
 """
 
 from . import _core, select
+from ._advise import Advice, advise
 from ._bound import ProvenBound, VerifiedBound, bound, verify
 from ._compare import Bounds, Comparison, Replay, Result, compare, record_schedule, replay
 from ._core import Interrupt, Record
@@ -26,10 +27,10 @@ from ._trace_writer import TraceWriter, from_arrays, import_trace
 __version__: str = _core.version()
 
 __all__ = [
-    "BadInput", "Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "Error", "Failed", "Hardware", "Instance",
+    "Advice", "BadInput", "Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "Error", "Failed", "Hardware", "Instance",
     "Interrupt", "Interrupted", "LayerBudgets", "Model", "Preset", "Progress", "ProvenBound", "Record", "Rejected",
     "Replay", "Result", "Size", "SizeAnswer", "SizeProbe", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
-    "bound", "budgets", "bundled_trace", "compare", "demo", "from_arrays", "generate", "generate_like", "import_trace",
+    "advise", "bound", "budgets", "bundled_trace", "compare", "demo", "from_arrays", "generate", "generate_like", "import_trace",
     "list_engines", "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "list_results",
     "list_settings", "record_schedule", "replay", "select", "show_config", "size", "verify",
 ]

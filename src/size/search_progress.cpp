@@ -8,7 +8,7 @@ void SearchProgress::begin_part(double passes, double left) {
   if (all_passes_ == 0) {
     all_passes_ = passes + left;
     if (progress_ != nullptr) {
-      progress_->start("sizing", static_cast<std::uint64_t>(static_cast<double>(reads_) * all_passes_), "reads");
+      progress_->start(what_, static_cast<std::uint64_t>(static_cast<double>(reads_) * all_passes_), unit_);
     }
   }
   end_of_part_ = share_ + (1 - share_) * passes / (passes + left);

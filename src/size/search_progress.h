@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "kvplace/base/progress.h"
 
@@ -12,7 +13,9 @@ namespace kvplace {
 class SearchProgress final : public Progress {
  public:
   /// `progress` may be null; `reads` of the trace are the unit of work.
-  SearchProgress(Progress* progress, std::uint64_t reads) : progress_(progress), reads_(reads) {}
+  SearchProgress(Progress* progress, std::uint64_t reads, std::string_view what = "sizing",
+                 std::string_view unit = "reads")
+      : progress_(progress), reads_(reads), what_(what), unit_(unit) {}
 
   /// A part of about so many passes over the trace begins; about `left` come after it.
   void begin_part(double passes, double left);
@@ -29,6 +32,8 @@ class SearchProgress final : public Progress {
 
   Progress* progress_;
   std::uint64_t reads_;
+  std::string_view what_;
+  std::string_view unit_;
   double all_passes_ = 0;  // as estimated when it began; 0: it has not
   double share_ = 0;       // of everything that is done
   double end_of_part_ = 0;

@@ -124,6 +124,14 @@ class Interrupt(cli.CliTest):
                 self.assertIn(answer["answer"], [None, *answer["brackets"]])
                 self.assertIn(answer["neighbour"], [None, *answer["brackets"]])
 
+    def test_advise(self) -> None:
+        """Half an answer is none, and no file is left."""
+        ran = self.interrupt("advise", "--model", "deepseek-v3.2", "--hardware", "8xh200", "--context", "64K", "--batch", 64,
+                             after=2)
+        if ran.code != cli.DONE:
+            self.refused(ran, cli.LIMIT_REACHED, "stopped")
+        self.assertEqual(self.names(), [])
+
     def test_budgets(self) -> None:
         """Half a search answers nothing; an older file stays as it was."""
         self.write("b.json", b"older")

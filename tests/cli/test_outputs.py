@@ -27,7 +27,8 @@ far.link_read = "450GB/s"
 far.link_write = "450GB/s"
 """
 MODEL = 'name = "own"\nlayers = 2\nkv_bytes_per_token_per_layer = "4KiB"\n'
-INSTANCE = ["--config", "c.toml", "--hardware", "h.toml", "--model", "m.toml", "--near-blocks-per-layer", "4"]
+DEPLOYMENT = ["--config", "c.toml", "--hardware", "h.toml", "--model", "m.toml", "--engine", "e.toml"]
+INSTANCE = [*DEPLOYMENT, "--near-blocks-per-layer", "4"]
 FILES = [*INSTANCE, "--layer-budgets", "b.toml"]
 
 #: Commands of each verb that succeed once the outputs are given, with every flag that reads a file.
@@ -38,6 +39,7 @@ COMMANDS = {
     "export": [["export", "t.kvt", "--format", format] for format in ("fang-csv", "topk-npy", "oracle-general")],
     "compare": [["compare", "t.kvt", "--policy", "lru", *FILES]],
     "bound": [["bound", "t.kvt", *FILES]],
+    "advise": [["advise", "--trace", "t.kvt", *DEPLOYMENT, "--layer-budgets", "b.toml"]],
     "size": [["size", "t.kvt", "--target", "50%", *FILES]],
     "budgets": [["budgets", "t.kvt", "--held-out", "u.kvt", *FILES]],
     "replay": [["replay", "t.kvt", "t.kvs", *FILES]],
@@ -68,6 +70,7 @@ class OutputsTest(cli.CliTest):
             np.save(self.path(name), cli.topk_array(ROWS))
         self.write("h.toml", HARDWARE)
         self.write("m.toml", MODEL)
+        self.write("e.toml", "kv_efficiency = 0.9\n")
         self.write("c.toml", "[options]\nbatch = 2\n")
         self.write("b.toml", "layer_budgets = [5, 3]\n")
         self.write("g.toml", "layers = 2\nsteps = 9\nprompt_tokens = 64\nbudget.blocks = 4\n")

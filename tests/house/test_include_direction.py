@@ -23,6 +23,7 @@ MAY_INCLUDE["solve"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["policy"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["simulate"] = MAY_INCLUDE["bound"] | {"bound", "solve", "policy", "generate"}
 MAY_INCLUDE["size"] = MAY_INCLUDE["simulate"] | {"simulate"}
+MAY_INCLUDE["advise"] = MAY_INCLUDE["size"] | {"size"}
 SHARED_WITH_BINDINGS = {"tables.h", "size_text.h"}  # of the command
 APPS_MAY_INCLUDE = set(MAY_INCLUDE)
 

@@ -21,7 +21,7 @@ class SmallWindows {
   SmallWindows(const testing::RandomTraceShape& shape, const InstanceOptions& options)
       : records_(testing::random_segment(shape)),
         trace_(TraceReader::open(testing::write_random_trace(folder_.path("t.kvt"), shape)).value()),
-        instance_(Instance::make({testing::paper_machine(), {}, options}, trace_.meta(), trace_.totals()).value()),
+        instance_(Instance::make({testing::paper_machine(), {}, options, {}}, trace_.meta(), trace_.totals()).value()),
         classes_(build_gap_classes(trace_, instance_, [] { return false; }, {}).value()),
         dual_(instance_, classes_, 1),
         form_(window_forms(dual_).front()) {
