@@ -70,6 +70,7 @@ std::vector<Field<Hardware>> make_fields() {
       KVPLACE_FIELD(Hardware, step_overhead, "fixed time added to each layer of each decode step"),
       KVPLACE_FIELD(Hardware, peak_flops, "arithmetic rate; a step is never shorter than its work at this rate"),
       KVPLACE_FIELD(Hardware, gpus, "GPUs of the node; near memory and link are of one of them"),
+      KVPLACE_FIELD(Hardware, fabric, "of one GPU to the others of its node, one way"),
       KVPLACE_FIELD(Hardware, near.capacity, "bytes of near memory"),
       make_field<Hardware>("near.bandwidth", "near memory, reads and writes together, as specified",
                            [](auto& h) -> auto& { return h.near.bandwidth.spec; }),

@@ -66,7 +66,10 @@ void Instance::set_times(double verified_per_step) {
   costs.overhead = engine.layer_overhead * share_.layers_per_traced + engine.step_overhead * (1.0 / layers_);
   costs.far_latency = machine.far.latency;
   const Seconds floor = arithmetic_floor(spec_, verified_per_step);
-  const auto time = [&] { return StepTime(machine, options_.overlap, floor, spec_.hardware.step_overhead, costs); };
+  const Seconds overhead =
+      spec_.hardware.step_overhead +
+      Seconds(share_.fabric_bytes_per_step > 0 ? share_.fabric_bytes_per_step / spec_.hardware.fabric.value() : 0);
+  const auto time = [&] { return StepTime(machine, options_.overlap, floor, overhead, costs); };
   all_near_time_ = time();
   costs.overhead += tiered_ ? engine.tiered_overhead : Seconds(0);
   step_time_ = time();

@@ -64,6 +64,10 @@ Status check_division(const InstanceSpec& spec, const TraceMeta& meta, const Div
   if (meta.layout.experts > 0) {
     return bad_input("the trace has expert blocks, which are placed on one GPU: --gpus must be 1");
   }
+  if (hardware.fabric.value() > 0 && spec.model->hidden_size == 0) {
+    return bad_input("hardware.fabric needs the width of what the GPUs of " + spec.model->name +
+                     " tell each other: give --set model.hidden_size=N");
+  }
   const std::uint32_t queries = spec.model->attention.query_heads;
   if (queries % division.tp != 0) {
     return bad_input(std::to_string(division.tp) + " GPUs do not divide the " + std::to_string(queries) +
@@ -104,6 +108,21 @@ double tokens_of_step(const InstanceSpec& spec, const TraceMeta& meta, const Tra
 /// Experts of a layer that a step of so many tokens reads: the measured share, or what uniform routing expects.
 double experts_read(const InstanceOptions& options, std::uint32_t experts, std::uint32_t per_token, double tokens) {
   return options.experts_read ? *options.experts_read * experts : distinct_experts(experts, per_token, tokens);
+}
+
+/// What one GPU sends in a layer, activations in bf16. An all-reduce over g GPUs sends 2 (g - 1) / g of its bytes:
+/// after attention over the t GPUs of a group, after the MLP over all G. Where each group has tokens of its own and
+/// experts are whole, a token goes to its k experts and back instead.
+double fabric_bytes(const InstanceSpec& spec, const Division& division, const LayerGroup& group, double tokens) {
+  constexpr double kBytesOfActivation = 2;
+  const double gpus = spec.options.gpus;
+  const double of_token = spec.model->hidden_size * kBytesOfActivation;
+  const auto all_reduce = [&](double of, double sent) { return 2 * (of - 1) / of * sent * of_token; };
+  const double of_group = tokens / division.dp;
+  const bool dispatched = spec.options.expert_parallel && division.dp > 1 && group.experts > 0;
+  const double mlp = dispatched ? 2 * (gpus - 1) / gpus * group.experts_per_token * of_group / division.tp * of_token
+                                : all_reduce(gpus, tokens);
+  return all_reduce(division.tp, of_group) + mlp;
 }
 
 Bytes rounded(double bytes) { return Bytes(std::llround(bytes)); }
@@ -240,11 +259,13 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   LayerSums all;
   std::vector<LayerSums> in_step(map.stands_in ? 0 : meta.layers);
   double most_kv = 0;
+  double sent = 0;
   std::int64_t num_traced = 0;
   for (std::size_t at = 0; at < layers.size(); ++at) {
     const LayerGroup& layer = layers[at];
     const LayerSums sums = sums_of(layer, map.traced[at] || !has_pages, text, spec.options, division);
     all += sums;
+    sent += fabric_bytes(spec, division, layer, text.tokens_of_step);
     if (!map.stands_in) {
       in_step[map.runs_in[at]] += sums;
     }
@@ -275,6 +296,7 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   share.layers_per_traced = model.layers / num_layers;
   share.weight_bytes_per_step = rounded(all.weights_read / num_layers);
   share.other_bytes_per_step = rounded((all.always_read + all.read_per_token * text.mean) * requests / num_layers);
+  share.fabric_bytes_per_step = spec.hardware.fabric.value() > 0 ? sent / num_layers : 0;
   const double outside =
       std::max(0.0, static_cast<double>(model.weight_bytes.value()) - all.whole_weights) / division.tp;
   NearBudget& near = share.near;

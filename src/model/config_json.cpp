@@ -141,6 +141,7 @@ Result<Model> parse_config_json(std::string_view document, const std::string& wh
     }
   }
   model.groups = grouped(shape, precision);
+  model.hidden_size = static_cast<std::uint32_t>(config.count("hidden_size"));
   model.parameters = shape.outside.linear + shape.outside.plain;
   model.weight_bytes = precision.of(shape.outside, "");
   for (const LayerGroup& group : model.groups) {

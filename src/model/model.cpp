@@ -23,6 +23,7 @@ std::vector<Field<Model>> make_fields() {
                     "weights read for one token in one layer, mean over layers"),
       KVPLACE_FIELD(Model, weight_bytes, "all weights; what they take of a memory"),
       KVPLACE_FIELD(Model, parameters, "of all weights"),
+      KVPLACE_FIELD(Model, hidden_size, "elements of a token's activations, which GPUs tell each other"),
       KVPLACE_FIELD(Model, flops_per_layer_per_step, "arithmetic of one token in one layer"),
       KVPLACE_FIELD(Model, attention.kind, "gqa (MHA and MQA included) or mla"),
       KVPLACE_FIELD(Model, attention.query_heads, "query heads"),

@@ -57,7 +57,7 @@ class Flags(InstanceTest):
         tried = set()
         for flag, value, shown in (
                 ("--hardware", "gb200", 'name = "gb200"'), ("--hardware", "hw.toml", 'name = "mine"'),
-                ("--model", "qwen3-8b", 'name = "qwen3-8b"'), ("--engine", "vllm", 'weights_efficiency = 0.85'),
+                ("--model", "qwen3-8b", 'name = "qwen3-8b"'), ("--engine", "vllm", 'weights_efficiency = 0.893'),
                 ("--near-capacity", "160kB", 'near_capacity = "160kB"'),
                 ("--near-blocks-per-layer", "7", "near_blocks_per_layer = 7"),
                 ("--near-fraction", "0.25", "near_fraction = 0.25"),

@@ -62,6 +62,46 @@ TEST(Deployment, WeightsGrowWithTheBatchByDistinctExperts) {
   }
 }
 
+TEST(Deployment, WhatGpusTellEachOtherTakesTimeOverANamedFabric) {
+  // 100 tokens of Llama-3.1-70B over 8 GPUs: two all-reduces of 2 x 7/8 of 8192 elements in bf16, in each of 80 layers.
+  InstanceSpec spec = spec_of("a100-80-pcie4", kConfigs + "llama-3.1-70b", 100);
+  spec.options.gpus = 8;
+  EXPECT_EQ(share_of_one_gpu(spec, meta_of(80), totals_of())->fabric_bytes_per_step, 0);
+  const auto time_of_step = [&] {
+    spec.options.near_capacity = Bytes(1'000'000'000);
+    const Instance instance = Instance::make(spec, meta_of(80), totals_of()).value();
+    return instance.step_time()(Loads{}, 1).value();
+  };
+  const double without = time_of_step();
+  spec.hardware.fabric = BytesPerSecond(25e9);
+  constexpr double kAllReduce = 2 * 7 * 100 * 8192 * 2 / 8;
+  EXPECT_EQ(share_of_one_gpu(spec, meta_of(80), totals_of())->fabric_bytes_per_step, 2 * kAllReduce);
+  EXPECT_NEAR(time_of_step() - without, 2 * kAllReduce / 25e9, 1e-12);
+
+  // Tokens of several groups: attention's are a group's, the MLP's all.
+  spec.options.attention_dp = 4;
+  EXPECT_EQ(share_of_one_gpu(spec, meta_of(80), totals_of())->fabric_bytes_per_step,
+            2 * 1 * 25 * 8192 * 2 / 2 + kAllReduce);
+
+  // Whole experts: 4 of 128 per token, there and back, of the tokens that the GPU itself has. One group has all tokens.
+  InstanceSpec experts = spec_of("8xh200", kConfigs + "gpt-oss-120b", 64);
+  experts.hardware.fabric = BytesPerSecond(450e9);
+  experts.options.gpus = 8;
+  experts.options.expert_parallel = true;
+  const auto sent = [&] { return share_of_one_gpu(experts, meta_of(36), totals_of())->fabric_bytes_per_step; };
+  EXPECT_EQ(sent(), 2 * (2 * 7 * 64 * 2880 * 2 / 8));
+  experts.options.attention_dp = 8;
+  EXPECT_EQ(sent(), 2 * 7 * 4 * 8 * 2880 * 2 / 8);
+
+  // Without the width nothing is guessed; one GPU tells nobody.
+  experts.model->hidden_size = 0;
+  EXPECT_EQ(share_of_one_gpu(experts, meta_of(36), totals_of()).error().message,
+            "hardware.fabric needs the width of what the GPUs of gpt-oss-120b tell each other: give --set "
+            "model.hidden_size=N");
+  experts.options = {};
+  EXPECT_TRUE(share_of_one_gpu(experts, meta_of(36), totals_of()));
+}
+
 TEST(Deployment, MeanLayersAreAsTheyWereForOneToken) {
   for (const std::string& name : model_names()) {
     InstanceSpec spec = spec_of("h200-sxm-pcie5", name, 1);

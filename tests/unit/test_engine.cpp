@@ -189,6 +189,9 @@ TEST(EnginePresets, LoadAndSayWhereEachFigureComesFrom) {
             << name << ": " << field.key << " = " << source;
       }
     }
+    for (const ConfigEntry& entry : engine->on_machines) {
+      EXPECT_TRUE(engine->provenance.contains(entry.key)) << name << ": " << entry.key;
+    }
   }
 }
 

@@ -17,10 +17,12 @@ namespace {
 TEST(HardwarePresets, AllThatTheFieldAsksForAreThere) {
   const std::vector<std::string> names = hardware_names();
   for (const char* name :
-       {"fang2025",       "gh200-96",      "gh200-144",     "gb200",        "gb300",     "h100-sxm-pcie5",
-        "h200-sxm-pcie5", "b200-pcie5",    "b300-pcie6",    "mi300x-pcie5", "mi300a",    "a100-80-pcie4",
-        "rtx4090-pcie4",  "rtx5090-pcie5", "xeon-max-9480", "ddr5-cxl",     "dram-nvme", "8xh100",
-        "8xh200",         "8xb200",        "8xb300",        "gb200-nvl4",   "gb300-nvl4"}) {
+       {"fang2025",       "gh200-96",      "gh200-144",     "gb200",        "gb300",       "h100-sxm-pcie5",
+        "h200-sxm-pcie5", "b200-pcie5",    "b300-pcie6",    "mi300x-pcie5", "mi300a",      "a100-80-pcie4",
+        "rtx4090-pcie4",  "rtx5090-pcie5", "xeon-max-9480", "ddr5-cxl",     "dram-nvme",   "8xh100",
+        "8xh200",         "8xb200",        "8xb300",        "gb200-nvl4",   "gb300-nvl4",  "4xl40s",
+        "8xascend-910c",  "8xmi355x",      "8xrtxpro6000",  "dgx-spark",    "gb200-nvl72", "gb300-nvl72",
+        "rtx3090-pcie4",  "strix-halo",    "xeon6-cxl"}) {
     EXPECT_TRUE(std::binary_search(names.begin(), names.end(), name)) << name;
   }
 }

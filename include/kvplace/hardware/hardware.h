@@ -51,6 +51,7 @@ struct Hardware {
   Seconds step_overhead;      ///< fixed time added to each (decode step, layer)
   FlopsPerSecond peak_flops;  ///< 0 = arithmetic never binds
   std::uint32_t gpus = 0;     ///< of the node, all alike; near and link are of one; 0 = not said
+  BytesPerSecond fabric;      ///< of one GPU to the others, one way; 0 = what they tell each other takes no time
   NearTier near;
   FarTier far;
   std::vector<FarTier> behind_far;                ///< further tiers, listed but not used by a two-tier placement

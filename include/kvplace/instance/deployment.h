@@ -67,6 +67,7 @@ struct GpuShare {
   std::uint32_t experts = 0;        ///< of a layer
   Bytes weight_bytes_per_step;      ///< mean over the traced layers
   Bytes other_bytes_per_step;       ///< likewise, at the mean context
+  double fabric_bytes_per_step = 0; ///< likewise, that one GPU sends to the others; 0 without hardware.fabric
   NearBudget near;
 
   /// Of so many requests in all, those of the slowest GPU.

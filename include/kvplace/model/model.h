@@ -46,7 +46,8 @@ struct Model {
   Flops flops_per_layer_per_step;         ///< 0 = arithmetic never binds
   Attention attention;
   Experts experts;
-  std::int64_t parameters = 0;  ///< in all; 0 = not known
+  std::int64_t parameters = 0;    ///< in all; 0 = not known
+  std::uint32_t hidden_size = 0;  ///< width of what layers hand on, and GPUs to each other; 0 = not known
   /// Layer by layer, if known: each layer is in one group. The figures above are then what the groups make: means over
   /// all layers, and the KV of those whose KV grows (of windows where none does).
   std::vector<LayerGroup> groups;
