@@ -36,9 +36,8 @@ void Instance::set_times(double verified_per_step) {
   // Far reads are of whole blocks, so the link is as fast as it is for pieces of their size. Of pieces of several
   // sizes the largest count, at which none is charged too much: bounds stay valid.
   Hardware machine = share_.machine;
-  const bool weights_cross = std::any_of(fixed_.begin(), fixed_.end(), [](const FixedLoads& fixed) {
-    return fixed.loads.on(Channel::kFarLinkRead) > 0;
-  });
+  const bool weights_cross = std::any_of(
+      fixed_.begin(), fixed_.end(), [](const FixedLoads& fixed) { return fixed.loads.on(Channel::kFarLinkRead) > 0; });
   const Bytes piece = weights_cross ? Bytes(0) : block_sizes().back();
   if (has_size_costs(machine.far)) {
     const BytesPerSecond rate = machine.link_read_of(piece);

@@ -50,9 +50,7 @@ StepTime StepTime::as_machine() const {
   return machine;
 }
 
-bool StepTime::has_costs() const {
-  return engine_overhead_ != 0 || latency_ != 0 || rate_ != bandwidth_;
-}
+bool StepTime::has_costs() const { return engine_overhead_ != 0 || latency_ != 0 || rate_ != bandwidth_; }
 
 Channel StepTime::bottleneck(const Loads& loads) const {
   const std::array<double, kNumChannels> times = channel_times(loads);

@@ -31,7 +31,11 @@ InstanceSpec spec_with(const std::string& engine, std::uint32_t near_blocks = 4)
 }
 
 Instance instance_of(const InstanceSpec& spec) {
-  return Instance::make(spec, one_layer(), {.steps = 1, .blocks_per_layer = 9, .reads = 5, .digest = ""}).value();
+  TraceTotals totals;
+  totals.steps = 1;
+  totals.blocks_per_layer = 9;
+  totals.reads = 5;
+  return Instance::make(spec, one_layer(), totals).value();
 }
 
 /// A step that reads so many MB from near and from far beside the weights, in microseconds.
@@ -59,7 +63,8 @@ TEST(Engine, OverheadsAreOfLayersStepsAndTiers) {
   const std::string engine = "layer_overhead = \"3us\"\nstep_overhead = \"5us\"\ntiered_overhead = \"7us\"";
   const Instance tiered = instance_of(spec_with(engine, 8));
   EXPECT_NEAR(step_of(tiered, 0, 0), 10 / 4.9 + 15, 1e-9);
-  EXPECT_NEAR(tiered.all_near_time()(tiered.fixed_loads(StepIndex(0), LayerIndex(0))).value() / kMicrosecond, 10 / 4.9 + 8, 1e-9);
+  EXPECT_NEAR(tiered.all_near_time()(tiered.fixed_loads(StepIndex(0), LayerIndex(0))).value() / kMicrosecond,
+              10 / 4.9 + 8, 1e-9);
   const Instance all_near = instance_of(spec_with(engine, 9));
   EXPECT_FALSE(all_near.tiered());
   EXPECT_NEAR(step_of(all_near, 0, 0), 10 / 4.9 + 8, 1e-9);
@@ -103,13 +108,14 @@ TEST(Engine, BoundsCountItsCostsIfTheyAreAskedTo) {
   const Instance instance = instance_of(spec);
   const Instance machine = instance.for_bounds();
   EXPECT_FALSE(machine.step_time().has_costs());
-  Loads loads = machine.weight_loads();
+  Loads loads = machine.fixed_loads(StepIndex(0), LayerIndex(0));
   loads.add(Transfer::kReadNear, Bytes(4'000'000), 4);
   const double time = machine.step_time()(loads).value() / kMicrosecond;
   EXPECT_LE(time, step_of(instance, 4, 0));
   EXPECT_NEAR(time, step_of(instance, 4, 0), 1e-5);
   spec.options.bound_costs = BoundCosts::kPeak;
-  EXPECT_EQ(instance_of(spec).for_bounds().weight_loads(), instance.fixed_loads(StepIndex(0), LayerIndex(0)));
+  EXPECT_EQ(instance_of(spec).for_bounds().fixed_loads(StepIndex(0), LayerIndex(0)),
+            instance.fixed_loads(StepIndex(0), LayerIndex(0)));
 }
 
 TEST(Engine, WhatTheHostComputesCrossesNoLink) {

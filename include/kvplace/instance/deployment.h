@@ -56,18 +56,18 @@ struct GpuShare {
   bool deployment = false;
   std::uint32_t attention_tp = 1;
   std::uint32_t attention_dp = 1;
-  std::uint32_t requests = 1;       ///< of the batch; of the slowest GPU, if they do not divide
-  std::uint32_t kv_heads = 0;       ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
-  std::vector<TracedLayer> layers;  ///< by layer of the trace, or one that stands for all; empty without a model
-  std::string layers_are;           ///< of the model, in words; empty if the model has a mean layer only
-  bool stands_in = false;           ///< the trace is of another number of layers than the model has
-  Bytes kv_bytes_per_token;         ///< of a traced layer, the most; 0 without a model
-  double layers_per_traced = 1;     ///< layers of the model that a traced one stands for, mean
-  double distinct_experts = 0;      ///< of a layer, read in a step
-  std::uint32_t experts = 0;        ///< of a layer
-  Bytes weight_bytes_per_step;      ///< mean over the traced layers
-  Bytes other_bytes_per_step;       ///< likewise, at the mean context
-  double fabric_bytes_per_step = 0; ///< likewise, that one GPU sends to the others; 0 without hardware.fabric
+  std::uint32_t requests = 1;        ///< of the batch; of the slowest GPU, if they do not divide
+  std::uint32_t kv_heads = 0;        ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
+  std::vector<TracedLayer> layers;   ///< by layer of the trace, or one that stands for all; empty without a model
+  std::string layers_are;            ///< of the model, in words; empty if the model has a mean layer only
+  bool stands_in = false;            ///< the trace is of another number of layers than the model has
+  Bytes kv_bytes_per_token;          ///< of a traced layer, the most; 0 without a model
+  double layers_per_traced = 1;      ///< layers of the model that a traced one stands for, mean
+  double distinct_experts = 0;       ///< of a layer, read in a step
+  std::uint32_t experts = 0;         ///< of a layer
+  Bytes weight_bytes_per_step;       ///< mean over the traced layers
+  Bytes other_bytes_per_step;        ///< likewise, at the mean context
+  double fabric_bytes_per_step = 0;  ///< likewise, that one GPU sends to the others; 0 without hardware.fabric
   NearBudget near;
 
   /// Of so many requests in all, those of the slowest GPU.

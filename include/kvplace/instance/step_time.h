@@ -115,8 +115,8 @@ enum class Overlap : std::uint8_t { kFull, kNone };
 /// the machine hold with it.
 struct EngineCosts {
   double near_share = 1;  ///< of near memory's bandwidth, that is reached
-  Seconds overhead;     ///< of each (decode step, layer)
-  Seconds far_latency;  ///< once where anything is read from far
+  Seconds overhead;       ///< of each (decode step, layer)
+  Seconds far_latency;    ///< once where anything is read from far
 };
 
 /// What is on a channel; a part of a load need not be whole.
