@@ -9,6 +9,7 @@
 #include "kvplace/base/short_text.h"
 #include "kvplace/model/model.h"
 #include "kvplace/trace/formats.h"
+#include "tables.h"
 #include "value_words.h"
 
 namespace kvplace::cli {
@@ -95,9 +96,10 @@ VerbResult run(const ImportFlags& flags) {
     KVPLACE_TRY(print(fmt::format("{}: {}{}{}\n", summary.meta.source, format->name, summary.taken.empty() ? "" : "; ",
                                   summary.taken)));
   }
-  KVPLACE_TRY(print(fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n",
-                                flags.out, with_commas(totals.steps), summary.meta.layers, with_commas(totals.reads),
-                                with_commas(totals.blocks_per_layer), with_commas(summary.meta.layout.prompt_tokens),
+  KVPLACE_TRY(print(fmt::format("{}: {} decode steps{}, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n",
+                                flags.out, with_commas(totals.steps), tokens_text(totals), summary.meta.layers,
+                                with_commas(totals.reads), with_commas(totals.blocks_per_layer),
+                                with_commas(summary.meta.layout.prompt_tokens),
                                 summary.prompt_tokens_inferred ? " (inferred; --prompt-tokens sets it)" : "")));
   return kDone;
 }
