@@ -8,13 +8,14 @@
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
 #include "kvplace/model/model.h"
+#include "tables.h"
 
 namespace kvplace::cli {
 
 std::string import_text(const std::string& path, const ImportSummary& summary) {
   const TraceTotals& totals = summary.totals;
-  return fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n", path,
-                     with_commas(totals.steps), summary.meta.layers, with_commas(totals.reads),
+  return fmt::format("{}: {} decode steps{}, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n", path,
+                     with_commas(totals.steps), tokens_text(totals), summary.meta.layers, with_commas(totals.reads),
                      with_commas(totals.blocks_per_layer), with_commas(summary.meta.layout.prompt_tokens),
                      summary.prompt_tokens_inferred ? " (inferred; --prompt-tokens sets it)" : "");
 }

@@ -99,14 +99,6 @@ std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, doubl
   return out;
 }
 
-/// What is decoded in steps of several tokens.
-std::string tokens_text(const TraceReader& trace) {
-  const TraceTotals& totals = trace.totals();
-  return trace.meta().has_tokens ? fmt::format(" of {} tokens ({:.4g} verified in each)", with_commas(totals.tokens()),
-                                               totals.verified_per_step())
-                                 : std::string();
-}
-
 /// The size of KV blocks, or where layers differ the least and the most.
 std::string block_text(const Instance& instance) {
   Bytes least = instance.kv_block_bytes(LayerIndex(0));
@@ -221,6 +213,12 @@ std::vector<Row> bound_rows(const Bounds& bounds) {
 
 }  // namespace
 
+std::string tokens_text(const TraceTotals& totals) {
+  return totals.step_tokens == nullptr ? std::string()
+                                       : fmt::format(" of {} tokens ({:.4g} verified in each)",
+                                                     with_commas(totals.tokens()), totals.verified_per_step());
+}
+
 std::string describe(const TraceReader& trace, const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
   const Hardware& hardware = instance.share().machine;
@@ -228,7 +226,7 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   std::string out;
   const std::string& path = trace.path();
   out += fmt::format("trace     {}: {} decode steps{}, {} layers, prompt {}, {} reads of {} blocks ({} tokens){}\n",
-                     path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), tokens_text(trace),
+                     path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), tokens_text(totals),
                      instance.layers(), with_commas(instance.layout().prompt_tokens), with_commas(totals.reads),
                      block_text(instance), instance.layout().block_tokens,
                      instance.layout().experts > 0 ? experts_text(instance) : std::string());

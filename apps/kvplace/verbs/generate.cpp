@@ -12,6 +12,7 @@
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
 #include "kvplace/generate/twin.h"
+#include "tables.h"
 #include "verdicts.h"
 
 namespace kvplace::cli {
@@ -71,8 +72,9 @@ Status apply_flags(const GenerateFlags& flags, GeneratorConfig& config) {
 }
 
 std::string summary(const std::string& out, const TraceTotals& totals, std::uint32_t layers) {
-  return fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer\n", out, with_commas(totals.steps),
-                     layers, with_commas(totals.reads), with_commas(totals.blocks_per_layer));
+  return fmt::format("{}: {} decode steps{}, {} layers, {} reads, {} blocks per layer\n", out,
+                     with_commas(totals.steps), tokens_text(totals), layers, with_commas(totals.reads),
+                     with_commas(totals.blocks_per_layer));
 }
 
 VerbResult run_workload(const GenerateFlags& flags) {

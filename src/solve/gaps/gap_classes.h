@@ -54,11 +54,17 @@ struct StepFacts {
   std::vector<std::uint8_t> whole_reads;  ///< each of those reads is of a whole block
 };
 
-/// Bytes on a channel that no decision changes in a step: those of the whole batch, and weights.
+/// Bytes on a channel that no decision changes in a step: those of the whole batch, weights, and what other layers
+/// read.
 [[nodiscard]] inline double all_fixed_bytes(const Instance& instance, const StepFacts& facts, std::size_t step,
                                             std::size_t channel) {
-  return facts.fixed_bytes[step][channel] * instance.options().batch +
-         static_cast<double>(instance.fixed_loads(FlatStep(static_cast<std::uint32_t>(step))).bytes[channel]);
+  const auto layer = static_cast<std::uint32_t>(step % instance.layers());
+  const auto decode_step = static_cast<std::uint32_t>(step / instance.layers());
+  const Instance::FixedLoads& fixed = instance.fixed_of(LayerIndex(layer));
+  const double context = static_cast<double>(instance.context_tokens(StepIndex(decode_step)));
+  const bool grows = channel == at(Channel::kNearMem);
+  return facts.fixed_bytes[step][channel] * instance.options().batch + static_cast<double>(fixed.loads.bytes[channel]) +
+         (grows ? static_cast<double>(fixed.near_per_token.value()) * context : 0);
 }
 
 struct GapClasses {
