@@ -1,8 +1,8 @@
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
@@ -10,10 +10,29 @@
 #include "verdicts.h"
 
 namespace kvplace::cli {
+namespace {
+
+/// What is alike in layers that follow each other stands once: "2 x 576, 19 x 2304".
+template <class T>
+std::string by_layer(const std::vector<T>& values, const char* divider) {
+  std::string text;
+  for (std::size_t i = 0; i < values.size();) {
+    std::size_t end = i + 1;
+    while (end < values.size() && values[end] == values[i]) {
+      ++end;
+    }
+    text += i == 0 ? "" : divider;
+    text += values.size() > 1 ? fmt::format("{} x {}", end - i, values[i]) : fmt::format("{}", values[i]);
+    i = end;
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string table(const Proof& proof, const Instance& instance) {
   std::string out;
-  const double tokens = static_cast<double>(instance.steps()) * instance.tokens_per_step();
+  const double tokens = instance.tokens_decoded(instance.steps());
   const auto line = [&](const std::string& name, Seconds time, const std::string& remark,
                         Rounding rounding = Rounding::kNearest) {
     out += fmt::format("{:<18}{:>14.9f} s  {:>10} per token  {}\n", name, time.value(),
@@ -53,13 +72,13 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
     return units == 0 ? std::string("0 s")
                       : fmt::format("{}/2^60 s ({})", units, short_time(std::ldexp(static_cast<double>(units), -60)));
   };
-  std::string weights;
+  std::vector<std::string> fixed_texts;
   for (const auto& by_channel : n.fixed_bytes) {
-    weights += weights.empty() ? "" : "; ";
+    std::string& text = fixed_texts.emplace_back();
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       const FixedBytes& fixed = by_channel[c];
-      weights += fmt::format("{}{} {} B{}", c > 0 ? ", " : "", channel_name(static_cast<Channel>(c)), fixed.bytes,
-                             fixed.per_token > 0 ? fmt::format(" and {} B per token", fixed.per_token) : "");
+      text += fmt::format("{}{} {} B{}", c > 0 ? ", " : "", channel_name(static_cast<Channel>(c)), fixed.bytes,
+                          fixed.per_token > 0 ? fmt::format(" and {} B per token", fixed.per_token) : "");
     }
   }
   const std::string& path = trace.path();
@@ -74,11 +93,11 @@ std::string table(const TraceReader& trace, const Certificate& certificate, cons
                      seconds(n.overhead_units));
   out += fmt::format("instance  {}, barrier {}, overlap {}, start {}, mirrored reads {}, batch {}\n", choice("mode"),
                      choice("barrier"), choice("overlap"), choice("start"), choice("mirrored_reads"), n.batch);
-  out += fmt::format("sizes     near capacity {} B of all requests, blocks of {} B{}, new KV {} B per step\n",
-                     n.capacity_bytes, fmt::join(n.kv_block_bytes, ", "),
+  out += fmt::format("sizes     near capacity {} B of all requests, blocks of {} B{}, new KV {} B of a token\n",
+                     n.capacity_bytes, by_layer(n.kv_block_bytes, ", "),
                      n.expert_block_bytes > 0 ? fmt::format(" and experts of {} B", n.expert_block_bytes) : "",
-                     fmt::join(n.new_kv_bytes, ", "));
-  out += fmt::format("fixed     {}, per step of the whole batch{}\n", weights,
+                     by_layer(n.new_kv_bytes, ", "));
+  out += fmt::format("fixed     {}, per step of the whole batch{}\n", by_layer(fixed_texts, "; "),
                      n.fixed_bytes.size() > 1 ? ", by layer" : "");
   return out;
 }

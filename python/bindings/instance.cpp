@@ -69,8 +69,18 @@ void bind_instance(nb::module_& module) {
       .def_prop_ro("steps", &Instance::steps, "Decode steps of the trace.")
       .def_prop_ro("blocks_per_layer", &Instance::blocks_per_layer, "Blocks per layer at the end of the trace.")
       .def_prop_ro(
-          "block_bytes", [](const Instance& i) { return i.kv_block_bytes().value(); },
-          "Bytes of a KV page of one request.")
+          "block_bytes", [](const Instance& i) { return i.mean_kv_block_bytes().value(); },
+          "Bytes of a KV page of one request; where layers differ, the mean.")
+      .def_prop_ro(
+          "block_bytes_by_layer",
+          [](const Instance& i) {
+            std::vector<std::int64_t> bytes;
+            for (std::uint32_t layer = 0; layer < i.layers(); ++layer) {
+              bytes.push_back(i.kv_block_bytes(LayerIndex(layer)).value());
+            }
+            return bytes;
+          },
+          "The same in each layer.")
       .def_prop_ro(
           "near_capacity_bytes_per_request", [](const Instance& i) { return i.capacity().value(); },
           "Near capacity for the KV of one request, bytes.")

@@ -3,10 +3,12 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/arrays.h"
@@ -234,15 +236,20 @@ void bind_selector(nb::module_& module) {
       .def(
           "__init__",
           [](PySelector* self, const std::string& method, std::uint32_t query_heads, std::uint32_t kv_heads,
-             std::uint32_t head_dim, std::optional<double> scale, unsigned threads) {
+             std::uint32_t head_dim, std::optional<double> scale, std::optional<double> softcap,
+             std::vector<float> sinks, unsigned threads) {
             const SelectSpec spec = unwrap(SelectRegistry::instance().parse(method));
-            new (self)
-                PySelector{unwrap(Selector::make(spec, {query_heads, kv_heads, head_dim, scale.value_or(0)})), threads};
+            SelectorShape shape{query_heads,         kv_heads,        head_dim, scale.value_or(0),
+                                softcap.value_or(0), std::move(sinks)};
+            new (self) PySelector{unwrap(Selector::make(spec, shape)), threads};
           },
           "method"_a, nb::kw_only(), "query_heads"_a = 1, "kv_heads"_a = 1, "head_dim"_a = 1,
-          "scale"_a.none() = nb::none(), "threads"_a = 0,
+          "scale"_a.none() = nb::none(), "softcap"_a.none() = nb::none(), "sinks"_a = std::vector<float>(),
+          "threads"_a = 0,
           "method: NAME or NAME:key=value,...; see methods(). scale: of q.k in the softmax, default "
-          "1 / sqrt(head_dim). threads: 0 = one per core.")
+          "1 / sqrt(head_dim). softcap: scores are softcap * tanh(scale * q.k / softcap), default no cap. sinks: of "
+          "each "
+          "query head a score in the softmax that stands for no token. threads: 0 = one per core.")
       .def(
           "append",
           [](PySelector& self, const Array& keys) {

@@ -19,6 +19,7 @@ from ._generate import generate, generate_like
 from ._instance import Instance, show_config
 from ._presets import (Hardware, Model, Preset, list_engines, list_formats, list_generators, list_hardware, list_models,
                        list_policies, list_results, list_settings)
+from ._record import record
 from ._run import Progress
 from ._size import BudgetCheck, BudgetOutcome, LayerBudgets, Size, SizeAnswer, SizeProbe, budgets, size
 from ._trace import Trace, TraceInfo
@@ -32,5 +33,5 @@ __all__ = [
     "Replay", "Result", "Size", "SizeAnswer", "SizeProbe", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
     "advise", "bound", "budgets", "bundled_trace", "compare", "demo", "from_arrays", "generate", "generate_like", "import_trace",
     "list_engines", "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "list_results",
-    "list_settings", "record_schedule", "replay", "select", "show_config", "size", "verify",
+    "list_settings", "record", "record_schedule", "replay", "select", "show_config", "size", "verify",
 ]

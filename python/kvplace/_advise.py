@@ -17,6 +17,7 @@ from ._types import check_keywords, checked
 class Advice:
     """What fits, how fast it is, what to set and what more would buy."""
 
+    @checked
     def __init__(self, values: dict[str, Any], text: str) -> None:
         self._values = values
         self._text = text

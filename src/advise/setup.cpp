@@ -228,7 +228,8 @@ Result<std::vector<Estimate>> Setup::expert_policies(Bench& bench, std::uint32_t
     expert_bytes = group.experts > 0 ? static_cast<double>(group.expert_bytes.value()) : expert_bytes;
   }
   const double fixed =
-      static_cast<double>(whole.fixed_bytes_per_step().value()) * layers_of_trace * stands_.kv().scale -
+      static_cast<double>((whole.weight_bytes_per_step() + whole.share().other_bytes_per_step).value()) *
+          layers_of_trace * stands_.kv().scale -
       routed * expert_bytes * expert_layers / spec_.options.gpus + kv;
   std::vector<Estimate> made;
   if (spec_.options.gpus > 1) {  // traces of experts are of one GPU

@@ -19,7 +19,7 @@ constexpr bool carries_copies(std::size_t channel) {
 class IdleTime {
  public:
   IdleTime(const StepTime& step_time, const Loads& demand, std::uint32_t layers) : step_time_(step_time) {
-    const std::array<double, kNumChannels> times = step_time.channel_times(demand, layers);
+    const std::array<double, kNumChannels> times = step_time.channel_times(demand);
     busy_[kNear] = times[kNear];
     if (step_time.overlap() == Overlap::kFull) {  // else demand has its time on the far side before near memory is read
       busy_ = times;

@@ -2,47 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <utility>
 
-#include "instance/apportion.h"
 #include "kvplace/base/parse.h"
-#include "kvplace/base/short_text.h"
-#include "kvplace/instance/layer_budgets.h"
 
 namespace kvplace {
 namespace {
 
 /// Loads stay far below 2^63 whatever is added up in one decode step.
 constexpr double kMostBytesPerDecodeStep = 1e18;
-
-/// Two sizes for people, in full if they would look the same.
-std::pair<std::string, std::string> two_sizes(Bytes a, Bytes b) {
-  std::pair texts{short_bytes(static_cast<double>(a.value())), short_bytes(static_cast<double>(b.value()))};
-  return texts.first == texts.second ? std::pair{format_bytes(a), format_bytes(b)} : texts;
-}
-
-std::string near_memory_is_full(const NearBudget& near, const InstanceSpec& spec, bool deployment) {
-  const Hardware& hardware = spec.hardware;
-  if (!deployment) {
-    const auto [wanted, there] = two_sizes(near.weights, near.memory);
-    const std::int64_t gpus = near.memory.value() > 0 ? (near.weights.value() - 1) / near.memory.value() + 1 : 0;
-    return "the weights near (" + wanted + ") do not fit the near memory of " + hardware.name + " (" + there + ")" +
-           (gpus > 0 ? "; it takes " + std::to_string(gpus) + " such processors or more: give --gpus" : "") +
-           ", or say with --near-capacity what is left for KV";
-  }
-  std::string parts;
-  for (const auto& [part, name] : {std::pair{near.weights, "weights"}, std::pair{near.reserve, "a reserve"},
-                                   std::pair{near.selector, "index keys"}, std::pair{near.state, "states"},
-                                   std::pair{near.window, "windows"}, std::pair{near.other_kv, "KV of other layers"}}) {
-    if (part > Bytes(0)) {
-      parts += (parts.empty() ? "" : ", ") + short_bytes(static_cast<double>(part.value())) + " of " + name;
-    }
-  }
-  return "the near memory of " + hardware.name + " (" + short_bytes(static_cast<double>(near.memory.value())) +
-         ") does not hold " + parts +
-         " of a GPU: give more --gpus, a smaller --batch or --set options.reserve, or say " +
-         "with --near-capacity what is left for KV";
-}
 
 Error unknown_block_size(const TraceMeta& meta) {
   const std::string named =
@@ -54,21 +24,6 @@ Error unknown_block_size(const TraceMeta& meta) {
 /// Nothing but experts is read; no KV page exists.
 bool has_experts_alone(const BlockLayout& layout, std::uint32_t blocks_per_layer) {
   return layout.experts > 0 && blocks_per_layer == layout.experts;
-}
-
-/// Whether so many layers are those of the model whose KV grows, or those of them with the most KV.
-bool is_of_some_layers(const Model& model, std::uint32_t layers) {
-  Bytes most;
-  for (const LayerGroup& group : model.groups) {
-    most = group.grows() ? std::max(most, group.kv_bytes_per_token) : most;
-  }
-  std::uint32_t growing = 0;
-  std::uint32_t with_most = 0;
-  for (const LayerGroup& group : model.groups) {
-    growing += group.grows() ? num_layers(group) : 0;
-    with_most += group.grows() && group.kv_bytes_per_token == most ? num_layers(group) : 0;
-  }
-  return layers == growing || layers == with_most;
 }
 
 /// A model that single fields began, as --set model.experts.bytes_per_expert=SIZE does where the trace names no preset:
@@ -116,6 +71,12 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   const StepTime step_time(share.machine, spec.options.overlap, Seconds(0), Seconds(0));  // until sizes are known
   Instance instance(spec, std::move(share), step_time);
   instance.layout_ = meta.layout;
+  if (totals.step_tokens != nullptr) {
+    instance.tokens_before_.push_back(0);
+    for (const StepTokens& tokens : *totals.step_tokens) {
+      instance.tokens_before_.push_back(instance.tokens_before_.back() + tokens.decoded);
+    }
+  }
   instance.layers_ = meta.layers;
   instance.steps_ = totals.steps;
   instance.groups_ = StepGroups(totals.steps, meta.layers, spec.options.barrier);
@@ -123,22 +84,27 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   KVPLACE_TRY(instance.set_sizes(meta));
   KVPLACE_TRY(instance.set_capacity());
   KVPLACE_TRY(instance.divide_capacity());
-  instance.set_times();
+  instance.set_times(totals.verified_per_step());
   instance.note_what_does_not_fit();
   return instance;
 }
 
-Status Instance::set_sizes(const TraceMeta& meta) {
-  const InstanceOptions& options = options_;
+/// Of all layers; one stands for all if they are alike.
+template <class T>
+void merge_like_ones(std::vector<T>& numbers) {
+  if (std::adjacent_find(numbers.begin(), numbers.end(), std::not_equal_to<>()) == numbers.end()) {
+    numbers.resize(std::min<std::size_t>(1, numbers.size()));
+  }
+}
+
+Status Instance::set_kv_blocks(const TraceMeta& meta) {
   const Model* model = spec_.model ? &*spec_.model : nullptr;
-  if (options.block_bytes) {
-    kv_block_ = *options.block_bytes;
+  if (options_.block_bytes) {
+    kv_blocks_ = {*options_.block_bytes};
   } else if (model != nullptr) {
-    if (share_.traced_kv_differs) {
-      return bad_input("the layers of model " + model->name + " that a trace of " + std::to_string(layers_) +
-                       " layers is of differ in the KV of a token, but blocks have one size here: give --block-bytes");
+    for (const TracedLayer& layer : share_.layers) {
+      kv_blocks_.push_back(layer.kv_bytes_per_token * std::int64_t{layout_.block_tokens});
     }
-    kv_block_ = share_.kv_bytes_per_token * std::int64_t{layout_.block_tokens};
     const Bytes shape = kv_bytes_of_shape(model->attention);
     if (model->groups.empty() && shape != Bytes(0) && shape != model->kv_bytes_per_token_per_layer) {
       notes_.push_back("a token's KV in a layer is " + format_bytes(model->kv_bytes_per_token_per_layer) +
@@ -146,10 +112,19 @@ Status Instance::set_sizes(const TraceMeta& meta) {
                        format_bytes(shape));
     }
   } else if (meta.block_bytes) {
-    kv_block_ = *meta.block_bytes;
+    kv_blocks_ = {*meta.block_bytes};
   } else if (!has_experts_alone(layout_, blocks_per_layer_)) {
     return tl::unexpected(unknown_block_size(meta));
+  } else {
+    kv_blocks_ = {Bytes(0)};
   }
+  return {};
+}
+
+Status Instance::set_sizes(const TraceMeta& meta) {
+  const InstanceOptions& options = options_;
+  const Model* model = spec_.model ? &*spec_.model : nullptr;
+  KVPLACE_TRY(set_kv_blocks(meta));
   if (layout_.experts > 0) {
     if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
       return bad_input(
@@ -161,24 +136,46 @@ Status Instance::set_sizes(const TraceMeta& meta) {
     }
     expert_block_ = model->experts.bytes_per_expert;
   }
-  if (kv_block_.value() <= 0) {
+  // A layer without KV (a state) has blocks in the trace that nothing reads: as small as any.
+  const auto is_none = [](Bytes size) { return size.value() <= 0; };
+  Bytes least = *std::max_element(kv_blocks_.begin(), kv_blocks_.end());
+  if (is_none(least)) {
     return bad_input("--block-bytes must be more than 0");
   }
-  uniform_ = layout_.experts == 0 && !meta.has_read_bytes;
-  new_kv_ = options.new_kv ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens) : Bytes(0);
+  for (const Bytes size : kv_blocks_) {
+    least = is_none(size) ? least : std::min(least, size);
+  }
+  std::replace_if(kv_blocks_.begin(), kv_blocks_.end(), is_none, least);
+  merge_like_ones(kv_blocks_);
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    kv_row_ += kv_block_bytes(LayerIndex(layer));
+  }
+  for (const Bytes size : kv_blocks_) {
+    const std::int64_t of_token = (size.value() + layout_.block_tokens - 1) / layout_.block_tokens;
+    new_kv_.emplace_back(options.new_kv ? of_token : 0);
+  }
+  one_size_ = layout_.experts == 0 && has_like_layers();
+  whole_pages_ = layout_.experts == 0 && !meta.has_read_bytes;
 
   set_fixed_loads();
-  if (model != nullptr && model->layers != layers_ && !is_of_some_layers(*model, layers_)) {
+  if (model != nullptr && share_.stands_in) {
     notes_.push_back("the trace has " + std::to_string(layers_) + " layers, model " + model->name + " has " +
                      std::to_string(model->layers) +
                      ": sizes per layer are the model's, the number of layers the trace's");
   }
-  const double largest_block = static_cast<double>(std::max(kv_block_, expert_block_).value());
-  const double most = largest_block * blocks_per_layer_ * layers_ * options.batch * 4.0 +
-                      static_cast<double>(fixed_bytes_per_step().value()) * layers_;
+  return check_totals();
+}
+
+Status Instance::check_totals() const {
+  const Bytes largest = block_sizes().back();
+  double fixed = 0;
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    fixed += static_cast<double>(fixed_bytes(StepIndex(std::max(1u, steps_) - 1), LayerIndex(layer)).value());
+  }
+  const double most = static_cast<double>(largest.value()) * blocks_per_layer_ * layers_ * options_.batch * 4.0 + fixed;
   if (most > kMostBytesPerDecodeStep) {
-    return bad_input("blocks of " + format_bytes(std::max(kv_block_, expert_block_)) + " x " +
-                     std::to_string(options.batch) + " requests and " + format_bytes(weight_bytes_per_step_) +
+    return bad_input("blocks of " + format_bytes(largest) + " x " + std::to_string(options_.batch) + " requests and " +
+                     format_bytes(weight_bytes_per_step_) +
                      " of weights per step exceed 10^18 bytes in a decode step: check the sizes");
   }
   return {};
@@ -186,67 +183,54 @@ Status Instance::set_sizes(const TraceMeta& meta) {
 
 void Instance::set_fixed_loads() {
   weight_bytes_per_step_ = options_.weight_bytes_per_step.value_or(share_.weight_bytes_per_step);
-  const Bytes near =
-      options_.experts_near
-          ? std::max(Bytes(0), weight_bytes_per_step_ - share_.far_experts_per_step)
-          : Bytes(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options_.weights_near));
-  const Bytes far = weight_bytes_per_step_ - near;
-  weight_loads_.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
-  if (spec_.engine.far_computes) {  // only what is computed of them comes back
-    weight_loads_.bytes[at(Channel::kFarMem)] += far.value();
-    weight_loads_.transfers[at(Channel::kFarMem)] += far.value() > 0 ? 1 : 0;
-  } else {
-    weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
-  }
-  const Bytes other = share_.other_bytes_per_step;
-  weight_loads_.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
-}
-
-Status Instance::set_capacity() {
-  const InstanceOptions& options = options_;
-  const int given =
-      (options.near_capacity ? 1 : 0) + (options.near_blocks_per_layer ? 1 : 0) + (options.near_fraction ? 1 : 0);
-  if (given > 1) {
-    return bad_input("give only one of --near-capacity, --near-blocks-per-layer and --near-fraction");
-  }
-  const std::int64_t batch = options.batch;
-  if (options.near_blocks_per_layer) {
-    const std::uint32_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
-    batch_capacity_ = kv_block_ * (std::int64_t{blocks} * layers_) * batch;
-  } else if (options.near_fraction) {
-    const Bytes all = (kv_block_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
-                       expert_block_ * std::int64_t{layout_.experts}) *
-                      std::int64_t{layers_};
-    batch_capacity_ =
-        Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction)) * batch;
-  } else if (options.near_capacity) {
-    batch_capacity_ = *options.near_capacity;
-  } else {
-    batch_capacity_ = share_.near.kv;
-    if (batch_capacity_.value() < 0) {
-      return bad_input(near_memory_is_full(share_.near, spec_, share_.deployment));
+  const std::vector<TracedLayer> none(1);
+  for (const TracedLayer& layer : share_.layers.empty() ? none : share_.layers) {
+    FixedLoads fixed;
+    fixed.weights = options_.weight_bytes_per_step.value_or(layer.weight_bytes_per_step);
+    fixed.near_weights = options_.experts_near
+                             ? std::max(Bytes(0), fixed.weights - layer.far_experts_per_step)
+                             : Bytes(std::llround(static_cast<double>(fixed.weights.value()) * options_.weights_near));
+    const Bytes far = fixed.weights - fixed.near_weights;
+    fixed.loads.add(Transfer::kReadNear, fixed.near_weights, fixed.near_weights.value() > 0 ? 1 : 0);
+    if (spec_.engine.far_computes) {  // only what is computed of them comes back
+      fixed.loads.bytes[at(Channel::kFarMem)] += far.value();
+      fixed.loads.transfers[at(Channel::kFarMem)] += far.value() > 0 ? 1 : 0;
+    } else {
+      fixed.loads.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
     }
+    const Bytes other = layer.other_bytes_per_step;
+    fixed.loads.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
+    fixed.near_per_token = layer.other_bytes_per_token;
+    fixed_.push_back(fixed);
   }
-  capacity_ = Bytes(batch_capacity_.value() / batch);
-  return {};
+  merge_like_ones(fixed_);
 }
 
-Status Instance::divide_capacity() {
-  const std::vector<double>& shares = options_.layer_shares;
-  if (shares.empty()) {
-    layer_capacity_.assign(layers_, Bytes(capacity_.value() / layers_));
-    return {};
+Loads Instance::fixed_loads(GroupIndex group) const {
+  const FlatStep first = groups_.first_of(group);
+  Loads loads;
+  for (std::uint32_t i = 0; i < groups_.layers_per_group(); ++i) {
+    loads += fixed_loads(FlatStep(first.value() + i));
   }
-  KVPLACE_TRY(check_layer_shares(shares));
-  if (shares.size() != layers_) {
-    return bad_input("the trace has " + std::to_string(layers_) + " layers, but " + std::to_string(shares.size()) +
-                     " layer budgets are given: give one for each layer");
+  return loads;
+}
+
+std::vector<Bytes> Instance::block_sizes() const {
+  std::vector<Bytes> sizes = kv_blocks_;
+  if (layout_.experts > 0) {
+    sizes.push_back(expert_block_);
   }
-  const std::vector<std::int64_t> blocks = apportion(shares, capacity_.value() / kv_block_.value());
-  for (const std::int64_t in_layer : blocks) {
-    layer_capacity_.push_back(kv_block_ * in_layer);
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  return sizes;
+}
+
+Bytes Instance::common_block_bytes() const {
+  std::int64_t common = 0;
+  for (const Bytes size : block_sizes()) {
+    common = std::gcd(common, size.value());
   }
-  return {};
+  return Bytes(common);
 }
 
 Instance Instance::with_start(Start start) const {
@@ -261,46 +245,8 @@ Instance Instance::with_copies(Copies copies) const {
   return changed;
 }
 
-void Instance::note_what_does_not_fit() {
-  const Bytes block = layout_.experts == 0    ? kv_block_
-                      : kv_block_ == Bytes(0) ? expert_block_
-                                              : std::min(kv_block_, expert_block_);
-  const Bytes most_of_layer = *std::max_element(layer_capacity_.begin(), layer_capacity_.end());
-  if (blocks_per_layer_ > 0 && capacity_ < block) {
-    notes_.push_back("the near capacity of a request, " + format_bytes(capacity_) + ", holds no block of " +
-                     format_bytes(block) + ": all is read from far");
-  } else if (blocks_per_layer_ > 0 && most_of_layer < block) {
-    notes_.push_back("the near capacity of a request and layer, " + format_bytes(most_of_layer) +
-                     ", holds no block of " + format_bytes(block) + ": policies with a buffer per layer keep nothing");
-  }
-  const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * options_.batch);
-  const Bytes far = share_.machine.far.capacity;
-  const Hardware& hardware = spec_.hardware;
-  if (hardware.gpus > spec_.options.gpus) {
-    notes_.push_back(hardware.name + " has " + std::to_string(hardware.gpus) + " GPUs, of which " +
-                     (spec_.options.gpus == 1 ? "one works" : std::to_string(spec_.options.gpus) + " work") +
-                     " on this: --gpus says how many");
-  } else if (spec_.options.gpus > 1 && hardware.far.shared_by <= 1) {
-    notes_.push_back(hardware.name + " is described as one GPU's: each of the " + std::to_string(spec_.options.gpus) +
-                     " has far memory of its own");
-  }
-  if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
-    const auto [needed, held] = two_sizes(all_kv, far);
-    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's end that is about " + needed +
-                     ", but " + spec_.hardware.name + " has " + held +
-                     "; the times are computed as if it were enough (--mode exclusive keeps no second copy)");
-  }
-  const Bytes near = capacity_ * std::int64_t{options_.batch};
-  if (near > spec_.hardware.near.capacity) {
-    const std::string what = layout_.experts > 0 ? "KV and experts" : "KV";
-    const auto [wanted, there] = two_sizes(near, spec_.hardware.near.capacity);
-    notes_.push_back("the near capacity for " + what + ", " + wanted + ", is more than " + spec_.hardware.name +
-                     " has (" + there + ")");
-  }
-}
-
 Bytes Instance::bytes_of_read(const StepView& record, std::size_t read) const {
-  const Bytes whole = block_bytes(record.reads[read]);
+  const Bytes whole = block_bytes(record.layer, record.reads[read]);
   const bool partial = !record.read_bytes.empty() && record.read_bytes[read] != 0;
   return partial ? std::min(whole, Bytes(record.read_bytes[read])) : whole;
 }
@@ -308,8 +254,8 @@ Bytes Instance::bytes_of_read(const StepView& record, std::size_t read) const {
 StepTraffic Instance::traffic(const StepView& record) const {
   StepTraffic traffic;
   traffic.num_reads = static_cast<std::int64_t>(record.reads.size());
-  if (uniform_) {
-    traffic.reads = kv_block_ * traffic.num_reads;
+  if (whole_pages_) {
+    traffic.reads = kv_block_bytes(record.layer) * traffic.num_reads;
   } else {
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       traffic.reads += bytes_of_read(record, i);
@@ -322,32 +268,16 @@ StepTraffic Instance::traffic(const StepView& record) const {
       traffic.reads_appended += bytes_of_read(record, static_cast<std::size_t>(read - record.reads.begin()));
     }
   }
-  traffic.num_new_kv = new_kv_.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
-  traffic.new_kv = new_kv_ * traffic.num_new_kv;
-  return traffic;
-}
-
-std::vector<BlockIndex> Instance::initial_near() const {
-  std::vector<BlockIndex> near;
-  if (spec_.options.start == Start::kEmpty) {
-    return near;
-  }
-  const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
-  std::vector<std::uint32_t> places;  // by layer
-  for (const Bytes room : layer_capacity_) {
-    places.push_back(
-        static_cast<std::uint32_t>(std::min<std::int64_t>(room.value() / kv_block_.value(), prompt_blocks)));
-  }
-  const std::uint32_t most = places.empty() ? 0 : *std::max_element(places.begin(), places.end());
-  const std::uint32_t end = layout_.initial_blocks();
-  for (std::uint32_t id = end - most; id < end; ++id) {
-    for (std::uint32_t layer = 0; layer < layers_; ++layer) {
-      if (end - id <= places[layer]) {
-        near.push_back(index(LayerIndex(layer), BlockId(id)));
-      }
+  const Bytes of_token = new_kv_bytes(record.layer);
+  traffic.num_new_kv = of_token.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
+  if (record.written_tokens.empty()) {
+    traffic.new_kv = of_token * traffic.num_new_kv;
+  } else {
+    for (std::size_t i = 0; i < record.appended.size(); ++i) {
+      traffic.new_kv += new_kv_bytes(record, i);
     }
   }
-  return near;
+  return traffic;
 }
 
 }  // namespace kvplace

@@ -17,7 +17,6 @@ StepTime::StepTime(const Hardware& hardware, Overlap overlap, Seconds floor, Sec
       floor_(floor.value()),
       overhead_(overhead.value()),
       engine_overhead_(costs.overhead.value()),
-      fixed_(costs.fixed),
       latency_(costs.far_latency.value()) {
   const auto set = [&](Channel channel, const Rate& rate) {
     bandwidth_[static_cast<std::size_t>(channel)] = hardware.effective(rate).value();
@@ -34,7 +33,7 @@ StepTime StepTime::at_peak() const {
   StepTime peak = *this;
   peak.rate_ = bandwidth_;
   peak.engine_overhead_ = peak.latency_ = 0;
-  peak.fixed_ = {};
+  peak.more_ = 0;
   return peak;
 }
 
@@ -51,16 +50,12 @@ StepTime StepTime::as_machine() const {
   return machine;
 }
 
-Bytes StepTime::fixed_bytes(std::size_t channel) const {
-  return Bytes(static_cast<std::int64_t>(std::floor(fixed_[channel] * rate_[channel])));
-}
-
 bool StepTime::has_costs() const {
-  return engine_overhead_ != 0 || latency_ != 0 || rate_ != bandwidth_ || fixed_ != decltype(fixed_){};
+  return engine_overhead_ != 0 || latency_ != 0 || rate_ != bandwidth_;
 }
 
-Channel StepTime::bottleneck(const Loads& loads, std::uint32_t layers) const {
-  const std::array<double, kNumChannels> times = channel_times(loads, layers);
+Channel StepTime::bottleneck(const Loads& loads) const {
+  const std::array<double, kNumChannels> times = channel_times(loads);
   return static_cast<Channel>(std::max_element(times.begin(), times.end()) - times.begin());
 }
 
@@ -173,7 +168,7 @@ bool adds_latency(const StepTime& step_time, const Loads& all_near, const Movabl
 }  // namespace
 
 Split best_split(const StepTime& step_time, const Loads& all_near, const Movable& movable, std::uint32_t layers) {
-  std::array<double, kNumChannels> times = step_time.channel_times(all_near, layers);
+  std::array<double, kNumChannels> times = step_time.channel_times(all_near);
   if (!adds_latency(step_time, all_near, movable.reads)) {
     return best_split_of(step_time, times, movable, layers);
   }
@@ -189,7 +184,7 @@ double split_time(const StepTime& step_time, const Loads& all_near, const Movabl
   }
   // Near's time falls and those of the channels that far reads load rise with the bytes moved: the first crossing is
   // the best.
-  std::array<double, kNumChannels> times = step_time.channel_times(all_near, layers);
+  std::array<double, kNumChannels> times = step_time.channel_times(all_near);
   double none = INFINITY;
   if (adds_latency(step_time, all_near, reads)) {
     none = step_time.time_of(times, layers).value();

@@ -204,6 +204,16 @@ Result<Selector> Selector::make(const SelectSpec& spec, const SelectorShape& sha
   if (!(shape.scale >= 0) || !std::isfinite(shape.scale)) {
     return bad_input("the softmax scale must be a positive number, or 0 for 1 / sqrt(head dimension)");
   }
+  if (!(shape.softcap >= 0) || !std::isfinite(shape.softcap)) {
+    return bad_input("the cap of scores must be a positive number, or 0 for none");
+  }
+  if (!shape.sinks.empty() && shape.sinks.size() != shape.query_heads) {
+    return bad_input("a layer of " + std::to_string(shape.query_heads) + " query heads has as many sinks, not " +
+                     std::to_string(shape.sinks.size()));
+  }
+  if (!std::all_of(shape.sinks.begin(), shape.sinks.end(), [](float sink) { return std::isfinite(sink); })) {
+    return bad_input("sinks must be finite");
+  }
   auto state = std::make_unique<State>();
   state->spec = spec;
   state->shape = shape;

@@ -42,7 +42,7 @@ void PolicyRun::close_group() {
     }
   }
   result_.total += step_time(step.charged, layers);
-  ++result_.bottleneck_steps[at(step_time.bottleneck(step.waited_for, layers))];
+  ++result_.bottleneck_steps[at(step_time.bottleneck(step.waited_for))];
   if (step.copied > Bytes(0)) {
     move_copies(step.copied);
   }

@@ -142,8 +142,8 @@ EngineAdvice engine_advice(const TraceReader& trace, const Instance& instance, c
   if (std::string obstacle = hisparse_obstacle(trace, instance); !obstacle.empty()) {
     return {std::nullopt, std::move(obstacle)};
   }
-  const std::int64_t per_request = lru->answer->near_bytes / lru->answer->batch;
-  const std::int64_t blocks = per_request / instance.layers() / instance.kv_block_bytes().value();
+  const std::int64_t per_request = lru->answer->near_bytes / instance.share().requests_of(lru->answer->batch);
+  const std::int64_t blocks = per_request / instance.kv_row_bytes().value();
   const std::uint64_t buffer = std::min<std::uint64_t>(static_cast<std::uint64_t>(blocks), instance.blocks_per_layer());
   return {engine_settings(instance, buffer, lru->answer->batch), {}};
 }
@@ -155,7 +155,7 @@ EngineAdvice engine_advice(const BudgetTrace& trace, const LayerBudgets& budgets
   const std::uint64_t mean = budgets.total_blocks / budgets.blocks.size();
   EngineSettings settings =
       engine_settings(*trace.instance, std::min<std::uint64_t>(mean, trace.instance->blocks_per_layer()),
-                      trace.instance->options().batch);
+                      trace.instance->all_requests());
   settings.assumes.insert(settings.assumes.begin(),
                           "the engines take one device_buffer_size for all layers, so these are equal budgets of the "
                           "same total; layer_budgets are what an engine with a size per layer would take");

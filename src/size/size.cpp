@@ -141,7 +141,7 @@ class SizeSearch {
     }
     std::vector<const Instance*> unknown;
     for (const Instance* instance : instances) {
-      if (!all_near_by_batch_.contains(instance->tokens_per_step())) {
+      if (!all_near_by_batch_.contains(instance->all_requests())) {
         unknown.push_back(instance);
       }
     }
@@ -150,7 +150,7 @@ class SizeSearch {
     }
     KVPLACE_ASSIGN(times, evaluator_.all_near(unknown, passes_of_worth(contenders_) + passes_of_crossover()));
     for (std::size_t i = 0; i < unknown.size(); ++i) {
-      all_near_by_batch_[unknown[i]->tokens_per_step()] = times[i];
+      all_near_by_batch_[unknown[i]->all_requests()] = times[i];
     }
     return {};
   }
@@ -158,10 +158,10 @@ class SizeSearch {
   /// The longest time that reaches the target.
   [[nodiscard]] Seconds limit(const Instance& instance) const {
     if (options_.target.kind == SizeTarget::Kind::kTokensPerSecond) {
-      const double tokens = static_cast<double>(instance.steps()) * instance.tokens_per_step();
+      const double tokens = instance.tokens_decoded(instance.steps());
       return Seconds(tokens / options_.target.value);
     }
-    const auto known = all_near_by_batch_.find(instance.tokens_per_step());
+    const auto known = all_near_by_batch_.find(instance.all_requests());
     const Seconds all_near = known != all_near_by_batch_.end() ? known->second : all_near_;
     return Seconds(all_near.value() / options_.target.value);
   }
@@ -206,19 +206,18 @@ class SizeSearch {
 
   /// The least batch that decodes faster than the most requests whose whole KV is near.
   Status find_crossover() {
-    const std::int64_t near = instance_.capacity().value() * instance_.options().batch;
-    // Of as many GPUs as share the requests.
-    const std::int64_t fit = near / kv_bytes_of_request(instance_).value() * instance_.share().attention_dp;
     InstanceSpec shared = instance_.spec();
-    set_capacity(shared, Bytes(near));
+    if (!divides_near_memory()) {
+      set_capacity(shared, Bytes(instance_.capacity().value() * instance_.options().batch));
+    }
     KVPLACE_ASSIGN(base, evaluator_.make(shared));
     const Scale scale = batch_scale(evaluator_, base, 1);
-    const std::int64_t all_near_batch = std::min(fit, kMostBatch);
+    const std::int64_t all_near_batch = most_all_near();
     if (all_near_batch > 0) {
       KVPLACE_ASSIGN(instance, evaluator_.make(scale.spec(all_near_batch)));
       const Instance* const pointer = &instance;
       KVPLACE_ASSIGN(times, evaluator_.all_near(std::span(&pointer, 1), passes_of_crossover()));
-      result_.all_near_batch = instance.tokens_per_step();
+      result_.all_near_batch = instance.all_requests();
       result_.all_near_batch_tokens_per_second = tokens_per_second(instance, times.front());
     }
     if (all_near_batch >= scale.most) {
@@ -242,6 +241,36 @@ class SizeSearch {
       open = open || searches[c].open;
     }
     return open ? interrupted("stopped before the crossover was known") : Status();
+  }
+
+  /// Whether what is left for KV depends on what else each request keeps near.
+  [[nodiscard]] bool divides_near_memory() const {
+    const InstanceOptions& options = instance_.options();
+    return instance_.share().deployment && !options.near_capacity && !options.near_blocks_per_layer &&
+           !options.near_fraction;
+  }
+
+  /// The most requests, of all GPUs together, whose whole KV is near.
+  [[nodiscard]] std::int64_t most_all_near() const {
+    const std::int64_t kv = kv_bytes_of_request(instance_).value();
+    const std::int64_t groups = instance_.share().attention_dp;  // which share the requests
+    const std::int64_t near = instance_.capacity().value() * instance_.options().batch;
+    if (!divides_near_memory()) {
+      return std::min(near / kv * groups, kMostBatch);
+    }
+    const auto fits = [&](std::int64_t batch) {
+      InstanceSpec spec = instance_.spec();
+      spec.options.batch = static_cast<std::uint32_t>(batch);
+      const Result<Instance> instance = evaluator_.make(spec);
+      return instance && instance->capacity().value() >= kv;
+    };
+    std::int64_t low = 0;
+    std::int64_t high = std::min(instance_.share().near.memory.value() / kv * groups, kMostBatch) + 1;
+    while (low + 1 < high) {
+      const std::int64_t middle = low + (high - low) / 2;
+      (fits(middle) ? low : high) = middle;
+    }
+    return low;
   }
 
   const TraceReader& trace_;

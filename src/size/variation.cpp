@@ -33,13 +33,12 @@ void scale_link(Hardware& hardware, double factor) {
 
 Bytes kv_bytes_of_request(const Instance& instance) {
   const std::uint32_t pages = instance.blocks_per_layer() - instance.layout().experts;
-  return instance.kv_block_bytes() * (std::int64_t{pages} * instance.layers());
+  return instance.kv_row_bytes() * std::int64_t{pages};
 }
 
 Bytes competing_bytes(const Instance& instance) {
   const std::uint32_t experts = instance.layout().experts;
-  const Bytes expert = experts > 0 ? instance.block_bytes(BlockId(0)) : Bytes(0);
-  return kv_bytes_of_request(instance) + expert * (std::int64_t{experts} * instance.layers());
+  return kv_bytes_of_request(instance) + instance.expert_block_bytes() * (std::int64_t{experts} * instance.layers());
 }
 
 Result<std::vector<ReplayResult>> replay_whole(const TraceReader& trace, std::span<const ReplayJob> jobs,

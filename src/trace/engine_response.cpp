@@ -5,6 +5,7 @@
 
 #include "kvplace/base/file_guard.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/model/model.h"
 #include "trace/base64.h"
 #include "trace/flat_topk.h"
 #include "trace/request_choice.h"
@@ -64,7 +65,25 @@ Status read_responses(TakeResponses take, std::string_view expected, const std::
   return responses.size() > first ? Status() : bad_input(path + ": is empty; expected " + std::string(expected));
 }
 
-Result<TopkArray> array_of(const EngineResponse& response, bool are_experts, const ImportOptions& options) {
+/// Completes what is open of a router's array by its model, if that is a preset.
+Status complete_by_model(ImportOptions& options) {
+  const std::vector<std::string> names = model_names();
+  if (std::find(names.begin(), names.end(), options.model) == names.end()) {
+    return {};
+  }
+  KVPLACE_ASSIGN(model, load_model(options.model));
+  if (!options.experts && model.experts.count > 0) {
+    options.experts = model.experts.count;
+  }
+  if (!options.layers) {
+    options.layers = model.layers;  // engines return rows of dense layers too
+  }
+  return {};
+}
+
+/// `layers` is what the user says.
+Result<TopkArray> array_of(const EngineResponse& response, bool are_experts, const ImportOptions& options,
+                           std::optional<std::uint32_t> layers) {
   std::optional<std::vector<std::byte>> bytes =
       base64_decode(are_experts ? response.routed_experts : response.indexer_topk);
   if (!bytes) {
@@ -74,9 +93,9 @@ Result<TopkArray> array_of(const EngineResponse& response, bool are_experts, con
   const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
   if (text.starts_with(kNpyMagic)) {
     KVPLACE_ASSIGN(array, npy_in_memory(response.path, std::move(*bytes)));
-    if (options.layers && *options.layers != array.shape.layers) {
+    if (layers && *layers != array.shape.layers) {
       return bad_input(response.path + ": its array has " + std::to_string(array.shape.layers) +
-                       " layers, --layers says " + std::to_string(*options.layers) + "; leave it out");
+                       " layers, --layers says " + std::to_string(*layers) + "; leave it out");
     }
     return array;
   }
@@ -106,7 +125,7 @@ std::string take_text(Json& object, const char* key) {
 
 Result<ImportSummary> import_responses(TakeResponses take, std::string_view expected,
                                        std::span<const std::string> sources, const std::string& out,
-                                       const ImportOptions& options, const RunContext& context) {
+                                       const ImportOptions& given, const RunContext& context) {
   FileScope files;
   KVPLACE_TRY(begin_import(files, sources, out));
   std::vector<EngineResponse> responses;
@@ -120,7 +139,7 @@ Result<ImportSummary> import_responses(TakeResponses take, std::string_view expe
     }
     names.push_back(responses[i].name);
   }
-  KVPLACE_ASSIGN(chosen, choose_request(sources.front(), names, options.request));
+  KVPLACE_ASSIGN(chosen, choose_request(sources.front(), names, given.request));
   const EngineResponse& response = responses[chosen];
   if (response.indexer_topk.empty() && response.routed_experts.empty()) {
     return bad_input(response.path + ": request " + in_quotes(response.name) +
@@ -133,12 +152,16 @@ Result<ImportSummary> import_responses(TakeResponses take, std::string_view expe
   }
   TopkRequest request;
   request.is_engines = true;
-  request.are_experts = response.indexer_topk.empty() || (options.experts && !response.routed_experts.empty());
+  request.are_experts = response.indexer_topk.empty() || (given.experts && !response.routed_experts.empty());
+  ImportOptions options = given;
   request.prompt_tokens = response.prompt_tokens;
   if (response.prompt_tokens && response.completion_tokens) {
     request.rows = std::max<std::uint64_t>(*response.prompt_tokens + *response.completion_tokens, 1) - 1;
   }
-  KVPLACE_ASSIGN(array, array_of(response, request.are_experts, options));
+  if (request.are_experts) {
+    KVPLACE_TRY(complete_by_model(options));
+  }
+  KVPLACE_ASSIGN(array, array_of(response, request.are_experts, options, given.layers));
   TakenOptions takes;
   takes.request = takes.layers = true;
   Result<ImportSummary> summary = import_topk(std::span(&array, 1), request, takes, out, options, context);

@@ -21,6 +21,32 @@ using testing::RandomInstance;
 using testing::says;
 using testing::Sides;
 
+TEST(AdviceVerdicts, ABufferThatHoldsNoBlock) {
+  Sides sides;
+  for (std::uint64_t seed = 0; seed < 80; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomCase random(seed, {.steps = 10, .prompt_tokens = 10});
+    RandomInstance c(random, random.plain_shape());
+    c.spec.options.near_capacity.reset();
+    c.spec.options.near_blocks_per_layer.reset();
+    const std::int64_t block = c.spec.model->kv_bytes_per_token_per_layer.value() * c.shape.block_tokens;
+    c.spec.options.near_capacity = Bytes(
+        random.one_of({block - 1, block, block * c.shape.layers - 1, block * c.shape.layers}) * c.spec.options.batch);
+    c.spec.options.near_fraction.reset();
+    const Instance instance = c.instance();
+    std::string notes;
+    for (const std::string& note : instance.notes()) {
+      notes += note + "\n";
+    }
+    const bool none = instance.capacity().value() < block;
+    const bool none_per_layer = instance.capacity().value() / c.shape.layers < block;
+    sides.expect(notes, "holds no block of", none_per_layer);
+    sides.expect(notes, ": all is read from far", none);
+    sides.expect(notes, ": policies with a buffer per layer keep nothing", none_per_layer && !none);
+  }
+  sides.both();
+}
+
 TEST(AdviceVerdicts, NotesOfAnInstance) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 80; ++seed) {
@@ -72,7 +98,8 @@ TEST(AdviceVerdicts, WeightsThatDoNotFitNameHowManyProcessorsItTakes) {
     spec.options.weights_near = random.one_of({1.0, 0.5});
     spec.hardware.near.capacity = Bytes(1000 + random.below(100'000));
     spec.model->weight_bytes = Bytes(random.below(400'000));
-    const Result<Instance> made = Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest"});
+    const Result<Instance> made =
+        Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest", nullptr});
     const double weights = static_cast<double>(spec.model->weight_bytes.value()) * spec.options.weights_near;
     const auto near = static_cast<double>(spec.hardware.near.capacity.value());
     const std::string text = made ? "" : made.error().message;
@@ -86,7 +113,7 @@ TEST(AdviceVerdicts, WeightsThatDoNotFitNameHowManyProcessorsItTakes) {
       EXPECT_FALSE(says(text, "weights_near")) << text;
       // What it tells to do works.
       spec.model->weight_bytes = Bytes(static_cast<std::int64_t>(near));
-      EXPECT_TRUE(Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest"}).has_value());
+      EXPECT_TRUE(Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest", nullptr}).has_value());
     }
   }
   sides.both();

@@ -108,6 +108,30 @@ TEST(Verdicts, PlacementDoesNotMatterIfAndOnlyIfEvenMovingNothingIsNearTheBound)
   sides.both();
 }
 
+/// And it is so: tests/property/test_engine_costs.cpp compares both kinds of bounds with all policies.
+TEST(Verdicts, BoundsSayWhatTheyCountOfAnEngine) {
+  Sides sides;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomCase random = random_case(seed);
+    VerdictCase c(random);
+    c.spec.engine.kv_efficiency = random.one_of({1.0, 0.5});
+    c.spec.engine.tiered_overhead = Seconds(random.one_of({0.0, 1e-6}));
+    c.spec.hardware.far.latency = Seconds(random.one_of({0.0, 1e-6}));
+    c.spec.options.bound_costs = random.one_of({BoundCosts::kPeak, BoundCosts::kEngine});
+    const Instance instance = c.instance();
+    const bool costs = (c.spec.engine.kv_efficiency < 1 && c.shape.experts == 0) ||
+                       c.spec.hardware.far.latency > Seconds(0) ||
+                       (c.spec.engine.tiered_overhead > Seconds(0) && instance.tiered());
+    const bool peak = c.spec.options.bound_costs == BoundCosts::kPeak;
+    const std::string text = cli::costs_verdict(instance);
+    sides.expect(text, "Bounds are of the machine at its peak: they count no efficiency, overhead or latency",
+                 costs && peak);
+    sides.expect(text, "Bounds count the engine's efficiencies and overheads, but no latency", costs && !peak);
+  }
+  sides.both();
+}
+
 TEST(Verdicts, TheLegendNamesTheRowsThatAreThere) {
   Sides sides;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {

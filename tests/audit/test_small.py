@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import sys
 import unittest
+from dataclasses import replace
 from fractions import Fraction
 from unittest import mock
 
@@ -25,8 +25,9 @@ FLUID_ROOM = (264, 313, 392, 411, 472)
 
 class Small(unittest.TestCase):
     def test_nothing_is_wrong(self) -> None:
-        outcomes = [(audit.audit_one(seed, how), how) for how, seeds in ((SMALL, range(55)), (LARGER, FLUID_ROOM))
-                    for seed in seeds]
+        # Forgeries of every third: they take most of the time.
+        outcomes = [(audit.audit_one(seed, replace(how, forgeries=seed % 3 == 0)), how)
+                    for how, seeds in ((SMALL, range(55)), (LARGER, FLUID_ROOM)) for seed in seeds]
         wrong = [f"scripts/audit --seed {o.seed} --instances 1 --size {how.scale.most_places}: {violation}"
                  for o, how in outcomes for violation in o.violations]
         self.assertEqual(wrong, [])
@@ -47,8 +48,7 @@ class Small(unittest.TestCase):
 
     def test_a_rule_that_proves_too_much_is_noticed(self) -> None:
         def whole_pieces(i: Instance) -> Fraction:
-            piece = math.gcd(i.page_bytes, i.expert_bytes)
-            return Fraction(i.near_capacity // piece * piece)
+            return Fraction(i.near_capacity // i.piece * i.piece)
 
         with mock.patch.object(value, "room", whole_pieces):
             for seed in FLUID_ROOM:

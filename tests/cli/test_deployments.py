@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import unittest
 
@@ -146,6 +147,58 @@ class Weights(DeploymentTest):
         self.assertAlmostEqual(told["results"][0]["total_s"] / tokens * 1e3, 107, delta=6)
 
 
+class UnlikeLayers(DeploymentTest):
+    GLM = ("--hardware", "8xb300", "--model", "glm-5.2", "--kv-dtype", "fp8", "--gpus", 8, "--attention-dp", 8,
+           "--expert-parallel", "--batch", 64)
+
+    def test_a_layer_stands_for_those_that_share_its_choice(self) -> None:
+        """GLM-5.2 has 21 indexers for 78 layers: 47,700 bytes of a token (published: 47,702), their keys included."""
+        trace = self.dense_trace(21, 64, PROMPT)
+        flags = (*self.GLM, "--near-blocks-per-layer", 3)
+        self.assertIn("layers    the 21 of glm-5.2 with an indexer, each with those that read what it picks (57 more)\n",
+                      self.ok("compare", trace, *flags, "--policy", "lru"))
+        self.assertIn("# the trace's layers: the 21 of glm-5.2", self.ok("show-config", trace, *flags))
+        found = self.instance(trace, *flags)
+        self.assertEqual(sum(found["block_bytes"]) // 64 + 21 * 132, 47700)
+        self.assertEqual({size // 64 // 576 for size in found["block_bytes"]}, {1, 4})
+        self.assertEqual(found["near_capacity_bytes_per_request"], 3 * sum(found["block_bytes"]))
+        self.assertEqual(found["deployment"]["near"]["other_kv_bytes"], 0)
+        self.assertEqual(found["notes"], [])
+        # Nothing is left of the three blocks of each layer, whatever their size.
+        results = self.results(trace, *flags, "--policy", "lru", "--policy", "static")
+        self.assertEqual({r["peak_near_blocks"] for r in results.values()}, {3 * 21})
+
+    def test_requests_whose_kv_is_near_have_index_keys_too(self) -> None:
+        """What a GPU has left, through what a request takes: its KV in 78 layers and 21 index keys of each token."""
+        trace = self.dense_trace(21, 64, 33000 // 64 * 64, steps=1)
+        left = self.instance(trace, *self.GLM)["deployment"]["near"]
+        of_request = (78 * 576 * 64 * (33000 // 64 + 1)) + 21 * 132 * (33000 // 64 * 64 + 1)
+        sized = self.json("size", trace, *self.GLM, "--target", "50%", "--policy", "lru", "--crossover")
+        self.assertEqual(sized["all_near_batch"], 8 * ((left["kv_bytes"] + left["selector_bytes"]) // of_request))
+
+    def test_fixed_traffic_grows_with_the_context(self) -> None:
+        """Index keys of 132 bytes are read of the whole context: a step later of one token more."""
+        trace = self.dense_trace(21, 64, PROMPT, steps=2)
+        told = self.json("bound", trace, *self.GLM, "--near-blocks-per-layer", 3, "-o", "c.cert")
+        verified = self.json("verify", trace, "c.cert")
+        self.assertEqual(verified["bound_exact"], told["bound_exact"])
+        fixed = verified["certificate"]["fixed_bytes"]
+        self.assertEqual([near for near, *_ in (layer for layer in fixed)][0][1], 8 * 132)
+        self.assertEqual(len(fixed), 21)
+        self.refused(self.run_cli("budgets", trace, *self.GLM, "--near-blocks-per-layer", 3, "-o", "b.toml"),
+                     cli.BAD_INPUT, "blocks of one size", "--block-bytes")
+
+    def test_weights_count_the_tokens_of_a_step(self) -> None:
+        for tokens in (1, 4):
+            self.ok("generate", "quest-64k", "-o", "t.kvt", "--layers", 48, "--prompt-tokens", 4096, "--steps", 8,
+                    "--tokens-per-step", tokens)
+            found = self.instance("t.kvt", "--hardware", "h200-sxm-pcie5", "--model", CONFIGS / "qwen3-30b-a3b", "--batch",
+                                  2, "--near-blocks-per-layer", 100)
+            self.assertAlmostEqual(found["deployment"]["distinct_experts_per_step"],
+                                   128 * (1 - (1 - 8 / 128)**(2 * tokens)))
+            self.assertEqual((found["steps"], found["tokens"]), (8, 8 * tokens))
+
+
 class Gpus(DeploymentTest):
     def test_the_head_is_a_sum(self) -> None:
         trace = self.dense_trace(78, 64, PROMPT)
@@ -155,9 +208,14 @@ class Gpus(DeploymentTest):
                               r"experts\n")
         self.assertRegex(out, r"near +131 GiB = weights [\d.]+ GiB \+ reserve 13\.1 GiB \+ index keys [\d.]+ MiB \+ [\d.]+ GiB left")
         self.assertRegex(out, r"step +weights [\d.]+ [MG]iB \(2\d\d(\.\d)? of 256 experts read\)")
-        sized = self.ok("size", trace, "--hardware", "8xh200", "--model", "glm-5.2", "--kv-dtype", "fp8", "--gpus", 8,
-                        "--attention-dp", 8, "--batch", 64, "--target", "50%", "--policy", "lru")
+        sizing = ("size", trace, "--hardware", "8xh200", "--model", "glm-5.2", "--kv-dtype", "fp8", "--gpus", 8,
+                  "--attention-dp", 8, "--batch", 64, "--target", "50%", "--policy", "lru")
+        sized = self.ok(*sizing)
         self.assertIn(" = weights ", sized)
+        # Blocks per layer are those of a request, of which one of 8 GPUs has 8.
+        near = self.json(*sizing)["answers"][0]["answer"]["near_capacity_bytes"]
+        per_layer = re.search(r"^lru +[\d.]+ \w+ +([\d.]+) ", sized, re.MULTILINE)
+        self.assertAlmostEqual(float(per_layer[1]), near / 8 / (78 * 64 * 576), delta=1e-3 * float(per_layer[1]))
 
     def test_shares_add_up(self) -> None:
         trace = self.dense_trace(36, 64, PROMPT)

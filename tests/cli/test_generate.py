@@ -104,9 +104,12 @@ class Generate(cli.CliTest):
         self.write("typo.toml", MINE.replace("overlap", "overlab"))
         self.write("cut.toml", MINE + "[")
         trace = self.make_trace("t.kvt", cli.random_rows(3, layers=2, steps=9, prompt_tokens=60), 60)
+        self.ok("generate", "mine.toml", "-o", "several.kvt", "--tokens-per-step", 2)
         for arguments, *says in (
                 (("generate", "-o", "x.kvt"), "workload", "--like"),
                 (("generate", "mine.toml"), "-o"),
+                (("generate", "--like", "several.kvt"), "several tokens", "steps of one"),
+                (("generate", "mine.toml", "-o", "x.kvt", "--tokens-per-step", 0), "--tokens-per-step", "1 to 65535"),
                 (("generate", "dsa-32", "-o", "x.kvt"), '"dsa-32k"'),
                 (("generate", "none.toml", "-o", "x.kvt"), "none.toml"),
                 (("generate", "cut.toml", "-o", "x.kvt"), "cut.toml:", "TOML"),

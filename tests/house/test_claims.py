@@ -12,11 +12,12 @@ from pathlib import Path
 SOURCE = Path(os.environ.get("KVPLACE_SOURCE_DIR") or Path(__file__).resolve().parents[2])
 
 #: Where results become words.
-FOLDERS = ("apps/kvplace", "src/bound", "src/generate", "src/instance", "src/simulate", "src/size", "src/solve")
+FOLDERS = ("apps/kvplace", "src/advise", "src/bound", "src/generate", "src/instance", "src/simulate", "src/size", "src/solve")
 
 VERDICTS = "tests/apps/test_verdicts.cpp"
 ADVICE = "tests/apps/test_advice_verdicts.cpp"
 SIZE = "tests/cli/test_size.py"
+ADVISE = "tests/apps/test_advise_sentences.cpp"
 SIZINGS = "tests/apps/test_size_verdicts.cpp"
 
 #: How a sentence begins -> the file of its test, and the test.
@@ -45,6 +46,8 @@ CLAIMS = {
     "Interrupted: what searches found until then.": (VERDICTS, "AnEarlyEndIsSaid"),
     ": its time limit ended the planning": (VERDICTS, "AnEarlyEndIsSaid"),
     ": valid, but its search was cut short": (VERDICTS, "AnEarlyEndIsSaid"),
+    "Bounds are of the machine at its peak": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
+    "Bounds count the engine's efficiencies and overheads": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
     # bound and verify: verdicts.cpp
     "bound: proven for ": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
     "none takes less than {} s": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
@@ -56,6 +59,20 @@ CLAIMS = {
     "of all, exact": (VERDICTS, "WhatTheExactSolutionsAre"),
     "; it cuts blocks, the bound does not": (VERDICTS, "WhatTheExactSolutionsAre"),
     "the best found; another may be faster": (VERDICTS, "WhatTheExactSolutionsAre"),
+    # advise: advise_sentences.cpp
+    "Tiering pays at batch {}": (ADVISE, "WhereTieringPaysAndLoses"),
+    "Tiering does not pay: none of the batches tried": (ADVISE, "WhereTieringPaysAndLoses"),
+    "Time was up before all was varied": (ADVISE, "WhereTieringPaysAndLoses"),
+    "Target: no batch gives each request": (ADVISE, "WhoGetsTheTarget"),
+    "More would buy the best policy at batch": (ADVISE, "WhatMoreWouldBuyAndWhatItHangsOn"),
+    "does not fit": (ADVISE, "WhatMoreWouldBuyAndWhatItHangsOn"),
+    "Bound: proven; no placement ": (ADVISE, "WhatIsProven"),
+    "is faster on this machine": (ADVISE, "WhatIsProven"),
+    "is faster with this engine's efficiencies and overheads": (ADVISE, "WhatIsProven"),
+    "fits      not {}; all KV near: {}": (ADVISE, "WhatFits"),
+    "fits      weights do not fit near": (ADVISE, "WhatFits"),
+    "reads     all KV in each step": (ADVISE, "WhatWasRead"),
+    ", synthetic, as no trace was given": (ADVISE, "WhatWasRead"),
     # generate --like, budgets: verdicts.cpp
     "within 10 %, or 3 standard deviations of the count": (ADVICE, "ATwinIsNearItsOriginalOrTheFigureIsNamed"),
     "beyond 10 % and 3 standard deviations of the count": (ADVICE, "ATwinIsNearItsOriginalOrTheFigureIsNamed"),
@@ -67,6 +84,8 @@ CLAIMS = {
     "inclusive mode keeps a copy of all KV in far memory": (ADVICE, "NotesOfAnInstance"),
     "; the times are computed as if it were enough": (ADVICE, "NotesOfAnInstance"),
     ", is more than": (ADVICE, "NotesOfAnInstance"),
+    ", holds no block of ": (ADVICE, "ABufferThatHoldsNoBlock"),
+    ": policies with a buffer per layer keep nothing": (ADVICE, "ABufferThatHoldsNoBlock"),
     # settings for engines
     "HiSparse serves models with DeepSeek sparse attention": (ADVICE, "EngineSettingsOnlyForWhatHiSparseServes"),
     "HiSparse takes a KV cache in bf16 or fp8": (ADVICE, "EngineSettingsOnlyForWhatHiSparseServes"),
@@ -114,12 +133,12 @@ NO_CLAIMS = (
     "the engines take one device_buffer_size", "SGLang: ", "vLLM: ", "requests are like the trace's",
     "an output appears only when it is complete", "not __fish_use_subcommand; and ", "EXIT STATUS", "no verb is named: ",
     "the trace does not say how large a block is", ") does not hold ", " of a GPU: give more --gpus",
-    "KV as sized here, of one GPU's share",
+    "KV as sized here, of one GPU's share", ", and no preset is called ", "{} more GPU{}",
 )
 
 #: Files of docs of flags, settings and result fields.
 TABLES = ("apps/kvplace/instance_flags.cpp", "src/generate/config.cpp", "src/generate/fit_config.cpp",
-          "src/instance/options.cpp", "src/simulate/result_fields.cpp")
+          "src/instance/engine.cpp", "src/instance/options.cpp", "src/simulate/result_fields.cpp")
 
 LITERALS = re.compile(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*')
 COMMENT = re.compile(r"^\s*//.*$", re.MULTILINE)

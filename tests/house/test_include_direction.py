@@ -16,6 +16,7 @@ MAY_INCLUDE = {
 }
 MAY_INCLUDE["trace"] = {"base", "hardware", "model"}
 MAY_INCLUDE["generate"] = MAY_INCLUDE["trace"] | {"trace"}
+MAY_INCLUDE["record"] = MAY_INCLUDE["trace"] | {"trace"}
 MAY_INCLUDE["select"] = {"base", "hardware", "model"}
 MAY_INCLUDE["instance"] = {"base", "hardware", "model", "trace", "select"}
 MAY_INCLUDE["bound"] = MAY_INCLUDE["instance"] | {"instance"}  # never solve: the checker shares no code with it
@@ -24,7 +25,7 @@ MAY_INCLUDE["policy"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["simulate"] = MAY_INCLUDE["bound"] | {"bound", "solve", "policy", "generate"}
 MAY_INCLUDE["size"] = MAY_INCLUDE["simulate"] | {"simulate"}
 MAY_INCLUDE["advise"] = MAY_INCLUDE["size"] | {"size"}
-SHARED_WITH_BINDINGS = {"tables.h", "size_text.h"}  # of the command
+SHARED_WITH_BINDINGS = {"tables.h", "size_text.h", "advise_text.h", "http/http_client.h"}  # of the command
 APPS_MAY_INCLUDE = set(MAY_INCLUDE)
 
 STANDARD_HEADERS = set(

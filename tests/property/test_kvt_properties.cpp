@@ -33,6 +33,7 @@ RC_GTEST_PROP(Kvt, ReadsBackWhatWasWritten, ()) {
   shape.keep = *rc::gen::element(0.0, 0.5, 0.95);
   shape.ranking = *rc::gen::arbitrary<bool>();
   shape.read_bytes = *rc::gen::arbitrary<bool>();
+  shape.tokens = *rc::gen::element(1u, 1u, 5u);
   const std::size_t chunk_bytes = *rc::gen::element<std::size_t>(1, 100, 5000, 1 << 20);
   const testing::TempDir folder;
   const Segment written = testing::random_segment(shape);
@@ -56,6 +57,8 @@ RC_GTEST_PROP(Kvt, ReadsBackWhatWasWritten, ()) {
         RC_ASSERT(std::ranges::equal(a.appended, b.appended));
         RC_ASSERT(std::ranges::equal(a.ranking, b.ranking));
         RC_ASSERT(std::ranges::equal(a.read_bytes, b.read_bytes));
+        RC_ASSERT(std::ranges::equal(a.written_tokens, b.written_tokens));
+        RC_ASSERT(a.tokens == b.tokens);
       }
     }
   }

@@ -25,6 +25,12 @@ SelectCase random_case(bool whole_numbers) {
   shape.query_heads = shape.kv_heads * *rc::gen::element(1u, 2u, 4u);  // means over them are exact
   shape.head_dim = *rc::gen::inRange(1u, 20u);
   shape.scale = *rc::gen::element(0.0, 0.0, 0.3);
+  shape.softcap = *rc::gen::element(0.0, 0.0, 3.0);
+  if (*rc::gen::inRange(0, 3) == 0) {
+    for (std::uint32_t head = 0; head < shape.query_heads; ++head) {
+      shape.sinks.push_back(*rc::gen::element(-1.0F, 0.0F, 2.5F));
+    }
+  }
   const auto prompt = *rc::gen::inRange(40u, 90u);
   return make_select_case(shape, prompt, *rc::gen::inRange(1u, 12u), *rc::gen::arbitrary<std::uint64_t>(),
                           whole_numbers);

@@ -17,7 +17,8 @@ class PassAndSteps(CaptureTest):
         model = tiny_model(family)
         a, b = self.pass_over(model, select=select, **options), self.step_by_step(model, select=select, **options)
         self.assertEqual(a.digest, b.digest)
-        self.assertEqual((a.steps, a.prompt_tokens, a.layers), (DECODED, PROMPT, 3))
+        hybrid = family in ("qwen3-next", "lfm2")  # of three layers one has attention
+        self.assertEqual((a.steps, a.prompt_tokens, a.layers), (DECODED, PROMPT, 1 if hybrid else 3))
         for name, value in a.measurements.items():
             self.assertAlmostEqual(value, b.measurements[name], places=6, msg=name)
         return a

@@ -109,9 +109,6 @@ class BeforeWeights(CommandTest):
         for name, config, pattern in (
             ("mamba", transformers.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=2, state_size=4),
              "MambaForCausalLM: its linear_attention layers keep a state of fixed size in place of keys and values"),
-            ("capped", transformers.Gemma2Config(**COMMON, sliding_window=24), "caps its attention scores"),
-            ("sinks", transformers.GptOssConfig(**COMMON, num_local_experts=2, num_experts_per_tok=1),
-             "adds learned attention sinks"),
             ("codegen", transformers.CodeGenConfig(vocab_size=97, n_embd=32, n_layer=1, n_head=4, rotary_dim=4,
                                                    bos_token_id=None, eos_token_id=None),
              "does not call its attention through"),

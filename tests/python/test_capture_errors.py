@@ -54,14 +54,6 @@ class Models(RefusalTest):
         config = transformers.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=2, state_size=4)
         self.refused("Mamba", examine, transformers.MambaForCausalLM(config))
 
-    def test_capped_scores(self):
-        config = transformers.Gemma2Config(**COMMON, sliding_window=24)
-        self.refused("caps its attention scores", examine, transformers.Gemma2ForCausalLM(config))
-
-    def test_learned_sinks(self):
-        config = transformers.GptOssConfig(**COMMON, num_local_experts=2, num_experts_per_tok=1)
-        self.refused("adds learned attention sinks", examine, transformers.GptOssForCausalLM(config))
-
     def test_the_model_is_left_as_it_was(self):
         model = tiny_model("llama").train()
         examine(model)

@@ -8,7 +8,7 @@ from kvplace.capture.presets import preset_of
 
 def decoder(layers, query_heads, kv_heads, head_dim=128, experts=0, window=None):
     layer = DecoderLayer(query_heads, kv_heads, head_dim, head_dim**-0.5, window)
-    return Decoder("Model", (layer,) * layers, None, experts, min(experts, 2), frozenset())
+    return Decoder("Model", (layer,) * layers, tuple(range(layers)), layers, None, experts, min(experts, 2), frozenset())
 
 
 class PresetOf(unittest.TestCase):

@@ -126,6 +126,31 @@ class Definitions(unittest.TestCase):
         self.check_heads("mass:k=9,sets=kv-head", KV_HEADS,
                          lambda t, g: mass(self.q, self.k, t, 1, range(g * GROUP, (g + 1) * GROUP)), 9)
 
+    def test_capped_scores_and_sinks(self):
+        """Attention as Gemma 2 and gpt-oss have it."""
+        cap, sinks = 1.5, np.linspace(-3, 9, QUERY_HEADS)
+
+        def attention(head, position, cap, sinks):
+            logits = self.k[head // GROUP, : position + 1].astype(float) @ self.q[head, position].astype(float)
+            logits = logits / np.sqrt(HEAD_DIM)
+            logits = cap * np.tanh(logits / cap) if cap else logits
+            weights = np.exp(logits)
+            return weights / (weights.sum() + (np.exp(sinks[head]) if len(sinks) else 0))
+
+        plain = self.select("mass:k=9").sets.ids
+        for options in ({"softcap": cap}, {"sinks": list(sinks)}, {"softcap": cap, "sinks": list(sinks)}):
+            made = selector("mass:k=9", self.q, self.k, **options)
+            selection = made.select(self.q[:, PROMPT:], ranking_depth=TOKENS)
+            self.assertFalse(np.array_equal(selection.sets.ids, plain))
+            for step in range(STEPS):
+                scores = sum(attention(head, PROMPT + step, options.get("softcap"), options.get("sinks", ()))
+                             for head in range(QUERY_HEADS))
+                self.same_as(scores, 9, selection.sets[step], selection.rankings[step])
+        for options, says in (({"softcap": -1.0}, "cap of scores"), ({"sinks": [0.0]}, "6 query heads"),
+                              ({"sinks": [np.inf] * QUERY_HEADS}, "finite")):
+            with self.assertRaisesRegex(kvplace.BadInput, says):
+                selector("mass:k=9", **options)
+
     def test_quest(self):
         for page in BLOCKS:
             with self.subTest(page=page):

@@ -158,6 +158,30 @@ class Writing(CliTest):
         np.testing.assert_array_equal(trace.to_numpy("ranking"), array)
         np.testing.assert_array_equal(trace[1][0].reads, [0, 1, 2])
 
+    def test_steps_of_several_tokens(self):
+        """Pages of the positions verified are written, and the next step begins behind those accepted."""
+        path, steps = self.path("several.kvt"), ((4, 1), (4, 3), (4, 4), (2, 1))
+        with kvplace.TraceWriter(path, layers=2, prompt_tokens=6, block_tokens=4, tokens=True) as writer:
+            for verified, tokens in steps:
+                for _ in range(2):
+                    writer.add([0, 1], tokens=tokens, verified=verified)
+        trace = kvplace.Trace(path)
+        trace.verify_digest()
+        self.assertEqual((trace.steps, trace.tokens, trace.verified_per_step, trace.has_tokens), (4, 9, 3.5, True))
+        self.assertEqual([(r.tokens, r.verified) for r in (step[1] for step in trace)], [(t, v) for v, t in steps])
+        self.assertEqual([r.appended.tolist() for r in (step[0] for step in trace)], [[1, 2], [1, 2], [2, 3], [3]])
+        self.assertEqual([r.written_tokens.tolist() for r in (step[0] for step in trace)], [[2, 2], [1, 3], [2, 2], [2]])
+        info = trace.info()
+        self.assertEqual((info["tokens"], info["verified_per_step"]), (9, 3.5))
+        instance = kvplace.Instance(trace, block_bytes=1000, near_blocks_per_layer=2, weight_bytes_per_step=0)
+        result = kvplace.compare(trace, instance, ["lru"])["lru"]
+        self.assertAlmostEqual(result.tokens_per_s * result.total_s, 9)
+        with kvplace.TraceWriter(self.path("one.kvt"), layers=1, prompt_tokens=4) as writer:
+            with self.assertRaisesRegex(kvplace.BadInput, "tokens=True"):
+                writer.add([0], tokens=2)
+            writer.add([0])
+        self.assertFalse(kvplace.Trace(self.path("one.kvt")).has_tokens)
+
     def test_imported_equals_the_commands(self):
         rows = random_rows(5, 2, 30, 20)
         self.make_trace("cli.kvt", rows, 20)

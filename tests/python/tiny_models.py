@@ -47,6 +47,21 @@ FAMILIES = {
     "gemma3": lambda: transformers.Gemma3TextConfig(
         **COMMON, sliding_window=24, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
     ),
+    # Scores are capped, and every other layer has a window.
+    "gemma2": lambda: transformers.Gemma2Config(
+        **COMMON, sliding_window=24, attn_logit_softcapping=5.0, query_pre_attn_scalar=16
+    ),
+    # Layer 0 has a window; heads have sinks.
+    "gpt-oss": lambda: transformers.GptOssConfig(**COMMON, sliding_window=24, num_local_experts=6, num_experts_per_tok=2),
+    # Layers 0 and 2 keep a state in the place of keys and values.
+    "qwen3-next": lambda: transformers.Qwen3NextConfig(
+        **COMMON, layer_types=["linear_attention", "full_attention", "linear_attention"], linear_num_value_heads=4,
+        linear_num_key_heads=2, linear_key_head_dim=8, linear_value_head_dim=8, num_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=24, shared_expert_intermediate_size=24,
+    ),
+    "lfm2": lambda: transformers.Lfm2Config(
+        **COMMON, layer_types=["conv", "full_attention", "conv"], block_ff_dim=48, block_auto_adjust_ff_dim=False
+    ),
     "mixtral": lambda: transformers.MixtralConfig(**COMMON, num_local_experts=6, num_experts_per_tok=2),
     "deepseek-v3": lambda: transformers.DeepseekV3Config(**MLA),
     "deepseek-v3.2": lambda: transformers.DeepseekV32Config(**MLA, **INDEXER),
@@ -59,7 +74,7 @@ def tiny_model(family, seed=0, dtype=torch.float64):
     """In double precision: a pass and single steps then differ by less than what rounding to float32 keeps."""
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(FAMILIES[family]()).to(dtype).eval()
-    if getattr(model.config, "num_local_experts", 0):
+    if getattr(model.config, "num_local_experts", 0) or getattr(model.config, "num_experts", 0):
         model.set_experts_implementation("eager")  # the others compute in at most single precision
     with torch.no_grad():  # initial weights are so small that attention is nearly uniform
         for name, parameter in model.named_parameters():

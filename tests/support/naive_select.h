@@ -73,12 +73,18 @@ inline Scores naive_attention(const SelectCase& c, std::uint32_t query_head, std
   Scores weights(position + 1);
   for (std::uint32_t token = 0; token <= position; ++token) {
     weights[token] = scale * c.dot(query_head, position, token);
+    if (c.shape.softcap > 0) {
+      weights[token] = c.shape.softcap * std::tanh(weights[token] / c.shape.softcap);
+    }
   }
   const double most = *std::max_element(weights.begin(), weights.end());
   for (double& weight : weights) {
     weight = std::exp(weight - most);
   }
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  if (!c.shape.sinks.empty()) {
+    sum += std::exp(double{c.shape.sinks[query_head]} - most);
+  }
   for (double& weight : weights) {
     weight /= sum;
   }

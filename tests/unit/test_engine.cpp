@@ -36,7 +36,7 @@ Instance instance_of(const InstanceSpec& spec) {
 
 /// A step that reads so many MB from near and from far beside the weights, in microseconds.
 double step_of(const Instance& instance, std::int64_t near, std::int64_t far) {
-  Loads loads = instance.weight_loads();
+  Loads loads = instance.fixed_loads(StepIndex(0), LayerIndex(0));
   loads.add(Transfer::kReadNear, Bytes(near * 1'000'000), near);
   loads.add(Transfer::kReadFar, Bytes(far * 1'000'000), far);
   return instance.step_time()(loads).value() / kMicrosecond;
@@ -52,14 +52,14 @@ TEST(Engine, AnIdealOneCostsItsBytes) {
 TEST(Engine, WeightsAndKvReachSharesOfTheirOwn) {
   const Instance instance = instance_of(spec_with("weights_efficiency = 0.8\nkv_efficiency = 0.5"));
   EXPECT_NEAR(step_of(instance, 4, 0), (10 / 0.8 + 4 / 0.5) / 4.9, 1e-9);
-  EXPECT_NEAR(instance.bound_time()(instance.weight_loads()).value(), 10e6 / 4900e9, 1e-18);
+  EXPECT_NEAR(instance.bound_time()(instance.fixed_loads(StepIndex(0), LayerIndex(0))).value(), 10e6 / 4900e9, 1e-18);
 }
 
 TEST(Engine, OverheadsAreOfLayersStepsAndTiers) {
   const std::string engine = "layer_overhead = \"3us\"\nstep_overhead = \"5us\"\ntiered_overhead = \"7us\"";
   const Instance tiered = instance_of(spec_with(engine, 8));
   EXPECT_NEAR(step_of(tiered, 0, 0), 10 / 4.9 + 15, 1e-9);
-  EXPECT_NEAR(tiered.all_near_time()(tiered.weight_loads()).value() / kMicrosecond, 10 / 4.9 + 8, 1e-9);
+  EXPECT_NEAR(tiered.all_near_time()(tiered.fixed_loads(StepIndex(0), LayerIndex(0))).value() / kMicrosecond, 10 / 4.9 + 8, 1e-9);
   const Instance all_near = instance_of(spec_with(engine, 9));
   EXPECT_FALSE(all_near.tiered());
   EXPECT_NEAR(step_of(all_near, 0, 0), 10 / 4.9 + 8, 1e-9);
@@ -80,7 +80,7 @@ TEST(Engine, ASplitWeighsTheLatencyOfItsFirstByte) {
   for (const double latency : {0.0, 0.5, 1.0, 2.0, 4.0}) {
     spec.hardware.far.latency = Seconds(latency * kMicrosecond);
     const Instance instance = instance_of(spec);
-    Loads near = instance.weight_loads();
+    Loads near = instance.fixed_loads(StepIndex(0), LayerIndex(0));
     near.add(Transfer::kReadNear, Bytes(4'000'000), 4);
     double best = step_of(instance, 4, 0);
     for (int bytes = 1; bytes <= 4000; ++bytes) {
@@ -109,14 +109,14 @@ TEST(Engine, BoundsCountItsCostsIfTheyAreAskedTo) {
   EXPECT_LE(time, step_of(instance, 4, 0));
   EXPECT_NEAR(time, step_of(instance, 4, 0), 1e-5);
   spec.options.bound_costs = BoundCosts::kPeak;
-  EXPECT_EQ(instance_of(spec).for_bounds().weight_loads(), instance.weight_loads());
+  EXPECT_EQ(instance_of(spec).for_bounds().weight_loads(), instance.fixed_loads(StepIndex(0), LayerIndex(0)));
 }
 
 TEST(Engine, WhatTheHostComputesCrossesNoLink) {
   InstanceSpec spec = spec_with("far_computes = true\nfar_efficiency = 0.5");
   spec.options.weights_near = 0.6;
   const Instance instance = instance_of(spec);
-  EXPECT_EQ(instance.weight_loads().on(Channel::kFarLinkRead), 0);
+  EXPECT_EQ(instance.fixed_loads(StepIndex(0), LayerIndex(0)).on(Channel::kFarLinkRead), 0);
   EXPECT_NEAR(step_of(instance, 0, 0), 4 / 0.5 / 0.5, 1e-9);
 }
 

@@ -1,13 +1,11 @@
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "app.h"
+#include "import_text.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
-#include "kvplace/base/short_text.h"
-#include "kvplace/model/model.h"
 #include "kvplace/trace/formats.h"
 #include "value_words.h"
 
@@ -85,20 +83,12 @@ VerbResult run(const ImportFlags& flags) {
     return bad_input("--format " + format->name + " can be exported, not imported");
   }
   KVPLACE_ASSIGN(summary, format->import_trace(flags.sources, flags.out, options, run_context(1)));
-  const std::vector<std::string> models = model_names();
-  if (!options.model.empty() && std::find(models.begin(), models.end(), options.model) == models.end()) {
-    remark("no model preset is called " + in_quotes(options.model) +
-           ": later verbs will need --model or --block-bytes");
-  }
-  const TraceTotals& totals = summary.totals;
+  remark_on_model(options.model);
   if (flags.format.empty() || !summary.taken.empty()) {
     KVPLACE_TRY(print(fmt::format("{}: {}{}{}\n", summary.meta.source, format->name, summary.taken.empty() ? "" : "; ",
                                   summary.taken)));
   }
-  KVPLACE_TRY(print(fmt::format("{}: {} decode steps, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n",
-                                flags.out, with_commas(totals.steps), summary.meta.layers, with_commas(totals.reads),
-                                with_commas(totals.blocks_per_layer), with_commas(summary.meta.layout.prompt_tokens),
-                                summary.prompt_tokens_inferred ? " (inferred; --prompt-tokens sets it)" : "")));
+  KVPLACE_TRY(print(import_text(flags.out, summary)));
   return kDone;
 }
 

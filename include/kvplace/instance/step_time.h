@@ -65,6 +65,10 @@ constexpr double price_of(Transfer transfer, const std::array<double, kNumChanne
 struct Loads {
   std::array<std::int64_t, kNumChannels> bytes{};
   std::array<std::int64_t, kNumChannels> transfers{};
+  // Bytes that nothing moves, at the rate of the channel's others: what weights take longer than these, or less
+  // (docs/engines.md). A machine at its peak has none.
+  std::int64_t near_more = 0;
+  std::int64_t far_more = 0;
 
   /// `count` transfers of `size` in all; both are negative for what is no longer moved.
   constexpr void add(Transfer transfer, Bytes size, std::int64_t count) {
@@ -87,6 +91,8 @@ struct Loads {
       bytes[c] += other.bytes[c];
       transfers[c] += other.transfers[c];
     }
+    near_more += other.near_more;
+    far_more += other.far_more;
     return *this;
   }
   friend constexpr Loads operator+(Loads loads, const Loads& other) { return loads += other; }
@@ -95,6 +101,8 @@ struct Loads {
       loads.bytes[c] *= factor;
       loads.transfers[c] *= factor;
     }
+    loads.near_more *= factor;
+    loads.far_more *= factor;
     return loads;
   }
   constexpr bool operator==(const Loads&) const = default;
@@ -107,9 +115,6 @@ enum class Overlap : std::uint8_t { kFull, kNone };
 /// the machine hold with it.
 struct EngineCosts {
   double near_share = 1;  ///< of near memory's bandwidth, that is reached
-  /// Seconds of a channel in each (decode step, layer) beside its bytes at these rates; of near memory negative where
-  /// weights, which are in every step, are read at more than its share.
-  std::array<double, kNumChannels> fixed{};
   Seconds overhead;     ///< of each (decode step, layer)
   Seconds far_latency;  ///< once where anything is read from far
 };
@@ -122,8 +127,8 @@ struct ChannelLoad {
 
 /// T(loads) = max_c load_c / B_c + a * second largest, at least `floor`, plus `overhead`.
 /// With Overlap::kNone: near.mem's time + the longest far channel's.
-/// Costs of an engine, if any, come on top: near.mem takes load / (share x B), each channel what is fixed,
-/// far.link_read its latency.
+/// Costs of an engine, if any, come on top: near.mem takes load / (share x B), near.mem and far.mem what is more of
+/// weights, far.link_read its latency.
 class StepTime {
  public:
   /// `floor`: arithmetic of the step at peak rate; `overhead`: fixed. Both for one (decode step, layer).
@@ -133,29 +138,26 @@ class StepTime {
   [[nodiscard]] StepTime at_peak() const;
   /// An engine's costs without the latency of far memory, in which times are convex in the loads.
   [[nodiscard]] StepTime without_latency() const;
-  /// The machine whose own time that is, if fixed_bytes() are added to each (decode step, layer): no slower.
+  /// The machine whose own time that is, if Loads::near_more and far_more are bytes as others.
   [[nodiscard]] StepTime as_machine() const;
-  /// What a channel takes whatever its load, as bytes at what it reaches, rounded down.
-  [[nodiscard]] Bytes fixed_bytes(std::size_t channel) const;
 
   /// `layers`: how many layers' loads are in `loads` (1, or all of them with a barrier per token).
   [[nodiscard]] Seconds operator()(const Loads& loads, std::uint32_t layers = 1) const {
-    return time_of(channel_times(loads, layers), layers);
+    return time_of(channel_times(loads), layers);
   }
 
   /// What a channel takes for its load, in seconds; linear in it.
   [[nodiscard]] double channel_time(std::size_t channel, const ChannelLoad& load) const {
     return load.bytes / rate_[channel];
   }
-  /// The same of all channels, with what they take whatever the load; `loads` are all of `layers` layers, weights too.
-  [[nodiscard]] std::array<double, kNumChannels> channel_times(const Loads& loads, std::uint32_t layers) const {
+  /// The same of all channels; `loads` are all of a step, weights too.
+  [[nodiscard]] std::array<double, kNumChannels> channel_times(const Loads& loads) const {
     std::array<double, kNumChannels> times{};
     for (std::size_t c = 0; c < kNumChannels; ++c) {
       times[c] = channel_time(c, {static_cast<double>(loads.bytes[c]), static_cast<double>(loads.transfers[c])});
     }
-    for (std::size_t c = 0; c < kNumChannels; ++c) {
-      times[c] += fixed_[c] * layers;
-    }
+    times[at(Channel::kNearMem)] += static_cast<double>(loads.near_more) * more_ / rate_[at(Channel::kNearMem)];
+    times[at(Channel::kFarMem)] += static_cast<double>(loads.far_more) * more_ / rate_[at(Channel::kFarMem)];
     times[at(Channel::kFarLinkRead)] += loads.on(Channel::kFarLinkRead) > 0 ? latency_ : 0;
     return times;
   }
@@ -181,7 +183,7 @@ class StepTime {
   }
 
   /// The channel with the longest time; the first of equals.
-  [[nodiscard]] Channel bottleneck(const Loads& loads, std::uint32_t layers = 1) const;
+  [[nodiscard]] Channel bottleneck(const Loads& loads) const;
 
   /// The machine's.
   [[nodiscard]] BytesPerSecond bandwidth(Channel channel) const { return BytesPerSecond(bandwidth_[at(channel)]); }
@@ -209,7 +211,7 @@ class StepTime {
   double floor_;
   double overhead_;
   double engine_overhead_;
-  std::array<double, kNumChannels> fixed_;
+  double more_ = 1;  // whether what is more of weights counts
   double latency_;
 };
 

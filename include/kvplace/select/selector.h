@@ -14,8 +14,8 @@
 /// In Python (kvplace.select; arrays are float32, float16 or bfloat16 of any strides, taken in without copies):
 ///
 ///     methods() -> list of dicts: name, doc, source, needs, parameters
-///     s = Selector("mass:k=512", query_heads=9, kv_heads=3, head_dim=64, scale=None, threads=0)
-///     s.method (text with all parameters), s.needs, s.block_tokens, s.tokens, s.observed_queries
+///     s = Selector("mass:k=512", query_heads=9, kv_heads=3, head_dim=64, scale=None, softcap=None, sinks=None,
+///     threads=0) s.method (text with all parameters), s.needs, s.block_tokens, s.tokens, s.observed_queries
 ///     s.append(keys)                           keys: [kv_heads, new tokens, head_dim]
 ///     s.observe(queries, first_position)       of the prompt's end, [query_heads, tokens, head_dim]; needed if
 ///                                              s.observed_queries > 0, else ignored
@@ -31,6 +31,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "kvplace/base/result.h"
 #include "kvplace/base/run_context.h"
@@ -45,7 +46,11 @@ struct SelectorShape {
   std::uint32_t query_heads = 1;
   std::uint32_t kv_heads = 1;  ///< divides query_heads; query head h uses KV head h / (query_heads / kv_heads)
   std::uint32_t head_dim = 1;
-  double scale = 0;  ///< of q.k in the softmax; 0 = 1 / sqrt(head_dim)
+  double scale = 0;    ///< of q.k in the softmax; 0 = 1 / sqrt(head_dim)
+  double softcap = 0;  ///< scores are softcap * tanh(scale * q.k / softcap), as Gemma 2 caps them; 0 = no cap
+  /// Of each query head: a score that takes part in the softmax and stands for no token, as gpt-oss learns it; empty:
+  /// no such scores.
+  std::vector<float> sinks = {};
 };
 
 /// What is known in `steps` consecutive decode steps.
@@ -60,7 +65,7 @@ struct SelectInput {
 
 class Selector {
  public:
-  /// Errors: head counts that do not divide, zero sizes.
+  /// Errors: head counts that do not divide, zero sizes, sinks that are not one finite score per query head.
   [[nodiscard]] static Result<Selector> make(const SelectSpec& spec, const SelectorShape& shape);
 
   Selector(Selector&&) noexcept;

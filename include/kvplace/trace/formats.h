@@ -29,6 +29,7 @@ struct ImportOptions {
   std::optional<Bytes> block_bytes;            ///< size of a KV page
   std::string model;                           ///< name of a model preset, kept in the metadata
   std::string selection;                       ///< kept in the metadata
+  std::string source;                          ///< likewise; default: the files' names
   TraceWriterOptions writer;
 };
 

@@ -20,10 +20,11 @@ except ImportError as _error:
 
 from .live import Capture, capture
 from .loading import load_model
+from .many import capture_texts
 from .model import Decoder, DecoderLayer, examine
 from .text_pass import Wanted, capture_selections, capture_text
 
 __all__ = [
-    "Capture", "Decoder", "DecoderLayer", "Wanted", "capture", "capture_selections", "capture_text", "examine",
-    "load_model",
+    "Capture", "Decoder", "DecoderLayer", "Wanted", "capture", "capture_selections", "capture_text", "capture_texts",
+    "examine", "load_model",
 ]

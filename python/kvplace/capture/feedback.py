@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from .hook import AttentionCall
+from .scored import scored_attention
 from .steps import Ids, LayerSteps
 
 
@@ -36,13 +37,12 @@ def restricted_attention(call: AttentionCall, chosen: LayerSteps, block_tokens: 
         if call.mask is not None:
             mask = call.mask[..., seen]
             mask = mask[:, heads] if mask.shape[1] > 1 else mask
-        outputs.append(
-            torch.nn.functional.scaled_dot_product_attention(
-                call.query[:, heads],
-                call.key[:, :, seen][:, used],
-                call.value[:, :, seen][:, used],
-                attn_mask=mask,
-                scale=call.scale,
+        query, key, value = call.query[:, heads], call.key[:, :, seen][:, used], call.value[:, :, seen][:, used]
+        if call.softcap is None and call.sinks is None:
+            outputs.append(
+                torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=call.scale)
             )
-        )
+        else:
+            sinks = None if call.sinks is None else call.sinks[heads]
+            outputs.append(scored_attention(query, key, value, mask, call.scale, call.softcap, sinks))
     return torch.cat(outputs, dim=1).transpose(1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""The hook: an attention function that shows each call to whoever captures, and then attends as SDPA does.
+"""The hook: an attention function that shows each call to whoever captures, and then attends as the model would.
 
 transformers hands its attention function the queries after RoPE and the keys that the cache returned, KV heads not yet
 repeated: all that selection needs. The function is registered under one name with the attention functions and with the
@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from .indexers import IndexScores, watched_indexers
+from .scored import scored_attention, sinks_of, softcap_of
 
 NAME = "kvplace"
 
@@ -28,7 +29,7 @@ NAME = "kvplace"
 class AttentionCall:
     """One layer's attention over the tokens of one forward call."""
 
-    layer: int
+    layer: int  #: the model's number of it
     query: torch.Tensor  #: [batch, query heads, tokens, head dim], after RoPE
     key: torch.Tensor  #: [batch, KV heads, tokens so far, head dim], after RoPE
     value: torch.Tensor  #: as key; the head dim may differ
@@ -40,6 +41,16 @@ class AttentionCall:
     def scale(self) -> float:
         scaling = self.options.get("scaling")
         return float(scaling) if scaling is not None else float(self.query.shape[-1]) ** -0.5
+
+    @property
+    def softcap(self) -> float | None:
+        """What the layer caps its scores at, if it does."""
+        return softcap_of(self.options)
+
+    @property
+    def sinks(self) -> torch.Tensor | None:
+        """[query heads]: scores in the softmax that stand for no token, if the layer has them."""
+        return sinks_of(self.options)
 
     @property
     def chosen_by_model(self) -> torch.Tensor | None:
@@ -82,6 +93,14 @@ def _attention(
             return output, None
     chosen = options.get("indices")
     mask = attention_mask if chosen is None else _chosen_mask(attention_mask, chosen, key.shape[2])
+    softcap, sinks = softcap_of(options), sinks_of(options)
+    if softcap is not None or sinks is not None:
+        scaling = options.get("scaling")
+        scale = float(scaling) if scaling is not None else float(query.shape[-1]) ** -0.5
+        group = query.shape[1] // key.shape[1]
+        output = scored_attention(query, key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1), mask,
+                                  scale, softcap, sinks)
+        return output.transpose(1, 2).contiguous(), None
     output, _ = sdpa_attention_forward(module, query, key, value, mask, **options)
     return output, None
 

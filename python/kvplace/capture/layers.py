@@ -31,6 +31,7 @@ class Layers(Protocol):
 
     method: str
     block_tokens: int  #: 0: no KV blocks are captured
+    numbers: tuple[int, ...]  #: the model's numbers of the trace's layers
 
     def take(self, call: AttentionCall, prompt_tokens: int | None) -> LayerSteps | None: ...
     def end_prompt(self) -> None: ...
@@ -59,11 +60,15 @@ class SelectingLayers:
         self.ranking_depth = ranking_depth
         self._threads = threads
         self._select = select
+        self.numbers = decoder.numbers
         first = self._selector(decoder.layers[0])
         self.method: str = first.method
         self.block_tokens: int = first.block_tokens
-        self._layers: list[LayerSelector] = [self._make(layer, prompt_tokens) for layer in decoder.layers]
-        self._tails: list[torch.Tensor | None] = [None] * len(decoder.layers)
+        self._windows = {number: layer.window for number, layer in zip(decoder.numbers, decoder.layers, strict=True)}
+        self._layers: dict[int, LayerSelector] = {
+            number: self._make(layer, prompt_tokens) for number, layer in zip(decoder.numbers, decoder.layers, strict=True)
+        }
+        self._tails: dict[int, torch.Tensor | None] = dict.fromkeys(decoder.numbers)
 
     def _selector(self, layer: DecoderLayer) -> Any:
         return Selector(
@@ -72,6 +77,8 @@ class SelectingLayers:
             kv_heads=layer.kv_heads,
             head_dim=layer.head_dim,
             scale=layer.scale,
+            softcap=layer.softcap,
+            sinks=layer.sinks,
             threads=self._threads,
         )
 
@@ -88,7 +95,7 @@ class SelectingLayers:
         """
         layer = self._layers[call.layer]
         count, before = call.query.shape[2], layer.tokens
-        window = self.decoder.layers[call.layer].window
+        window = self._windows[call.layer]
         check_keys(call, before, window is None or before + count <= window)
         try:
             layer.append(as_array(call.key[0, :, call.key.shape[2] - count :]))
@@ -108,7 +115,7 @@ class SelectingLayers:
 
     def end_prompt(self) -> None:
         """Says that the prompt has ended where the calls so far did; for calls without ``prompt_tokens``."""
-        for index, layer in enumerate(self._layers):
+        for index, layer in self._layers.items():
             tail = self._tails[index]
             if layer.observed_queries and tail is not None:
                 layer.observe(as_array(tail), first_position=layer.tokens - tail.shape[1])

@@ -87,7 +87,7 @@ class Capture:
         if feedback and self._layers.block_tokens == 0:
             raise BadInput(f"{select}: selects no KV blocks that attention could be restricted to")
         self._experts = ExpertChoices(self._decoder)
-        self._chosen: list[LayerSteps | None] = [None] * len(self._decoder.layers)
+        self._chosen: dict[int, LayerSteps] = {}
         self._tokens: list[int] = []
         self._prompt_tokens = 0
         self._sink: TraceSink | None = None
@@ -157,6 +157,7 @@ class Capture:
         self._sink = TraceSink(
             self._out,
             self._decoder,
+            layers=len(self._layers.numbers),
             block_tokens=self._layers.block_tokens,
             prompt_tokens=self._prompt_tokens,
             ranking_depth=self._ranking_depth,
@@ -167,7 +168,8 @@ class Capture:
 
     def _receive(self, call: AttentionCall) -> torch.Tensor | None:
         chosen = self._layers.take(call, self._prompt_tokens if self._sink is not None else None)
-        self._chosen[call.layer] = chosen
+        if chosen is not None:
+            self._chosen[call.layer] = chosen
         if not self._feedback or chosen is None or not chosen.restricts:
             return None
         return restricted_attention(call, chosen, self._layers.block_tokens)
@@ -180,8 +182,9 @@ class Capture:
         self._logits = logits[-1:]
         if self._sink is not None:
             try:
-                pages = step_of([layer for layer in self._chosen if layer is not None], 0)
-                self._sink.add_step([(*page, self._experts.step(layer, 0)) for layer, page in enumerate(pages)])
+                self._sink.add_step([(*page, self._experts.step(number, 0))
+                                     for number, page in step_of(self._layers.numbers, self._chosen, 0)])
+                self._chosen.clear()
             except Error as error:
                 raise type(error)(f"decode step {self._sink.steps}: {error}") from error
         self._experts.clear()

@@ -12,18 +12,15 @@ from .hook import AttentionCall, attached
 from .routers import Choice, expert_count, watched_routers
 
 _FITTING = (
-    "models that can be captured are decoders like Llama, Qwen, Mistral, Mixtral, Gemma, Gemma 3, SmolLM and DeepSeek"
+    "models that can be captured are decoders like Llama, Qwen, Mistral, Mixtral, Gemma, gpt-oss, SmolLM and DeepSeek"
 )
 
-_CAPTURED_KINDS = {"full_attention", "sliding_attention", "indexed_attention"}
-_STATE = "keep a state of fixed size in place of keys and values per token, so there are no blocks to choose from"
+#: Kinds of transformers' layer_types that keep a state of fixed size, or the last few tokens, in place of keys and values
+#: per token: there are no blocks to choose from, and they are left out.
+_WITHOUT_KV = {"linear_attention", "conv", "mamba", "mamba2", "recurrent", "moe", "mlp"}
 _COMPRESSED = "keep one cache entry for several tokens, so what they read are not blocks of tokens"
-#: By the kinds of transformers' layer_types.
+#: Kinds that are refused.
 _REASONS = {
-    "linear_attention": _STATE,
-    "conv": "look at the last few tokens only and keep no KV cache, so there are no blocks to choose from",
-    "hybrid": f"beside their attention {_STATE}",
-    "hybrid_sliding": f"beside their attention {_STATE}",
     "chunked_attention": "attend to their own chunk of the text, where selection knows full attention and windows only",
     "compressed_sparse_attention": _COMPRESSED,
     "heavily_compressed_attention": _COMPRESSED,
@@ -41,6 +38,8 @@ class DecoderLayer:
     window: int | None  #: tokens a sliding-window layer sees, the current one included; None: all
     latent_dim: int = 0  #: of MLA's compressed KV; 0: keys and values of every KV head are cached
     rope_dim: int = 0  #: of MLA's rotary key, cached beside it
+    softcap: float | None = None  #: what scores are capped at
+    sinks: tuple[float, ...] = ()  #: of each query head a score in the softmax that stands for no token
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -55,7 +54,9 @@ class Decoder:
     """A model that can be captured."""
 
     kind: str  #: its class
-    layers: tuple[DecoderLayer, ...]
+    layers: tuple[DecoderLayer, ...]  #: those with attention
+    numbers: tuple[int, ...]  #: the model's numbers of them
+    model_layers: int  #: of the model, with those that keep no keys and values
     context: int | None  #: tokens it was made for, if it says
     experts: int  #: experts per layer; 0 for a dense model
     experts_per_token: int  #: experts that a layer with a router chooses for a token
@@ -86,13 +87,14 @@ def examine(model: Any, *, without_experts: bool = False) -> Decoder:
             f"capture could hook into; {_FITTING}"
         )
     calls, routers = _probe(model, 0 if without_experts else expert_count(text))
-    expected = int(text.num_hidden_layers)
-    if sorted(calls) != list(range(expected)):
+    total = int(text.num_hidden_layers)
+    expected = _layers_with_attention(text, total)
+    if sorted(calls) != expected or not calls:
         raise BadInput(
-            f"{kind}: only {len(calls)} of its {expected} layers call their attention through transformers' "
+            f"{kind}: only {len(calls)} of its {len(expected)} layers call their attention through transformers' "
             f"AttentionInterface with a layer_idx; {_FITTING}"
         )
-    layers = tuple(_layer(kind, text, calls[index]) for index in range(expected))
+    layers = tuple(_layer(kind, text, calls[number]) for number in expected)
     experts = expert_count(text)
     if experts and not routers and not without_experts:
         raise BadInput(f"{kind} has {experts} experts, but no router that shows its choices (a module named ...Router "
@@ -103,6 +105,8 @@ def examine(model: Any, *, without_experts: bool = False) -> Decoder:
     return Decoder(
         kind,
         layers,
+        tuple(expected),
+        total,
         int(context) if context else None,
         experts,
         max(routers.values(), default=0),
@@ -125,12 +129,30 @@ def _check_config(kind: str, config: Any) -> Any:
     if getattr(config, "is_encoder_decoder", False):
         raise BadInput(f"{kind} has an encoder; capture needs a decoder alone: {_FITTING}")
     text = config.get_text_config(decoder=True)
-    other = sorted(set(getattr(text, "layer_types", None) or ()) - _CAPTURED_KINDS)
+    kinds = set(_kinds(text))
+    if kinds and kinds <= _WITHOUT_KV:
+        raise BadInput(f"{kind}: its {' and '.join(sorted(kinds))} layers keep a state of fixed size in place of keys and "
+                       f"values per token, so there are no blocks to choose from; {_FITTING}")
+    other = sorted(kinds & set(_REASONS))
     if other:
-        reasons = "; ".join(f"{name} layers {_REASONS.get(name, 'are of a kind that capture does not know')}"
-                            for name in other)
+        reasons = "; ".join(f"{name} layers {_REASONS[name]}" for name in other)
         raise BadInput(f"{kind}: its {reasons}; {_FITTING}")
     return text
+
+
+def _kinds(text: Any) -> list[str]:
+    """Of each layer, if the configuration says."""
+    for name in ("layer_types", "layers_block_type"):
+        kinds = getattr(text, name, None)
+        if kinds:
+            return list(kinds)
+    return []
+
+
+def _layers_with_attention(text: Any, layers: int) -> list[int]:
+    """Numbers of the layers that keep keys and values."""
+    kinds = _kinds(text)
+    return [number for number in range(layers) if number >= len(kinds) or kinds[number] not in _WITHOUT_KV]
 
 
 def _probe(model: Any, experts: int) -> tuple[dict[int, AttentionCall], dict[int, int]]:
@@ -151,11 +173,9 @@ def _probe(model: Any, experts: int) -> tuple[dict[int, AttentionCall], dict[int
 
 
 def _check_call(kind: str, call: AttentionCall) -> None:
-    for name, what in (("softcap", "caps its attention scores"), ("s_aux", "adds learned attention sinks"),
-                       ("position_bias", "adds a position bias to its attention scores")):
-        if call.options.get(name) is not None:
-            raise BadInput(f"{kind}: layer {call.layer} {what} ({name}), which selection does not know how to score; "
-                           f"{_FITTING}")
+    if call.options.get("position_bias") is not None:
+        raise BadInput(f"{kind}: layer {call.layer} adds a position bias to its attention scores (position_bias), which "
+                       f"selection does not know how to score; {_FITTING}")
     if call.key.shape[3] != call.query.shape[3] or call.query.shape[1] % call.key.shape[1]:
         raise BadInput(
             f"{kind}: layer {call.layer} has queries {tuple(call.query.shape)} and keys {tuple(call.key.shape)}; a whole "
@@ -164,11 +184,13 @@ def _check_call(kind: str, call: AttentionCall) -> None:
 
 
 def _layer(kind: str, text: Any, call: AttentionCall) -> DecoderLayer:
-    kinds = getattr(text, "layer_types", None) or ()
+    kinds = _kinds(text)
     if call.layer < len(kinds) and kinds[call.layer] == "indexed_attention" and call.chosen_by_model is None:
         raise BadInput(f"{kind}: layer {call.layer} lets an indexer choose the tokens it reads, but does not hand the "
                        f"choice to its attention function, so that it cannot be seen; {_FITTING}")
     window = call.options.get("sliding_window")
+    sinks = call.sinks
+    known = () if sinks is None else (0.0,) * len(sinks) if sinks.is_meta else tuple(sinks.float().tolist())
     return DecoderLayer(
         call.query.shape[1],
         call.key.shape[1],
@@ -177,4 +199,6 @@ def _layer(kind: str, text: Any, call: AttentionCall) -> DecoderLayer:
         int(window) if window else None,
         int(getattr(text, "kv_lora_rank", 0) or 0),
         int(getattr(text, "qk_rope_head_dim", 0) or 0),
+        call.softcap,
+        known,
     )

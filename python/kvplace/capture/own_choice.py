@@ -26,8 +26,9 @@ class ExpertsAlone:
         if ":" in select and Selector(select, query_heads=1, kv_heads=1, head_dim=1).method != own:
             raise BadInput(f"{select}: {decoder.kind} chooses {decoder.experts_per_token} experts per token: {own}")
         self.method = own
+        self.numbers = tuple(range(decoder.model_layers))  # also those without attention may have experts
         self._ranked = ranking_depth > 0
-        self._tokens = [0] * len(decoder.layers)
+        self._tokens = dict.fromkeys(decoder.numbers, 0)
 
     def take(self, call: AttentionCall, prompt_tokens: int | None) -> LayerSteps | None:
         count, before = call.query.shape[2], self._tokens[call.layer]
@@ -62,8 +63,9 @@ class IndexersChoice:
         if ranking_depth and not decoder.index_scores:
             raise BadInput(f"{select}: the indexers of {decoder.kind} do not show their scores, so there is no ranking: "
                            "capture with a ranking depth of 0")
+        self.numbers = decoder.numbers
         self._ranking_depth = ranking_depth
-        self._tokens = [0] * len(decoder.layers)
+        self._tokens = dict.fromkeys(decoder.numbers, 0)
 
     def take(self, call: AttentionCall, prompt_tokens: int | None) -> LayerSteps | None:
         count, before = call.query.shape[2], self._tokens[call.layer]

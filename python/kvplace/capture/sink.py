@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class TraceSink:
         out: str | os.PathLike[str],
         decoder: Decoder,
         *,
+        layers: int,  # of the trace
         block_tokens: int,  # 0: experts alone
         prompt_tokens: int,
         ranking_depth: int,
@@ -47,7 +48,7 @@ class TraceSink:
         sizes = {layer.kv_bytes_per_token * block_tokens for layer in decoder.layers} if block_tokens else set()
         self._writer = TraceWriter(
             self._path,
-            layers=len(decoder.layers),
+            layers=layers,
             prompt_tokens=prompt_tokens if block_tokens else 0,
             block_tokens=max(1, block_tokens),
             experts=decoder.expert_blocks,
@@ -93,9 +94,13 @@ class TraceSink:
         return f"{path} holds the first {steps} decode steps; read them with --recover, or recover=True"
 
 
-def step_of(chosen: Sequence[LayerSteps], index: int) -> list[tuple[Ids, Ids | None]]:
-    """Pages and ranking of each layer in one of the decode steps."""
-    return [
-        (np.asarray(layer.sets[index]), None if layer.rankings is None else np.asarray(layer.rankings[index]))
-        for layer in chosen
-    ]
+def step_of(
+    numbers: Sequence[int], chosen: Mapping[int, LayerSteps], index: int
+) -> Iterator[tuple[int, tuple[Ids, Ids | None]]]:
+    """The model's number, pages and ranking of each layer in one of the decode steps. Where no KV blocks are captured,
+    layers without attention read as little as those with."""
+    other = next(iter(chosen.values()))
+    for number in numbers:
+        layer = chosen.get(number, other)
+        ranking = None if layer.rankings is None else np.asarray(layer.rankings[index])
+        yield number, (np.asarray(layer.sets[index]), ranking)

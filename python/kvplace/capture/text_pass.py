@@ -109,6 +109,7 @@ def capture_selections(
             sink = TraceSink(
                 one.out,
                 decoder,
+                layers=len(layers.numbers),
                 block_tokens=layers.block_tokens,
                 prompt_tokens=prompt_tokens,
                 ranking_depth=one.ranking_depth,
@@ -116,7 +117,7 @@ def capture_selections(
                 selection=layers.method,
                 source=source or f"{decoder.kind} reading a text, teacher-forced",
             )
-            targets.append(_Target(layers, sink, prompt_tokens + one.decode_tokens, len(decoder.layers)))
+            targets.append(_Target(layers, sink, prompt_tokens + one.decode_tokens))
         with shown(progress) as bar:
             likelihoods = _Pass(model, decoder, targets, prompt_tokens, bar).run(tokens)
         return [target.finish(tokens, likelihoods, prompt_tokens) for target in targets]
@@ -154,7 +155,7 @@ def plan_pass(
         check_selection(one.select, prompt_tokens)
         check_output_can_be_created(one.out)
     decode_tokens = max(one.decode_tokens for one in wanted)
-    tokens = _tokens(tokenizer, text, skip_tokens, prompt_tokens + decode_tokens)
+    tokens = tokens_of(tokenizer, text, skip_tokens, prompt_tokens + decode_tokens)
     decoder = examine(model(), without_experts=without_experts)
     if decoder.context is not None and prompt_tokens + decode_tokens > decoder.context:
         raise BadInput(
@@ -168,7 +169,8 @@ def plan_pass(
     return Plan(decoder, layers, tokens)
 
 
-def _tokens(tokenizer: Any, text: str, skip: int, count: int) -> torch.Tensor:
+def tokens_of(tokenizer: Any, text: str, skip: int, count: int) -> torch.Tensor:
+    """The first ``count`` tokens behind those skipped. Raises BadInput if there are fewer."""
     ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     first = tokenizer.bos_token_id
     if first is not None and tokenizer("a")["input_ids"][:1] == [first]:
@@ -183,25 +185,25 @@ def _tokens(tokenizer: Any, text: str, skip: int, count: int) -> torch.Tensor:
 class _Target:
     """One of the traces that a pass feeds."""
 
-    def __init__(self, layers: Layers, sink: TraceSink, end: int, num_layers: int) -> None:
+    def __init__(self, layers: Layers, sink: TraceSink, end: int) -> None:
         self.sink = sink
         self._layers = layers
         self._end = end  # the position behind its last decode step
-        self._chosen: list[LayerSteps | None] = [None] * num_layers
+        self._chosen: dict[int, LayerSteps] = {}
 
     def receive(self, call: AttentionCall, begin: int, prompt_tokens: int) -> None:
-        if begin < self._end:
-            self._chosen[call.layer] = self._layers.take(call, prompt_tokens)
+        chosen = self._layers.take(call, prompt_tokens) if begin < self._end else None
+        if chosen is not None:
+            self._chosen[call.layer] = chosen
 
     def write(self, begin: int, end: int, prompt_tokens: int, experts: ExpertChoices) -> None:
         first = max(begin, prompt_tokens)
-        chosen = [layer for layer in self._chosen if layer is not None]
         for position in range(first, min(end, self._end)):
-            pages = step_of(chosen, position - first)
             self.sink.add_step(
-                [(*page, experts.step(layer, position - begin)) for layer, page in enumerate(pages)]
+                [(*page, experts.step(number, position - begin))
+                 for number, page in step_of(self._layers.numbers, self._chosen, position - first)]
             )
-        self._chosen = [None] * len(self._chosen)
+        self._chosen.clear()
 
     def finish(self, tokens: torch.Tensor, likelihoods: torch.Tensor, prompt_tokens: int) -> Trace:
         prompt, decoded = tokens[:prompt_tokens].tolist(), tokens[prompt_tokens : self._end].tolist()
@@ -236,9 +238,10 @@ class _Pass:
         likelihoods = []
         # transformers calls it `cache` from 5.24 on.
         known = inspect.signature(self._model.forward).parameters
-        # Indexers keep keys of their own in the cache, which has to know of them. Without a configuration it keeps the
-        # keys that windows have passed as well.
-        config = self._model.config if self._decoder.has_indexers else None
+        # Indexers keep keys of their own in the cache, and layers without attention their states: it has to know of
+        # them. Without a configuration it keeps the keys that windows have passed as well.
+        knows = self._decoder.has_indexers or len(self._decoder.layers) < self._decoder.model_layers
+        config = self._model.config if knows else None
         cache = {"cache" if "cache" in known else "past_key_values": DynamicCache(config=config)}
         if self._bar is not None:
             self._bar.start("capture", len(tokens), "tokens")

@@ -189,7 +189,7 @@ void BeladyPolicy::fetch_ahead(const StepInput& input, Decision& decision) {
 }
 
 bool BeladyPolicy::near_is_slower(const Loads& loads) const {
-  const std::array<double, kNumChannels> times = instance_->step_time().channel_times(loads, 1);
+  const std::array<double, kNumChannels> times = instance_->step_time().channel_times(loads);
   const auto time_on = [&](Channel channel) { return times[at(channel)]; };
   return time_on(Channel::kNearMem) >
          std::max({time_on(Channel::kFarLinkRead), time_on(Channel::kFarLinkWrite), time_on(Channel::kFarMem)});

@@ -16,8 +16,7 @@ void FarCost::start(const Instance& instance) {
   const std::size_t groups = instance.groups().groups_per_decode_step();
   const StepTime& time = instance.step_time();
   near_to_far_ = time.far_read_bandwidth().value() / time.rate(Channel::kNearMem).value();
-  const bool only_experts = instance.kv_block_bytes() == Bytes(0);
-  block_ = std::max(Bytes(1), only_experts ? instance.block_bytes(BlockId(0)) : instance.kv_block_bytes());
+  block_ = instance.mean_kv_block_bytes();
   worth_.assign(groups, 1);
   log_worth_.assign(groups, 0);
 }
@@ -32,7 +31,7 @@ void FarCost::observe(const StepInput& input) {
 
 void FarCost::learn(std::size_t group, const Loads& loads, std::uint32_t layers) {
   const StepTime& time = instance_->step_time();
-  near_waits_ = time.bottleneck(loads, layers) == Channel::kNearMem;
+  near_waits_ = time.bottleneck(loads) == Channel::kNearMem;
   const std::int64_t batch = instance_->options().batch;
   const Bytes block = block_ * batch;
   Loads one_hit_less = loads;

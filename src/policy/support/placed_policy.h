@@ -21,7 +21,8 @@ namespace kvplace {
 [[nodiscard]] inline double share_that_fits(const Instance& instance) {
   Bytes all;
   for (std::uint32_t id = 0; id < instance.layout().initial_blocks(); ++id) {
-    all += instance.block_bytes(BlockId(id)) * std::int64_t{instance.layers()};
+    const bool is_page = instance.layout().kind(BlockId(id)) == BlockKind::kKvPage;
+    all += is_page ? instance.kv_row_bytes() : instance.expert_block_bytes() * std::int64_t{instance.layers()};
   }
   return all.value() == 0 ? 1 : std::min(1.0, instance.capacity() / all);
 }

@@ -13,16 +13,32 @@ void TokenKeys::append(std::span<const float> keys, std::size_t tokens) {
   }
 }
 
-float softmax_numerators(float* row, std::size_t n, double scale) {
-  return kernels().exp_sum(row, padded(n), kernels().max(row, padded(n)), static_cast<float>(scale));
+namespace {
+
+/// Replaces dot products by scores, n of them; what is behind stays -inf.
+void cap(float* row, std::size_t n, double scale, double softcap) {
+  for (std::size_t i = 0; i < n; ++i) {
+    row[i] = static_cast<float>(softcap * std::tanh(scale * static_cast<double>(row[i]) / softcap));
+  }
 }
+
+}  // namespace
 
 void add_attention(const TokenKeys& keys, Sets sets, const StepTile& tile, ScoreTable& table) {
   const SelectorShape& shape = keys.shape();
   const double scale = shape.scale > 0 ? shape.scale : 1 / std::sqrt(static_cast<double>(shape.head_dim));
   table.reset(std::max(heads_of(sets, shape), 1U), tile.steps, padded(std::size_t{tile.first_position} + tile.steps));
   keys.for_each_row(tile, [&](std::uint32_t head, std::uint32_t step, float* row, std::size_t n) {
-    const float sum = softmax_numerators(row, n, scale);
+    float factor = static_cast<float>(scale);
+    if (shape.softcap > 0) {
+      cap(row, n, scale, shape.softcap);
+      factor = 1;
+    }
+    const float most = kernels().max(row, padded(n));
+    float sum = kernels().exp_sum(row, padded(n), most, factor);
+    if (!shape.sinks.empty()) {
+      sum += std::exp(shape.sinks[head] - factor * most);
+    }
     kernels().add_scaled(table.row(list_of(sets, shape, head), step), row, padded(n), 1 / sum);
   });
 }

@@ -34,10 +34,8 @@ class TokenKeys {
   std::vector<PackedRows> heads_;  // per KV head
 };
 
-/// The sum of the softmax numerators that replace `row`; n as above.
-float softmax_numerators(float* row, std::size_t n, double scale);
-
-/// Adds each query's attention, its softmax over the tokens it sees, to the row of its list. Resets the table.
+/// Adds each query's attention, its softmax over the tokens it sees and its head's sink, to the row of its list. Resets
+/// the table.
 void add_attention(const TokenKeys& keys, Sets sets, const StepTile& tile, ScoreTable& table);
 
 enum class Pool : std::uint8_t { kSum, kMax };

@@ -2,18 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace kvplace {
 namespace {
 
 /// The verifier's forms load two channels at most.
 constexpr std::ptrdiff_t kFewestFreeChannels = kNumChannels - 2;
-
-std::int64_t common_block_bytes(const Instance& instance) {
-  const std::int64_t expert = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
-  return std::gcd(instance.kv_block_bytes().value(), expert);
-}
 
 }  // namespace
 
@@ -24,7 +18,7 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       credits_(claim == Claim::kStep && instance.options().mode == Mode::kInclusive),
       capacity_(static_cast<double>(instance.capacity().value())),
       overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps())),
-      block_bytes_(static_cast<double>(common_block_bytes(instance))),
+      block_bytes_(static_cast<double>(instance.common_block_bytes().value())),
       fixed_times_(groups_.num_groups() * forms_.size()),
       read_bytes_(groups_.num_groups()),
       whole_(groups_.num_groups(), 1),
@@ -34,10 +28,7 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       credited_.push_back(f);
     }
   }
-  double largest = block_bytes_;
-  for (std::uint32_t id = 0; id < instance.blocks_per_layer(); ++id) {
-    largest = std::max(largest, static_cast<double>(instance.block_bytes(BlockId(id)).value()));
-  }
+  const double largest = static_cast<double>(instance.block_sizes().back().value());
   most_blocks_ = std::round(largest / block_bytes_) * static_cast<double>(instance.blocks_per_layer()) *
                  static_cast<double>(std::size_t{groups_.layers()} * groups_.layers_per_group());
   gap_prices_.occupied.resize(groups_.num_steps() + 2);

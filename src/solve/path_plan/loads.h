@@ -1,7 +1,7 @@
 /// Loads of all groups while paths change: what a change costs, and where moving a block costs least.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <vector>
 
 #include "base/least_tree.h"
@@ -32,7 +32,7 @@ class PlanLoads {
   void find_prices();
 
   /// Of the steps first ... last the one in which an active promotion costs least, the last of equals; infinity if
-  /// first > last. `size`: of the block, of one of the two kinds.
+  /// first > last. `size`: of the block.
   [[nodiscard]] Step cheapest_promotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
   /// The same for leaving near, the first of equals. Exclusive mode.
   [[nodiscard]] Step cheapest_demotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
@@ -47,15 +47,17 @@ class PlanLoads {
  private:
   [[nodiscard]] double time_of(const GroupLoad& load) const;
   void price(std::uint32_t group);
-  [[nodiscard]] std::size_t kind_of(Bytes size) const { return size == sizes_[0] ? 0 : 1; }
+  /// Blocks of one size are of one kind.
+  [[nodiscard]] std::size_t kind_of(Bytes size) const {
+    return static_cast<std::size_t>(std::lower_bound(sizes_.begin(), sizes_.end(), size) - sizes_.begin());
+  }
 
   const Instance& instance_;
   StepGroups groups_;
   bool split_;
   bool priced_ = false;
   double tie_;
-  std::array<Bytes, 2> sizes_;
-  std::size_t num_kinds_;
+  std::vector<Bytes> sizes_;  // by kind, ascending
   std::vector<GroupLoad> loads_;
   std::vector<double> times_;
   std::vector<LeastTree> promotions_;  // by kind
