@@ -1,6 +1,7 @@
 #include "kvplace/advise/advise.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "advise/adviser.h"
 #include "advise/settings.h"
@@ -56,6 +57,7 @@ Status Adviser::prepare() {
   }
   choose_deployment(spec, advice_.assumes);
   spec.options.bound_costs = BoundCosts::kEngine;
+  spec.options.start = Start::kRecent;
   TraceMeta meta;
   meta.layers = traced_layers(*spec.model);
   KVPLACE_TRY(share_of_one_gpu(spec, meta, {}));

@@ -76,7 +76,7 @@ Spent Bench::spent(std::size_t at) const {
   spent.weights = weights / (peak * engine.weights_efficiency) * scale;
   spent.selector = static_cast<double>(share.near.selector.value()) * mean / std::max(1.0, longest) / near_rate;
   spent.kv_near = std::max(0.0, near_bytes / near_rate * scale - spent.weights - spent.selector);
-  const Seconds of_layer = engine.layer_overhead * share.layers_per_traced + instance.spec().hardware.step_overhead +
+  const Seconds of_layer = engine.layer_overhead * share.layers_per_traced + time.overhead() +
                            (instance.tiered() ? engine.tiered_overhead : Seconds(0));
   spent.overhead = (of_layer.value() * layers + engine.step_overhead.value()) * scale + entry.the_case.extra_s;
   spent.link = std::max(0.0, speed(at).step_s - spent.weights - spent.selector - spent.kv_near - spent.overhead);

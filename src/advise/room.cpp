@@ -7,7 +7,7 @@ namespace kvplace {
 Room::Room(const InstanceSpec& spec, std::uint32_t layers, std::uint64_t longest) : spec_(spec) {
   meta_.layers = layers;
   meta_.layout.prompt_tokens = static_cast<std::uint32_t>(longest);
-  totals_.steps = 0;
+  totals_.blocks_per_layer = meta_.layout.prompt_tokens;  // of KV, for which there is room to keep
   const Result<GpuShare> one = share(1, 1, 1);
   groups_ = one ? one->attention_dp : 1;
   const Result<GpuShare> least = share(groups_, 1, 1);

@@ -20,6 +20,9 @@ class AdviseTest(cli.CliTest):
         self.refused(self.run_cli(*arguments), cli.BAD_INPUT, words)
 
 
+    def engine(self, name: str) -> dict:
+        return next(engine for engine in json.loads(self.ok("list", "engines", "--json")) if engine["name"] == name)
+
     def check_crossover(self, advice: dict) -> None:
         """The least batch found at which tiering is faster than the most requests all near."""
         most = advice["most_all_near"]["tokens_per_s"]
@@ -61,9 +64,9 @@ class Advise(AdviseTest):
                                            delta=1e-6)
             self.assertEqual(point["all_near"] is not None, point["batch"] <= advice["requests_all_near"])
         asked = advice["points"][2]
-        # Weights of a GPU: dense ones whole (attention data-parallel), experts of 32 tokens, at 0.834 of 4.8 TB/s.
+        tiered = float(self.engine("sglang-hisparse")["tiered_overhead"].removesuffix("us")) / 1e3
         self.assertAlmostEqual(asked["engine"]["ms_per_token"] - asked["all_near"]["ms_per_token"],
-                               asked["spent"]["link"] + 61 * 0.019, delta=0.1)
+                               asked["spent"]["link"] + 61 * tiered, delta=0.1)
         self.check_crossover(advice)
         self.assertEqual(advice["crossover_batch"] % 8, 0)
         self.assertIn("--enable-hisparse", advice["settings"]["sglang"])
@@ -103,8 +106,8 @@ class Advise(AdviseTest):
         (point,) = (point for point in advice["points"] if point["batch"] == 1)
         self.assertGreater(point["experts_near"], 0)
         self.assertLess(point["experts_near"], 1)
-        # Host: 4 of 128 experts in each of 36 layers, the far share of them, at 0.614 of its memory's bandwidth.
-        host = 36 * 4 * 13.23648e6 * (1 - point["experts_near"]) / (0.614 * 89.6e9) * 1e3
+        # Host: 4 of 128 experts in each of 36 layers, the far share of them, at the share of its memory's bandwidth that they reach.
+        host = 36 * 4 * 13.23648e6 * (1 - point["experts_near"]) / (float(self.engine("llama.cpp")["far_efficiency"]) * 89.6e9) * 1e3
         self.assertAlmostEqual(point["spent"]["link"], host, delta=0.02 * host)
         on_host = int(re.search(r"--n-cpu-moe (\d+)", advice["settings"]["llama.cpp"])[1])
         self.assertEqual(on_host, -(-36 * (1 - point["experts_near"]) // 1))
