@@ -78,13 +78,20 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.mode = options.mode;
   numbers.barrier = options.barrier;
   numbers.overlap = options.overlap;
-  // A certificate does not know how layers divide the capacity at the start: the free start is no worse than any.
-  const bool divided_start = options.start == Start::kRecent && !options.layer_shares.empty();
+  // A certificate does not know how layers divide the capacity at the start, nor which experts the prompt used: the
+  // free start is no worse than any.
+  const bool divided_start =
+      options.start == Start::kRecent && (!options.layer_shares.empty() || !trace.meta().prompt_experts.empty());
   numbers.start = divided_start ? Start::kFree : options.start;
   numbers.mirrored_reads = options.mirrored_reads;
   numbers.batch = options.batch;
   numbers.kv_block_bytes = {instance.kv_block_bytes().value()};
-  numbers.expert_block_bytes = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
+  // Of unlike experts the smallest stands for all: any schedule fits as well, and none of its steps takes longer.
+  const std::vector<Bytes> experts = instance.expert_sizes();
+  numbers.expert_block_bytes = experts.empty() ? 0 : experts.front().value();
+  if (experts.size() > 1 && instance.experts_alone()) {
+    numbers.kv_block_bytes = {numbers.expert_block_bytes};  // there is none
+  }
   numbers.new_kv_bytes = {instance.new_kv_bytes().value()};
   numbers.capacity_bytes = instance.batch_capacity().value();
   numbers.fixed_bytes.emplace_back();

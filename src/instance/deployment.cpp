@@ -153,7 +153,8 @@ class Sums {
     const double gpus = options_.gpus;
     const double expert = static_cast<double>(group.expert_bytes.value());
     const double dense = static_cast<double>(group.dense_weight_bytes.value());
-    weights_of_layers += layers * (dense / division_.tp + group.experts * expert / gpus);
+    // Of a trace with experts they are what competes for near memory.
+    weights_of_layers += layers * (dense / division_.tp + (reads_experts_ ? group.experts * expert / gpus : 0));
     whole_weights_of_layers += layers * (dense + group.experts * expert);
     const double distinct = experts_read(options_, group.experts, group.experts_per_token, tokens_);
     weights_read += layers * (dense / division_.tp + (reads_experts_ ? distinct * expert / gpus : 0));
@@ -218,7 +219,12 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, GpuShare& s
     const double of_mean_layer = more * with_experts / std::max(1u, model.layers);
     share.weight_bytes_per_step = std::max(Bytes(0), share.weight_bytes_per_step + rounded(of_mean_layer));
   }
-  share.near.weights = rounded(static_cast<double>(model.weight_bytes.value()) * spec.options.weights_near);
+  Bytes weights = model.weight_bytes;
+  if (meta.layout.experts > 0) {  // they are what competes for near memory
+    const std::uint32_t with_experts = experts.layers == 0 ? model.layers : std::min(experts.layers, model.layers);
+    weights = std::max(Bytes(0), weights - expert * (std::int64_t{experts.count} * with_experts));
+  }
+  share.near.weights = rounded(static_cast<double>(weights.value()) * spec.options.weights_near);
 }
 
 void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "instance/apportion.h"
@@ -125,6 +126,7 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   instance.steps_ = totals.steps;
   instance.groups_ = StepGroups(totals.steps, meta.layers, spec.options.barrier);
   instance.blocks_per_layer_ = totals.blocks_per_layer;
+  instance.prompt_experts_ = meta.prompt_experts;
   KVPLACE_TRY(instance.set_sizes(meta));
   KVPLACE_TRY(instance.set_capacity());
   KVPLACE_TRY(instance.divide_capacity());
@@ -155,21 +157,15 @@ Status Instance::set_sizes(const TraceMeta& meta) {
     return tl::unexpected(unknown_block_size());
   }
   if (layout_.experts > 0) {
-    if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
-      return bad_input(
-          "the trace has expert blocks, but their size is not known: give a --model with "
-          "experts.bytes_per_expert, or --set model.experts.bytes_per_expert=SIZE");
-    }
-    if (options.batch != 1) {
-      return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
-    }
-    expert_block_ = model->experts.bytes_per_expert;
+    KVPLACE_TRY(set_expert_sizes(meta));
   }
   if (kv_block_.value() <= 0) {
     return bad_input("--block-bytes must be more than 0");
   }
   uniform_ = layout_.experts == 0 && !meta.has_read_bytes;
-  new_kv_ = options.new_kv ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens) : Bytes(0);
+  new_kv_ = options.new_kv && !experts_alone()
+                ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens)
+                : Bytes(0);
 
   set_fixed_loads();
   if (model != nullptr && model->layers != layers_ && !is_of_some_layers(*model, layers_)) {
@@ -177,15 +173,57 @@ Status Instance::set_sizes(const TraceMeta& meta) {
                      std::to_string(model->layers) +
                      ": sizes per layer are the model's, the number of layers the trace's");
   }
-  const double largest_block = static_cast<double>(std::max(kv_block_, expert_block_).value());
+  const Bytes largest_expert =
+      expert_blocks_.empty() ? Bytes(0) : *std::max_element(expert_blocks_.begin(), expert_blocks_.end());
+  const double largest_block = static_cast<double>(std::max(kv_block_, largest_expert).value());
   const double most = largest_block * blocks_per_layer_ * layers_ * options.batch * 4.0 +
                       static_cast<double>(fixed_bytes_per_step().value()) * layers_;
   if (most > kMostBytesPerDecodeStep) {
-    return bad_input("blocks of " + format_bytes(std::max(kv_block_, expert_block_)) + " x " +
+    return bad_input("blocks of " + format_bytes(std::max(kv_block_, largest_expert)) + " x " +
                      std::to_string(options.batch) + " requests and " + format_bytes(weight_bytes_per_step_) +
                      " of weights per step exceed 10^18 bytes in a decode step: check the sizes");
   }
   return {};
+}
+
+/// The model's, layer by layer if it comes so; without one the trace's own.
+Status Instance::set_expert_sizes(const TraceMeta& meta) {
+  const std::optional<Model>& model = spec_.model;
+  if (options_.batch != 1) {
+    return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
+  }
+  if (model && model->experts.bytes_per_expert.value() > 0) {
+    expert_blocks_.assign(layers_, model->experts.bytes_per_expert);
+    for (const LayerGroup& group : model->groups) {
+      KVPLACE_ASSIGN(layers, parse_layer_set(group.at));
+      for (const std::uint32_t layer : layers) {
+        if (group.experts > 0 && layer >= meta.first_layer && layer - meta.first_layer < layers_) {
+          expert_blocks_[layer - meta.first_layer] = group.expert_bytes;
+        }
+      }
+    }
+  } else if (!meta.expert_bytes.empty()) {
+    expert_blocks_ = meta.expert_bytes;
+  } else {
+    return bad_input(
+        "the trace has expert blocks, but their size is not known: give a --model with experts.bytes_per_expert, or "
+        "--set model.experts.bytes_per_expert=SIZE");
+  }
+  if (experts_alone()) {  // capacities in blocks are counted in experts
+    kv_block_ = *std::max_element(expert_blocks_.begin(), expert_blocks_.end());
+  }
+  return {};
+}
+
+std::vector<Bytes> Instance::expert_sizes() const {
+  std::vector<Bytes> sizes = expert_blocks_;
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  return sizes;
+}
+
+Bytes Instance::all_expert_bytes() const {
+  return std::accumulate(expert_blocks_.begin(), expert_blocks_.end(), Bytes(0)) * std::int64_t{layout_.experts};
 }
 
 void Instance::set_fixed_loads() {
@@ -207,12 +245,11 @@ Status Instance::set_capacity() {
   }
   const std::int64_t batch = options.batch;
   if (options.near_blocks_per_layer) {
-    const std::uint32_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
-    batch_capacity_ = kv_block_ * (std::int64_t{blocks} * layers_) * batch;
+    const std::int64_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
+    batch_capacity_ = experts_alone() ? Bytes(all_expert_bytes().value() / layout_.experts) * blocks
+                                      : kv_block_ * (blocks * layers_) * batch;
   } else if (options.near_fraction) {
-    const Bytes all = (kv_block_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
-                       expert_block_ * std::int64_t{layout_.experts}) *
-                      std::int64_t{layers_};
+    const Bytes all = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_) + all_expert_bytes();
     batch_capacity_ =
         Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction)) * batch;
   } else if (options.near_capacity) {
@@ -229,6 +266,13 @@ Status Instance::set_capacity() {
 
 Status Instance::divide_capacity() {
   const std::vector<double>& shares = options_.layer_shares;
+  if (shares.empty() && experts_alone() && options_.near_blocks_per_layer) {
+    const std::int64_t blocks = std::min(*options_.near_blocks_per_layer, blocks_per_layer_);
+    for (const Bytes expert : expert_blocks_) {
+      layer_capacity_.push_back(expert * blocks);
+    }
+    return {};
+  }
   if (shares.empty()) {
     layer_capacity_.assign(layers_, Bytes(capacity_.value() / layers_));
     return {};
@@ -285,7 +329,7 @@ void Instance::note_what_does_not_fit() {
 }
 
 Bytes Instance::bytes_of_read(const StepView& record, std::size_t read) const {
-  const Bytes whole = block_bytes(record.reads[read]);
+  const Bytes whole = block_bytes(record.layer, record.reads[read]);
   const bool partial = !record.read_bytes.empty() && record.read_bytes[read] != 0;
   return partial ? std::min(whole, Bytes(record.read_bytes[read])) : whole;
 }
@@ -312,14 +356,37 @@ StepTraffic Instance::traffic(const StepView& record) const {
   return traffic;
 }
 
+/// What the prompt used last of each layer's experts, as far as the layer's room goes.
+void Instance::add_prompt_experts(std::vector<Bytes>& rooms, std::vector<BlockIndex>& near) const {
+  std::size_t most = 0;
+  std::vector<std::size_t> places;  // by layer
+  for (std::size_t layer = 0; layer < prompt_experts_.size(); ++layer) {
+    const Bytes size = expert_blocks_[layer];
+    const auto fit = static_cast<std::size_t>(rooms[layer].value() / size.value());
+    places.push_back(std::min(fit, prompt_experts_[layer].size()));
+    rooms[layer] -= size * static_cast<std::int64_t>(places.back());
+    most = std::max(most, places.back());
+  }
+  for (std::size_t from_last = most; from_last > 0; --from_last) {
+    for (std::uint32_t layer = 0; layer < places.size(); ++layer) {
+      if (from_last <= places[layer]) {
+        const std::vector<std::uint32_t>& used = prompt_experts_[layer];
+        near.push_back(index(LayerIndex(layer), BlockId(used[used.size() - from_last])));
+      }
+    }
+  }
+}
+
 std::vector<BlockIndex> Instance::initial_near() const {
   std::vector<BlockIndex> near;
   if (spec_.options.start == Start::kEmpty) {
     return near;
   }
+  std::vector<Bytes> rooms = layer_capacity_;
+  add_prompt_experts(rooms, near);
   const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
   std::vector<std::uint32_t> places;  // by layer
-  for (const Bytes room : layer_capacity_) {
+  for (const Bytes room : rooms) {
     places.push_back(
         static_cast<std::uint32_t>(std::min<std::int64_t>(room.value() / kv_block_.value(), prompt_blocks)));
   }

@@ -64,6 +64,10 @@ Json json_of(const Instance& instance) {
   json["steps"] = instance.steps();
   json["blocks_per_layer"] = instance.blocks_per_layer();
   json["block_bytes"] = instance.kv_block_bytes().value();
+  json["expert_bytes_by_layer"] = Json::array();
+  for (std::uint32_t layer = 0; instance.layout().experts > 0 && layer < instance.layers(); ++layer) {
+    json["expert_bytes_by_layer"].push_back(instance.expert_bytes(LayerIndex(layer)).value());
+  }
   json["new_kv_bytes_per_layer_per_step"] = instance.new_kv_bytes().value();
   json["weight_bytes_per_step"] = instance.weight_bytes_per_step().value();
   json["near_capacity_bytes_per_request"] = instance.capacity().value();
@@ -228,6 +232,10 @@ std::string to_json(const TraceStatistics& statistics, const TraceReader& trace)
   json["expert_bytes_by_layer"] = Json::array();
   for (const Bytes size : meta.expert_bytes) {
     json["expert_bytes_by_layer"].push_back(size.value());
+  }
+  json["prompt_experts_by_layer"] = Json::array();
+  for (const std::vector<std::uint32_t>& list : meta.prompt_experts) {
+    json["prompt_experts_by_layer"].push_back(list.size());
   }
   json["requests"] = meta.layout.requests;
   json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);

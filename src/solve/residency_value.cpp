@@ -153,7 +153,7 @@ class BackwardValues {
   /// Both return the worth just after the step.
   double read(std::size_t k, LayerIndex layer, BlockId id, Bytes bytes) {
     Use& next = next_[instance_.index(layer, id).value()];
-    const auto size = static_cast<double>(instance_.block_bytes(id).value());
+    const auto size = static_cast<double>(instance_.block_bytes(layer, id).value());
     const auto read = static_cast<double>(bytes.value());
     const double value = value_after(k, next, size);
     const double promoted = read * prices_.promoted_after_read(k) + (size - read) * prices_.promoted(k);
@@ -162,7 +162,7 @@ class BackwardValues {
   }
   double append(std::size_t k, LayerIndex layer, BlockId id) {
     Use& next = next_[instance_.index(layer, id).value()];
-    const auto size = static_cast<double>(instance_.block_bytes(id).value());
+    const auto size = static_cast<double>(instance_.block_bytes(layer, id).value());
     const double value = value_after(k, next, size);
     if (exclusive_) {
       const double far = static_cast<double>(instance_.new_kv_bytes().value()) * prices_.far_append(k);

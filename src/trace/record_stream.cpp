@@ -27,12 +27,13 @@ bool is_prompt(const RecordValue& phase) {
 
 class RecordStream : public RecordSource {
  public:
+  /// `prompt`: where the prompt's choices go; may be null.
   static Result<std::unique_ptr<RecordStream>> open(const RecordForm& form, const std::string& wanted,
-                                                    const std::string& path) {
+                                                    const std::string& path, PromptExperts* prompt) {
     const std::array<std::string, kNumColumns> columns{form.request, form.layer, form.step,   form.blocks,
                                                        form.experts, form.phase, form.length, form.several};
     KVPLACE_ASSIGN(rows, RecordRows::open(path, columns));
-    return std::unique_ptr<RecordStream>(new RecordStream(form, wanted, path, std::move(rows)));
+    return std::unique_ptr<RecordStream>(new RecordStream(form, wanted, path, std::move(rows), prompt));
   }
 
   Result<bool> next(SourceRecord& record) override {
@@ -72,8 +73,8 @@ class RecordStream : public RecordSource {
 
  private:
   RecordStream(const RecordForm& form, const std::string& wanted, const std::string& path,
-               std::unique_ptr<RecordRows> rows)
-      : form_(form), wanted_(wanted), path_(path), rows_(std::move(rows)), place_(path) {}
+               std::unique_ptr<RecordRows> rows, PromptExperts* prompt)
+      : form_(form), wanted_(wanted), path_(path), rows_(std::move(rows)), prompt_(prompt), place_(path) {}
 
   /// The next row that is a decode step of the request, checked; false at the end.
   Result<bool> next_row() {
@@ -83,6 +84,9 @@ class RecordStream : public RecordSource {
         return false;
       }
       KVPLACE_ASSIGN(is_ours, is_of_request());
+      if (is_ours && is_prompt(values_[kPhase])) {
+        note_prompt();
+      }
       if (!is_ours || is_prompt(values_[kPhase])) {
         continue;
       }
@@ -102,6 +106,19 @@ class RecordStream : public RecordSource {
       KVPLACE_TRY(require_ids());
       has_row_ = true;
       return true;
+    }
+  }
+
+  void note_prompt() {
+    const RecordValue& experts = values_[kExperts];
+    if (prompt_ == nullptr || values_[kLayer].kind != Kind::kNumber) {
+      return;
+    }
+    if (experts.kind == Kind::kList) {
+      prompt_->use(values_[kLayer].number, experts.list);
+    } else if (experts.kind == Kind::kNumber && experts.number < kvt::kMostPromptExperts) {
+      const auto expert = static_cast<std::uint32_t>(experts.number);
+      prompt_->use(values_[kLayer].number, {&expert, 1});
     }
   }
 
@@ -206,6 +223,7 @@ class RecordStream : public RecordSource {
   std::string wanted_;
   std::string path_;
   std::unique_ptr<RecordRows> rows_;
+  PromptExperts* prompt_;
   std::array<RecordValue, kNumColumns> values_;
   bool has_row_ = false;    ///< values_ is a row that no record holds yet
   bool has_begun_ = false;  ///< a record was made
@@ -272,10 +290,12 @@ Result<ImportSummary> import_stream(const RecordForm& form, const SourceFacts& f
   rules.takes.columns = form.is_named;
   rules.rows.any_first_step = rules.rows.any_first_layer = rules.rows.one_request = true;
   rules.facts = facts;
-  rules.open = [&form, &options](const std::string& path) -> Result<std::unique_ptr<RecordSource>> {
-    return RecordStream::open(form, options.request, path);
+  PromptExperts prompt;
+  rules.prompt = &prompt;
+  rules.open = [&form, &options, &prompt](const std::string& path) -> Result<std::unique_ptr<RecordSource>> {
+    return RecordStream::open(form, options.request, path, &prompt);
   };
-  KVPLACE_ASSIGN(first_file, RecordStream::open(form, options.request, sources.front()));
+  KVPLACE_ASSIGN(first_file, RecordStream::open(form, options.request, sources.front(), nullptr));
   SourceRecord first;
   KVPLACE_ASSIGN(has_rows, first_file->next(first));
   const bool tells_prompt = form.step_is_position || (first.step > 0 && !options.prompt_tokens);

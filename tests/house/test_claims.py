@@ -77,6 +77,8 @@ CLAIMS = {
     " tokens would do": (ADVICE, "EngineSettingsOnlyForWhatHiSparseServes"),
     "no settings for engines: ": (SIZE, "test_settings_for_engines_only_where_they_serve_the_model"),
     "lru has no answer": (SIZE, "test_out_of_reach"),
+    # info
+    "not known: none is near at the start": ("tests/cli/test_experts.py", "test_start"),
     # size: size_sentences.cpp
     "out of reach": (SIZE, "test_out_of_reach"),
     "(certified) speaks of schedules": (SIZINGS, "WhatIsCertifiedOfASizing"),
@@ -114,7 +116,7 @@ NO_CLAIMS = (
     "the engines take one device_buffer_size", "SGLang: ", "vLLM: ", "requests are like the trace's",
     "an output appears only when it is complete", "not __fish_use_subcommand; and ", "EXIT STATUS", "no verb is named: ",
     "the trace does not say how large a block is", ") does not hold ", " of a GPU: give more --gpus",
-    "KV as sized here, of one GPU's share",
+    "KV as sized here, of one GPU's share", "no whole answer (",
 )
 
 #: Files of docs of flags, settings and result fields.

@@ -121,7 +121,7 @@ class DualValue {
   [[nodiscard]] double of_block(LayerIndex layer, BlockId id) const {
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
     const bool split = !exclusive && instance_.options().mirrored_reads == MirroredReads::kSplit;
-    const double size = static_cast<double>(instance_.block_bytes(id).value());
+    const double size = static_cast<double>(instance_.block_bytes(layer, id).value());
     double far = kNever;
     double near = kNever;
     bool exists = id.value() < instance_.layout().initial_blocks();

@@ -98,8 +98,8 @@ TEST(Instance, ExpertsNeedTheirSizeAndABatchOfOne) {
   spec.options.near_blocks_per_layer = 3;
   const Instance instance = make(spec, meta);
   EXPECT_FALSE(instance.uniform());
-  EXPECT_EQ(instance.block_bytes(BlockId(7)), spec.model->experts.bytes_per_expert);
-  EXPECT_EQ(instance.block_bytes(BlockId(8)), spec.model->kv_bytes_per_token_per_layer);
+  EXPECT_EQ(instance.block_bytes(LayerIndex(0), BlockId(7)), spec.model->experts.bytes_per_expert);
+  EXPECT_EQ(instance.block_bytes(LayerIndex(0), BlockId(8)), spec.model->kv_bytes_per_token_per_layer);
   // Routed experts are blocks of the trace, so they are not weights as well.
   EXPECT_EQ(instance.weight_bytes_per_step(),
             spec.model->weight_bytes_per_layer_per_step - spec.model->experts.bytes_per_expert * std::int64_t{2});
@@ -116,7 +116,7 @@ TEST(Instance, AModelBegunByFieldsTakesTheRestFromTheTrace) {
   const Instance instance = make(spec, meta);
   EXPECT_EQ(instance.spec().model->layers, 10u);
   EXPECT_EQ(instance.kv_block_bytes(), Bytes(1000));
-  EXPECT_EQ(instance.block_bytes(BlockId(7)), Bytes(1'000'000));
+  EXPECT_EQ(instance.block_bytes(LayerIndex(0), BlockId(7)), Bytes(1'000'000));
   EXPECT_TRUE(instance.notes().empty());
   meta.block_bytes.reset();
   EXPECT_NE(error_of(spec, meta).find("--block-bytes SIZE"), std::string::npos);

@@ -60,12 +60,22 @@ class Instance {
 
   /// s_b of one request's block.
   [[nodiscard]] Bytes block_bytes(BlockIndex block) const {
-    return layout_.experts == 0 ? kv_block_ : block_bytes(id_of(block));
+    return layout_.experts == 0 ? kv_block_ : block_bytes(layer_of(block), id_of(block));
   }
-  [[nodiscard]] Bytes block_bytes(BlockId id) const {
-    return layout_.kind(id) == BlockKind::kExpert ? expert_block_ : kv_block_;
+  [[nodiscard]] Bytes block_bytes(LayerIndex layer, BlockId id) const {
+    return layout_.kind(id) == BlockKind::kExpert ? expert_bytes(layer) : kv_block_;
   }
   [[nodiscard]] Bytes kv_block_bytes() const { return kv_block_; }
+  /// Of one expert of a layer; 0 without experts.
+  [[nodiscard]] Bytes expert_bytes(LayerIndex layer) const {
+    return expert_blocks_.empty() ? Bytes(0) : expert_blocks_[layer.value()];
+  }
+  /// The sizes of experts that there are, ascending: one if those of all layers are alike; empty without experts.
+  [[nodiscard]] std::vector<Bytes> expert_sizes() const;
+  /// Of all experts of all layers.
+  [[nodiscard]] Bytes all_expert_bytes() const;
+  /// Nothing but experts is read; no KV page exists.
+  [[nodiscard]] bool experts_alone() const { return layout_.experts > 0 && blocks_per_layer_ == layout_.experts; }
   /// True if all blocks have one size and every read is of a whole block.
   [[nodiscard]] bool uniform() const { return uniform_; }
 
@@ -93,7 +103,8 @@ class Instance {
   [[nodiscard]] StepTraffic traffic(const StepView& record) const;
 
   /// What is near at the first decode step if the start is not free: in order of entry, oldest first. With
-  /// layer_shares, as many of the newest blocks of each layer as its capacity holds.
+  /// layer_shares, as many of the newest blocks of each layer as its capacity holds. If the trace tells which experts
+  /// the prompt used, they come before pages: those used last, the same number in each layer, until it is full.
   [[nodiscard]] std::vector<BlockIndex> initial_near() const;
 
   /// The same with another start.
@@ -111,10 +122,12 @@ class Instance {
   }
 
   Status set_sizes(const TraceMeta& meta);
+  Status set_expert_sizes(const TraceMeta& meta);
   void set_fixed_loads();
   Status set_capacity();
   Status divide_capacity();
   void note_what_does_not_fit();
+  void add_prompt_experts(std::vector<Bytes>& rooms, std::vector<BlockIndex>& near) const;
 
   InstanceSpec spec_;
   InstanceOptions options_;
@@ -127,7 +140,8 @@ class Instance {
   std::uint32_t blocks_per_layer_ = 0;
   bool uniform_ = true;
   Bytes kv_block_;
-  Bytes expert_block_;
+  std::vector<Bytes> expert_blocks_;                        // by layer; empty without experts
+  std::vector<std::vector<std::uint32_t>> prompt_experts_;  // of the trace
   Bytes new_kv_;
   Bytes capacity_;
   Bytes batch_capacity_;

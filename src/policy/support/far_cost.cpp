@@ -17,7 +17,7 @@ void FarCost::start(const Instance& instance) {
   const StepTime& time = instance.step_time();
   near_to_far_ = time.far_read_bandwidth().value() / time.bandwidth(Channel::kNearMem).value();
   const bool only_experts = instance.kv_block_bytes() == Bytes(0);
-  block_ = std::max(Bytes(1), only_experts ? instance.block_bytes(BlockId(0)) : instance.kv_block_bytes());
+  block_ = std::max(Bytes(1), only_experts ? instance.expert_bytes(LayerIndex(0)) : instance.kv_block_bytes());
   worth_.assign(groups, 1);
   log_worth_.assign(groups, 0);
 }

@@ -24,8 +24,8 @@ class Builder {
     model_.num_groups = static_cast<std::uint32_t>(instance.groups().num_groups());
     model_.fixed.assign(model_.num_groups, {});
     std::int64_t divisor = instance.kv_block_bytes().value();
-    if (instance.layout().experts > 0) {
-      divisor = std::gcd(divisor, instance.block_bytes(BlockId(0)).value());
+    for (const Bytes expert : instance.expert_sizes()) {
+      divisor = std::gcd(divisor, expert.value());
     }
     model_.capacity = Bytes(instance.capacity().value() / divisor * divisor);
   }

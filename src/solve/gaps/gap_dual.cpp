@@ -11,8 +11,11 @@ namespace {
 constexpr std::ptrdiff_t kFewestFreeChannels = kNumChannels - 2;
 
 std::int64_t common_block_bytes(const Instance& instance) {
-  const std::int64_t expert = instance.layout().experts > 0 ? instance.block_bytes(BlockId(0)).value() : 0;
-  return std::gcd(instance.kv_block_bytes().value(), expert);
+  std::int64_t common = instance.kv_block_bytes().value();
+  for (const Bytes expert : instance.expert_sizes()) {
+    common = std::gcd(common, expert.value());
+  }
+  return common;
 }
 
 }  // namespace
@@ -34,10 +37,10 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       credited_.push_back(f);
     }
   }
-  double largest = block_bytes_;
-  for (std::uint32_t id = 0; id < instance.blocks_per_layer(); ++id) {
-    largest = std::max(largest, static_cast<double>(instance.block_bytes(BlockId(id)).value()));
-  }
+  const std::vector<Bytes> experts = instance.expert_sizes();
+  const double largest = static_cast<double>(std::max(instance.experts_alone() ? Bytes(0) : instance.kv_block_bytes(),
+                                                      experts.empty() ? Bytes(0) : experts.back())
+                                                 .value());
   most_blocks_ = std::round(largest / block_bytes_) * static_cast<double>(instance.blocks_per_layer()) *
                  static_cast<double>(std::size_t{groups_.layers()} * groups_.layers_per_group());
   gap_prices_.occupied.resize(groups_.num_steps() + 2);

@@ -7,13 +7,13 @@ PlanLoads::PlanLoads(const Instance& instance, const PlanUses& uses)
     : instance_(instance),
       groups_(instance.groups()),
       split_(instance.options().mode == Mode::kInclusive && instance.options().mirrored_reads == MirroredReads::kSplit),
-      sizes_{instance.kv_block_bytes(), instance.kv_block_bytes()},
-      num_kinds_(1),
+      sizes_{instance.kv_block_bytes()},
       loads_(uses.fixed()),
       times_(loads_.size()) {
-  if (instance.layout().experts > 0) {
-    sizes_[1] = instance.block_bytes(BlockId(0));
-    num_kinds_ = sizes_[1] == sizes_[0] ? 1 : 2;
+  for (const Bytes size : instance.expert_sizes()) {
+    if (size != instance.kv_block_bytes()) {
+      sizes_.push_back(size);
+    }
   }
   tie_ = kTie * far_read_time();
   for (std::size_t group = 0; group < loads_.size(); ++group) {
@@ -48,8 +48,8 @@ void PlanLoads::add(std::uint32_t group, const GroupLoad& more) {
 
 void PlanLoads::find_prices() {
   const auto groups = static_cast<std::uint32_t>(loads_.size());
-  promotions_.assign(num_kinds_, LeastTree(groups));
-  demotions_.assign(instance_.options().mode == Mode::kExclusive ? num_kinds_ : 0, LeastTree(groups));
+  promotions_.assign(sizes_.size(), LeastTree(groups));
+  demotions_.assign(instance_.options().mode == Mode::kExclusive ? sizes_.size() : 0, LeastTree(groups));
   priced_ = true;
   for (std::uint32_t group = 0; group < groups; ++group) {
     price(group);
@@ -61,7 +61,7 @@ void PlanLoads::price(std::uint32_t group) {
     const double price = time_with(group, more) - times_[group];
     return price > tie_ ? price : 0;
   };
-  for (std::size_t kind = 0; kind < num_kinds_; ++kind) {
+  for (std::size_t kind = 0; kind < sizes_.size(); ++kind) {
     promotions_[kind].set(group, price_of(promotion(sizes_[kind], Bytes(0))));
   }
   for (std::size_t kind = 0; kind < demotions_.size(); ++kind) {

@@ -1,7 +1,7 @@
 /// Loads of all groups while paths change: what a change costs, and where moving a block costs least.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <vector>
 
 #include "base/least_tree.h"
@@ -47,15 +47,16 @@ class PlanLoads {
  private:
   [[nodiscard]] double time_of(const GroupLoad& load) const;
   void price(std::uint32_t group);
-  [[nodiscard]] std::size_t kind_of(Bytes size) const { return size == sizes_[0] ? 0 : 1; }
+  [[nodiscard]] std::size_t kind_of(Bytes size) const {
+    return static_cast<std::size_t>(std::find(sizes_.begin(), sizes_.end(), size) - sizes_.begin());
+  }
 
   const Instance& instance_;
   StepGroups groups_;
   bool split_;
   bool priced_ = false;
   double tie_;
-  std::array<Bytes, 2> sizes_;
-  std::size_t num_kinds_;
+  std::vector<Bytes> sizes_;  // of blocks, each once: KV pages, then experts
   std::vector<GroupLoad> loads_;
   std::vector<double> times_;
   std::vector<LeastTree> promotions_;  // by kind
