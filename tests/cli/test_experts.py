@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import unittest
@@ -212,6 +213,26 @@ class Experts(cli.CliTest):
         # All but the first layer's, once the pairs have been seen.
         self.assertGreater(ahead, plain + 200 * (LAYERS - 1) * ACTIVE * 0.5)
         self.assertEqual(self.hits("expert-prefetch:limit=0", *options, trace="chain.kvt"), plain)
+
+    def test_the_preset_has_the_published_locality(self) -> None:
+        """Three prompts of Qwen3-30B-A3B: 45 % read in the step before, 80 % of reuses within eight steps, median 2, LRU
+        with 51 experts per layer 90.0 to 95.3 %."""
+        self.ok("generate", "qwen3-30b-a3b-experts", "-o", "q.kvt")
+        self.assertAlmostEqual(self.json("info", "q.kvt")["overlap"], 0.45, delta=0.01)
+        self.ok("export", "q.kvt", "-o", "q.csv", "--format", "fang-moe-csv")
+        last: dict[tuple[int, int], int] = {}
+        gaps = []
+        with open(self.path("q.csv"), encoding="utf-8") as rows:
+            for row in csv.DictReader(rows):
+                for expert in json.loads(row["experts"]):
+                    key = (int(row["layer_id"]), expert)
+                    if key in last:
+                        gaps.append(int(row["token_id"]) - last[key])
+                    last[key] = int(row["token_id"])
+        self.assertAlmostEqual(sum(gap <= 8 for gap in gaps) / len(gaps), 0.80, delta=0.01)
+        self.assertEqual(sorted(gaps)[len(gaps) // 2], 2)
+        hits = self.hits("lru", "--near-blocks-per-layer", "51", trace="q.kvt") / self.json("info", "q.kvt")["reads"]
+        self.assertTrue(0.900 <= hits <= 0.953, hits)
 
     def test_arrays_keep_the_prompt(self) -> None:
         import numpy as np
