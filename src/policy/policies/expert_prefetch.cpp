@@ -36,7 +36,7 @@ class ExpertPrefetchPolicy final : public CausalPolicy {
     }
     for_each_entering(input, [this](BlockIndex block) { buffers_.enter(block); });
     buffers_.shrink(input.layer, decision);
-    if (experts_ > 0) {
+    if (experts_ > 0 && instance_->layers() > 1) {
       find_read(input);
       learn(input.layer);
       prefetch(input.layer, decision);
