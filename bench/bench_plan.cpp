@@ -96,8 +96,8 @@ class Bench {
     const PlanCost cost = checked(PlanCost::make(trace_, instance_, {}));
     const std::vector<GapClass> gaps =
         list_gaps(checked(build_gap_classes(trace_, instance_, [] { return false; }, {})),
-                  static_cast<double>(instance_.kv_block_bytes().value()));
-    const std::int64_t capacity = instance_.capacity().value() / instance_.kv_block_bytes().value();
+                  static_cast<double>(instance_.mean_kv_block_bytes().value()));
+    const std::int64_t capacity = instance_.capacity().value() / instance_.mean_kv_block_bytes().value();
     const bool free_start = instance_.options().start == Start::kFree;
     double best = INFINITY;
     std::vector<GroupCounts> around(cost.num_groups());

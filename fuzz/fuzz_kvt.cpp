@@ -71,6 +71,8 @@ void check_records(const Segment& segment, const TraceMeta& meta, std::uint32_t 
         REQUIRE(id.value() < blocks);
       }
       REQUIRE(view.read_bytes.empty() || view.read_bytes.size() == view.reads.size());
+      REQUIRE(view.tokens.decoded >= 1 && view.tokens.decoded <= view.tokens.verified);
+      REQUIRE(view.written_tokens.empty() || view.written_tokens.size() == view.appended.size());
     }
   }
 }
@@ -98,6 +100,7 @@ void decode_payload(const std::uint8_t* data, std::size_t size) {
   meta.layers = 1u + data[0] % 4;
   meta.has_ranking = (data[0] & 64) != 0;
   meta.has_read_bytes = (data[0] & 128) != 0;
+  meta.has_tokens = (data[0] & 32) != 0;
   ChunkLimits limits;
   limits.num_steps = 1u + data[1] % 8;
   limits.blocks_per_layer = data[2];

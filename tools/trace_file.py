@@ -102,13 +102,20 @@ class Trace:
     """A .kvt file; steps() gives its records in order, and after the last of them `digest` is that of the contents."""
     def __init__(self, path):
         self.data = pathlib.Path(path).read_bytes()
-        _, text, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", (1,), "trace")
+        version, text, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", (1, 2), "trace")
         meta = json.loads(text.decode("ascii"))
+        needs = meta.get("needs", []) if version > 1 else []
+        readable(all(need == "tokens" for need in needs), f"needs more than is known here: {needs}")
+        self.several = "tokens" in needs  # tokens per step
         at, end_magic = struct.unpack_from("<Q8s", self.data, len(self.data) - 16)
-        end = at + 12 + 24 * (chunks := struct.unpack_from("<Q", self.data, at + 4)[0])
+        listed = at + 12 + 24 * (chunks := struct.unpack_from("<Q", self.data, at + 4)[0])
+        end = len(self.data) - 56 if self.several else listed
         self.num_steps, self.blocks, self.num_reads, digest, checksum = struct.unpack_from("<IIQ16sQ", self.data, end)
         readable((self.data[at:at + 4], end_magic, checksum) == (b"FOOT", b"KVT-END\n", xxh64(self.data[at:end + 32]))
                  and end + 56 == len(self.data), "is truncated, or its footer is damaged")
+        tokens = np.frombuffer(self.data[listed:end], "<u2").reshape(-1, 2) if self.several else None
+        readable(tokens is None or len(tokens) == self.num_steps, "does not say the tokens of all steps")
+        self.tokens = tokens if self.several else np.ones((self.num_steps, 2), np.int64)  # verified, decoded
         self.index = [struct.unpack_from("<QIIQ", self.data, at + 12 + 24 * i) for i in range(chunks)]
         self.stated_digest = digest.hex()
         for key, least, below in (("layers", 1, 1 << 16 | 1), ("prompt_tokens", 0, 1 << 32), ("experts", 0, 1 << 32),
@@ -133,7 +140,8 @@ class Trace:
         return self.hash.intdigest().to_bytes(16, "little").hex()
 
     def steps(self):
-        """(decode step, layer, ids read, at most so many bytes of each, ids appended to, which of these are newborn)"""
+        """(decode step, layer, ids read, at most so many bytes of each, ids appended to, tokens written to each, which of
+        these are newborn)"""
         expected = reads_in_all = 0
         for offset, first, steps, reads in self.index:
             head = magic, _, _, blocks, _, size, stored, checksum = struct.unpack_from("<IIIIQQQQ", self.data, offset)
@@ -147,13 +155,17 @@ class Trace:
         readable((expected, reads_in_all) == (self.num_steps, self.num_reads), "its chunks do not hold all steps")
 
     def chunk(self, first, steps, blocks, reads_in_all, payload):
-        ends = list(itertools.accumulate(struct.unpack_from("<4Q", payload), initial=32))
+        count = 5 if self.several else 4
+        ends = list(itertools.accumulate(struct.unpack_from(f"<{count}Q", payload), initial=8 * count))
         readable(ends[-1] == len(payload), "the streams of a chunk are not as long as it")
-        sets, *others = (payload[a:b] for a, b in zip(ends, ends[1:]))
-        sets, (lists, rankings, sizes) = Varints(sets), map(Values, others)
+        *tokens, sets, lists, rankings, sizes = (payload[a:b] for a, b in zip(ends, ends[1:]))
+        tokens, sets, (lists, rankings, sizes) = Values(b"".join(tokens)), Varints(sets), map(Values, (lists, rankings, sizes))
         present, last = np.zeros((self.layers, blocks), bool), 0
         ranking = [np.zeros(0, np.int64)] * self.layers
         for step, layer in itertools.product(range(first, first + steps), range(self.layers)):
+            if self.several and layer == 0:
+                readable((tokens.take(2) == self.tokens[step]).all() and 0 < self.tokens[step][1] <= self.tokens[step][0],
+                         "the tokens of a step are not those of the footer, or out of range")
             count, wide = divmod(int(sets.take(1)[0]), 2)
             if wide:
                 changed = np.flatnonzero(np.unpackbits(sets.raw(8 * count), bitorder="little"))
@@ -178,11 +190,16 @@ class Trace:
             if not (self.exists[layer, reads].all() and self.exists[layer, ranking[layer]].all()):
                 raise ValueError(f"decode step {step}, layer {layer}: a block is read or ranked before it exists")
             self.add([len(reads), len(appended), len(ranking[layer])], reads, appended, ranking[layer], read_bytes)
+            written = np.ones(len(appended), np.int64)
+            if self.several:
+                written = tokens.take(len(appended))
+                readable(((1 <= written) & (written <= self.tokens[step][0])).all(), "tokens written are out of range")
+                self.add(self.tokens[step][::-1] if layer == 0 else [], written)
             reads_in_all -= len(reads)
             at_most = np.where(read_bytes == 0, WHOLE, read_bytes) if self.partial else np.full(len(reads), WHOLE)
-            yield step, layer, reads, at_most, appended, newborn
+            yield step, layer, reads, at_most, appended, written, newborn
         readable(reads_in_all == 0 and sets.at == len(sets.data)
-                 and all(stream.at == len(stream.all) for stream in (lists, rankings, sizes)),
+                 and all(stream.at == len(stream.all) for stream in (tokens, lists, rankings, sizes)),
                  "a chunk holds more, or other, than its records")
 
     @staticmethod

@@ -138,7 +138,6 @@ class Paths:
         self.rows = np.array(rows, np.int64)
         pages, expert = (np.array(n["kv_block_bytes"], np.int64) // unit)[:, None], n["expert_block_bytes"] // unit
         self.size = np.where(np.arange(trace.blocks) < trace.experts, expert, pages)
-        self.new = [new // unit for new in n["new_kv_bytes"]]
         self.between = self.ways(layers, steps)
         self.cost = np.full((layers, 3 if self.any else 2, trace.blocks), IMPOSSIBLE)
         near_from = {"empty": trace.initial, "free": 0,
@@ -169,10 +168,10 @@ class Paths:
         cost = np.minimum(self.cost[layer], IMPOSSIBLE)[:, None] + np.where(ways >= IMPOSSIBLE, IMPOSSIBLE, ways * size)
         self.cost[layer] = cost.min(0)
 
-    def step(self, step, layer, ids, r, appended, newborn):
-        """A step of the layer: r units are read of the blocks ids."""
+    def step(self, step, layer, ids, r, appended, new, newborn):
+        """A step of the layer: r units are read of the blocks ids, new units are written to those appended to."""
         self.go(step, layer)
-        k, cost, size, new = step * self.layers + layer, self.cost[layer], self.size[layer], self.new[layer]
+        k, cost, size = step * self.layers + layer, self.cost[layer], self.size[layer]
         a_near, a_far, a_write = self.near[k], self.far[k], self.write[k]
         cost[:, ids] += r * a_far
         cost[self.NEAR, ids] += r * ((min(a_near, a_far) if self.split else a_near) - a_far)
@@ -188,8 +187,9 @@ class Paths:
             arriving = cost[self.ARRIVING].copy()
             np.minimum(arriving, far + enter, out=cost[self.ARRIVING])
             np.minimum(cost[:2], arriving, out=cost[:2])
-        cost[:, newborn] = new * self.later[k] if self.exclusive else 0
-        cost[self.NEAR, newborn] = new * a_near if self.exclusive else 0
+        born = new[np.isin(appended, newborn)] * self.exclusive
+        cost[:, newborn] = born * self.later[k]
+        cost[self.NEAR, newborn] = born * a_near
         if self.any:
             cost[self.ARRIVING, newborn] += size[newborn] * (a_near + a_far)
         cost[self.NEAR:] += size * self.rows[k]
@@ -213,7 +213,8 @@ def value(n, prices, rows, trace):
     overhead, floor, rests = check(n, prices, rows, trace)
     of_group, paths = GroupTicks(n, floor), Paths(n, prices, rows, trace)
     ticks, named, later = overhead * len(rests), np.zeros(trace.blocks, bool), paths.later.tolist()
-    for step, layer, reads, read_bytes, appended, newborn in trace.steps():
+    contexts = trace.prompt_tokens + np.concatenate(([0], np.cumsum(trace.tokens[:, 1].astype(np.int64))))
+    for step, layer, reads, read_bytes, appended, tokens, newborn in trace.steps():
         k = step * layers + layer
         if layer == 0 or not token:
             fixed, written, units_read, whole = [0] * 4, 0, 0, True
@@ -221,11 +222,12 @@ def value(n, prices, rows, trace):
         by_rule, moved = named[reads], np.minimum(read_bytes, paths.size[layer, reads])
         named[appended] = False
         ids, r = reads[~by_rule], moved[~by_rule]
-        new = batch * n["new_kv_bytes"][layer] * len(appended) * (n["mode"] == "inclusive")
+        each = [min(n["new_kv_bytes"][layer] * written, n["kv_block_bytes"][layer]) for written in tokens.tolist()]
+        new = batch * sum(each) * (n["mode"] == "inclusive")
         at_once = 0 if late else new
         of_read = batch * n["unit_bytes"] * sum(moved[by_rule].tolist())
-        tokens = trace.prompt_tokens + step
-        fixed = [sum_ + a + b * tokens + more for sum_, (a, b), more
+        context = int(contexts[step])
+        fixed = [sum_ + a + b * context + more for sum_, (a, b), more
                  in zip(fixed, n["fixed_bytes"][layer], (of_read + new, 0, at_once, at_once))]
         written += new if late else 0
         units_read, whole = units_read + sum(r.tolist()), whole and bool((r == paths.size[layer, ids]).all())
@@ -233,7 +235,7 @@ def value(n, prices, rows, trace):
             group = step if token else k
             require(max(fixed) < 1 << 63, "a step moves 2^63 bytes or more")
             ticks += of_group.ticks(prices[group], rests[group], fixed, later[k] * written, units_read, whole)
-        paths.step(step, layer, ids, r, appended, newborn)
+        paths.step(step, layer, ids, r, appended, np.array(each, np.int64) // n["unit_bytes"], newborn)
     require(trace.digest == trace.stated_digest, "the trace's contents have another digest")
     if late and n["mode"] == "exclusive":  # A demotion's bytes leave one by one: beside whole blocks there may be parts.
         capacity = -(-n["capacity_bytes"] // (batch * n["unit_bytes"]))

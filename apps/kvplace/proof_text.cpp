@@ -13,7 +13,7 @@ namespace kvplace::cli {
 
 std::string table(const Proof& proof, const Instance& instance) {
   std::string out;
-  const double tokens = static_cast<double>(instance.steps()) * instance.tokens_per_step();
+  const double tokens = instance.tokens_decoded(instance.steps());
   const auto line = [&](const std::string& name, Seconds time, const std::string& remark,
                         Rounding rounding = Rounding::kNearest) {
     out += fmt::format("{:<18}{:>14.9f} s  {:>10} per token  {}\n", name, time.value(),

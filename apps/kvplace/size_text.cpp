@@ -52,7 +52,7 @@ std::string answers_table(const SizeResult& result, const Instance& instance) {
       fmt::format("{:<{}}  {:>22}  {:>9}  {:>11}  {:>22}  {:>9}  {:>9}  {:>9}\n", "policy", width, heading(result),
                   "per layer", "tokens/s", is_cost(result) ? "" : "not reached with", "+1 GiB", "+1 GB/s", "+1 point");
   for (const SizeAnswer& answer : result.answers) {
-    const double block = static_cast<double>(instance.kv_block_bytes().value()) * instance.layers();
+    const double block = static_cast<double>(instance.kv_row_bytes().value());
     const std::string per_layer =
         answer.answer && (!result.has_experts || result.experts_alone)
             ? fmt::format("{:.4g}", static_cast<double>(answer.answer->near_bytes) / answer.answer->batch / block)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
@@ -99,10 +100,33 @@ std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, doubl
 }
 
 /// "12.6 MiB", or of unlike ones "2.53 MiB to 2.92 MiB".
+std::string sizes_text(Bytes least, Bytes most) {
+  const auto text = [](Bytes size) { return short_bytes(static_cast<double>(size.value())); };
+  return least == most ? text(most) : text(least) + " to " + text(most);
+}
+
 std::string expert_size_text(const Instance& instance) {
   const std::vector<Bytes> sizes = instance.expert_sizes();
-  const auto size = [](Bytes bytes) { return short_bytes(static_cast<double>(bytes.value())); };
-  return sizes.size() == 1 ? size(sizes.front()) : size(sizes.front()) + " to " + size(sizes.back());
+  return sizes_text(sizes.front(), sizes.back());
+}
+
+/// The size of KV blocks, or where layers differ the least and the most.
+std::string block_text(const Instance& instance) {
+  Bytes least = instance.kv_block_bytes(LayerIndex(0));
+  Bytes most = least;
+  for (std::uint32_t layer = 1; layer < instance.layers(); ++layer) {
+    least = std::min(least, instance.kv_block_bytes(LayerIndex(layer)));
+    most = std::max(most, instance.kv_block_bytes(LayerIndex(layer)));
+  }
+  return sizes_text(least, most);
+}
+
+/// What is decoded in steps of several tokens.
+std::string tokens_text(const TraceReader& trace) {
+  const TraceTotals& totals = trace.totals();
+  return trace.meta().has_tokens ? fmt::format(" of {} tokens ({:.4g} verified in each)", with_commas(totals.tokens()),
+                                               totals.verified_per_step())
+                                 : std::string();
 }
 
 /// What is read, and of which size it is.
@@ -112,11 +136,11 @@ std::string reads_text(const TraceReader& trace, const Instance& instance) {
   if (instance.experts_alone()) {
     return fmt::format("{} reads of experts of {}, {} per layer", reads, expert_size_text(instance), experts);
   }
-  return fmt::format(
-      "prompt {}, {} reads of {} blocks ({} tokens){}", with_commas(instance.layout().prompt_tokens), reads,
-      short_bytes(static_cast<double>(instance.kv_block_bytes().value())), instance.layout().block_tokens,
-      instance.layout().experts > 0 ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
-                                    : std::string());
+  return fmt::format("prompt {}, {} reads of {} blocks ({} tokens){}", with_commas(instance.layout().prompt_tokens),
+                     reads, block_text(instance), instance.layout().block_tokens,
+                     instance.layout().experts > 0
+                         ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
+                         : std::string());
 }
 
 /// How much near memory there is, for what, and how much of it fits.
@@ -132,12 +156,11 @@ std::string capacity_text(const Instance& instance) {
                        with_commas(experts));
   }
   if (experts > 0) {
-    const Bytes pages =
-        instance.kv_block_bytes() * (std::int64_t{instance.blocks_per_layer() - experts} * instance.layers());
+    const Bytes pages = instance.kv_row_bytes() * std::int64_t{instance.blocks_per_layer() - experts};
     const double share = capacity / (of_experts + static_cast<double>(pages.value()));
     return size + " for KV and experts = " + (share >= 1 ? "all" : percent(share)) + " of their bytes";
   }
-  const double per_layer = capacity / static_cast<double>(instance.kv_block_bytes().value()) / instance.layers();
+  const double per_layer = capacity / static_cast<double>(instance.kv_row_bytes().value());
   return fmt::format("{} for KV = {} of {} blocks per layer", size,
                      per_layer >= instance.blocks_per_layer() ? std::string("all") : fmt::format("{:.4g}", per_layer),
                      with_commas(instance.blocks_per_layer()));
@@ -184,7 +207,9 @@ std::string deployment_text(const Instance& instance) {
   if (share.other_bytes_per_step > Bytes(0)) {
     out += fmt::format(", windows, states, index keys and untraced KV {}", size(share.other_bytes_per_step));
   }
-  return out + ", per traced layer\n";
+  const bool alike =
+      std::adjacent_find(share.layers.begin(), share.layers.end(), std::not_equal_to<>()) == share.layers.end();
+  return out + (alike ? ", per traced layer\n" : ", mean of the traced layers\n");
 }
 
 /// ", of 2.53 MiB to 2.92 MiB", if the trace knows it.
@@ -223,8 +248,8 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   const TraceTotals& totals = trace.totals();
   std::string out;
   const std::string& path = trace.path();
-  out += fmt::format("trace     {}: {} decode steps, {} layers, {}\n", path.substr(path.find_last_of('/') + 1),
-                     with_commas(totals.steps), instance.layers(), reads_text(trace, instance));
+  out += fmt::format("trace     {}: {} decode steps{}, {} layers, {}\n", path.substr(path.find_last_of('/') + 1),
+                     with_commas(totals.steps), tokens_text(trace), instance.layers(), reads_text(trace, instance));
   out += fmt::format("machine   {}: near {}, far {} behind links of {} (read) and {} (write)\n", hardware.name,
                      format_bandwidth(hardware.effective(hardware.near.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.bandwidth)),
@@ -234,6 +259,9 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
                      capacity_text(instance), spec.options.batch,
                      short_bytes(static_cast<double>(instance.weight_bytes_per_step().value())),
                      spec.options.copies == Copies::kBackground ? ", copies in the background" : "");
+  if (!instance.share().layers_are.empty() && !instance.share().stands_in) {
+    out += "layers    " + instance.share().layers_are + "\n";
+  }
   out += deployment_text(instance);
   for (const std::string& note : instance.notes()) {
     out += "note      " + note + "\n";
@@ -258,7 +286,7 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
-  std::string out = draw(rows, yardstick, static_cast<double>(steps) * instance.tokens_per_step(), width);
+  std::string out = draw(rows, yardstick, instance.tokens_decoded(steps), width);
   out += "\n" + legend(comparison);
   for (const std::string& verdict : {ending_verdict(comparison, instance), placement_verdict(comparison, instance)}) {
     out += (verdict.empty() ? "" : "\n") + verdict;
@@ -272,8 +300,7 @@ std::string table(const ScheduleReplay& replay, const Instance& instance, int wi
   for (Row& row : bound_rows(replay.bounds)) {
     rows.push_back(std::move(row));
   }
-  return draw(rows, {"x split", replay.bounds.perfect_split},
-              static_cast<double>(replay.result.steps) * instance.tokens_per_step(), width) +
+  return draw(rows, {"x split", replay.bounds.perfect_split}, instance.tokens_decoded(replay.result.steps), width) +
          "\n" + legend();
 }
 
@@ -292,6 +319,11 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   }
   line("digest", totals.digest.empty() ? "-" : totals.digest);
   line("decode steps", with_commas(totals.steps));
+  if (meta.has_tokens) {
+    line("tokens",
+         fmt::format("{}: {:.4g} per decode step, of {:.4g} verified", with_commas(totals.tokens()),
+                     static_cast<double>(totals.tokens()) / std::max(1u, totals.steps), totals.verified_per_step()));
+  }
   line("layers",
        std::to_string(meta.layers) +
            (meta.first_layer == 0 ? "" : fmt::format(", the first is layer {} of the model", meta.first_layer)));

@@ -57,9 +57,9 @@ void bind_generate(nb::module_& module) {
       [](const TraceReader& trace, std::optional<std::filesystem::path> out,
          std::optional<std::filesystem::path> save_config, std::optional<std::uint32_t> prompt_tokens,
          std::optional<std::uint32_t> layers, std::optional<std::uint32_t> steps,
-         std::optional<std::uint32_t> ranking_depth, std::uint32_t seed, int zstd_level, unsigned threads,
-         const nb::object& progress, const Interrupt* interrupt) {
-        const TwinShape shape{prompt_tokens, layers, steps, ranking_depth, seed};
+         std::optional<std::uint32_t> ranking_depth, std::uint32_t seed, std::uint32_t tokens_per_step, int zstd_level,
+         unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+        const TwinShape shape{prompt_tokens, layers, steps, ranking_depth, seed, tokens_per_step};
         TraceWriterOptions writer;
         writer.zstd_level = zstd_level;
         return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<TwinTold> {
@@ -85,8 +85,8 @@ void bind_generate(nb::module_& module) {
         });
       },
       "trace"_a, "out"_a.none(), "save_config"_a.none(), "prompt_tokens"_a.none(), "layers"_a.none(), "steps"_a.none(),
-      "ranking_depth"_a.none(), "seed"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(), "interrupt"_a.none(),
-      "JSON of the fit, and whether the outputs could be written.");
+      "ranking_depth"_a.none(), "seed"_a, "tokens_per_step"_a, "zstd_level"_a, "threads"_a, "progress"_a.none(),
+      "interrupt"_a.none(), "JSON of the fit, and whether the outputs could be written.");
 }
 
 }  // namespace kvplace::python

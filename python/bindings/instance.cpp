@@ -69,7 +69,7 @@ void bind_instance(nb::module_& module) {
       .def_prop_ro("steps", &Instance::steps, "Decode steps of the trace.")
       .def_prop_ro("blocks_per_layer", &Instance::blocks_per_layer, "Blocks per layer at the end of the trace.")
       .def_prop_ro(
-          "block_bytes", [](const Instance& i) { return i.kv_block_bytes().value(); },
+          "block_bytes", [](const Instance& i) { return i.mean_kv_block_bytes().value(); },
           "Bytes of a KV page of one request.")
       .def_prop_ro(
           "near_capacity_bytes_per_request", [](const Instance& i) { return i.capacity().value(); },

@@ -61,6 +61,16 @@ void bind_records(nb::module_& module) {
           "read_bytes",
           [](nb::handle_t<Record> self) { return view_of(nb::cast<Record&>(self).view.read_bytes, self); },
           "Bytes of each read, 0 for the whole block; empty if the trace does not say.")
+      .def_prop_ro(
+          "tokens", [](const Record& r) { return r.view.tokens.decoded; },
+          "Tokens that the decode step adds to the text; 1 without speculative decoding.")
+      .def_prop_ro(
+          "verified", [](const Record& r) { return r.view.tokens.verified; },
+          "Tokens that the decode step reads and computes for.")
+      .def_prop_ro(
+          "written_tokens",
+          [](nb::handle_t<Record> self) { return view_of(nb::cast<Record&>(self).view.written_tokens, self); },
+          "Tokens written to each block of `appended`; empty if it is one in each.")
       .def("__repr__", [](const Record& r) {
         return "<Record step " + std::to_string(r.view.step.value()) + ", layer " +
                std::to_string(r.view.layer.value()) + ": " + std::to_string(r.view.reads.size()) + " reads>";
@@ -125,6 +135,14 @@ void bind_reader(nb::module_& module) {
       .def_prop_ro(
           "has_read_bytes", [](const TraceReader& t) { return t.meta().has_read_bytes; },
           "Whether records hold bytes per read.")
+      .def_prop_ro(
+          "has_tokens", [](const TraceReader& t) { return t.meta().has_tokens; },
+          "Whether decode steps may be of several tokens.")
+      .def_prop_ro(
+          "tokens", [](const TraceReader& t) { return t.totals().tokens(); }, "Tokens decoded by all decode steps.")
+      .def_prop_ro(
+          "verified_per_step", [](const TraceReader& t) { return t.totals().verified_per_step(); },
+          "Tokens that a decode step reads and computes for, mean.")
       .def_prop_ro(
           "model", [](const TraceReader& t) { return t.meta().model; }, "Name of a model preset, or ''.")
       .def_prop_ro(

@@ -37,7 +37,7 @@ class Writer {
       : writer_(unwrap(TraceWriter::create(path, meta, options))) {}
 
   void add(std::uint32_t step, std::uint32_t layer, const Ids& reads, const Ids& appended, const Ids& ranking,
-           const Ids& read_bytes) {
+           const Ids& read_bytes, std::uint32_t decoded, std::uint32_t verified, const Ids& written_tokens) {
     StepView record;
     record.step = StepIndex(step);
     record.layer = LayerIndex(layer);
@@ -45,6 +45,8 @@ class Writer {
     record.appended = blocks_of(appended);
     record.ranking = blocks_of(ranking);
     record.read_bytes = {read_bytes.data(), read_bytes.size()};
+    record.tokens = {decoded, verified};
+    record.written_tokens = {written_tokens.data(), written_tokens.size()};
     unwrap(open().add(record));
   }
 
@@ -77,14 +79,15 @@ class Writer {
 };
 
 TraceMeta meta_of(std::uint32_t layers, std::uint32_t prompt_tokens, std::uint32_t block_tokens, std::uint32_t requests,
-                  std::uint32_t experts, bool ranking, bool read_bytes, std::optional<std::int64_t> block_bytes,
-                  const std::string& model, const std::string& selection, const std::string& source,
-                  const std::map<std::string, double>& measurements) {
+                  std::uint32_t experts, bool ranking, bool read_bytes, bool tokens,
+                  std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
+                  const std::string& source, const std::map<std::string, double>& measurements) {
   TraceMeta meta;
   meta.layers = layers;
   meta.layout = {experts, requests, block_tokens, prompt_tokens};
   meta.has_ranking = ranking;
   meta.has_read_bytes = read_bytes;
+  meta.has_tokens = tokens;
   if (block_bytes) {
     meta.block_bytes = Bytes(*block_bytes);
   }
@@ -156,8 +159,8 @@ void bind_trace_writer(nb::module_& module) {
           "__init__",
           [](Writer* self, const std::filesystem::path& path, std::uint32_t layers, std::uint32_t prompt_tokens,
              std::uint32_t block_tokens, std::uint32_t requests, std::uint32_t experts, bool ranking, bool read_bytes,
-             std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
-             const std::string& source, const std::map<std::string, double>& measurements,
+             bool tokens, std::optional<std::int64_t> block_bytes, const std::string& model,
+             const std::string& selection, const std::string& source, const std::map<std::string, double>& measurements,
              std::uint32_t measurement_room, int zstd_level, std::size_t chunk_bytes) {
             TraceWriterOptions options;
             options.zstd_level = zstd_level;
@@ -165,13 +168,14 @@ void bind_trace_writer(nb::module_& module) {
             options.measurement_room = measurement_room;
             new (self) Writer(path.string(),
                               meta_of(layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
-                                      block_bytes, model, selection, source, measurements),
+                                      tokens, block_bytes, model, selection, source, measurements),
                               options);
           },
           "path"_a, "layers"_a, "prompt_tokens"_a, "block_tokens"_a, "requests"_a, "experts"_a, "ranking"_a,
-          "read_bytes"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a, "measurements"_a,
+          "read_bytes"_a, "tokens"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a, "measurements"_a,
           "measurement_room"_a, "zstd_level"_a, "chunk_bytes"_a)
-      .def("add", &Writer::add, "step"_a, "layer"_a, "reads"_a, "appended"_a, "ranking"_a, "read_bytes"_a)
+      .def("add", &Writer::add, "step"_a, "layer"_a, "reads"_a, "appended"_a, "ranking"_a, "read_bytes"_a, "decoded"_a,
+           "verified"_a, "written_tokens"_a)
       .def("set_measurements", &Writer::set_measurements, "measurements"_a)
       .def("keep_partial", &Writer::keep_partial)
       .def("set_prompt_experts", &Writer::set_prompt_experts)

@@ -53,6 +53,7 @@ def generate_like(
     steps: int | None = None,
     ranking_depth: int | None = None,
     seed: int = 0,
+    tokens_per_step: int = 1,
     zstd_level: int = 3,
     threads: int = 0,
     progress: ProgressLike = None,
@@ -60,11 +61,12 @@ def generate_like(
 ) -> dict[str, Any]:
     """Fits a synthetic twin to a trace, ``kvplace generate --like``, and writes it if ``out`` is given.
 
-    What is not given of the shape is as in the trace. ``save_config`` names a settings file (.toml) to write: ``generate``
+    What is not given of the shape is as in the trace; with ``tokens_per_step`` a step decodes several tokens, and reads
+    what any of them does. ``save_config`` names a settings file (.toml) to write: ``generate``
     of it makes the same trace. Returns the fit: original and twin side by side, with the keys of
     docs/json.md.
     """
     with shown(progress) as sink:
         fit, outputs = _core.generate_like(trace, out, save_config, prompt_tokens, layers, steps, ranking_depth, seed,
-                                           zstd_level, threads, sink, interrupt)
+                                           tokens_per_step, zstd_level, threads, sink, interrupt)
     return unless_unwritten(dict(json.loads(fit)), outputs)

@@ -59,6 +59,7 @@ class TraceWriter:
     :param experts: expert blocks per layer.
     :param ranking: records hold the selector's ranking.
     :param read_bytes: records hold the bytes of each read.
+    :param tokens: decode steps may be of several tokens, as with speculative decoding.
     :param block_bytes: bytes of a KV page, if known.
     :param model: name of a model preset, or ''.
     :param selection: method and parameters of the selection, for people.
@@ -84,6 +85,7 @@ class TraceWriter:
         experts: int = 0,
         ranking: bool = False,
         read_bytes: bool = False,
+        tokens: bool = False,
         block_bytes: int | None = None,
         model: str = "",
         selection: str = "",
@@ -98,13 +100,15 @@ class TraceWriter:
             if not 0 <= number <= 0xFFFFFFFF:
                 raise BadInput(f"{os.fspath(path)}: {name} is {number}, not 0 to 2^32 - 1")
         self._writer = _core.Writer(path, layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
-                                    block_bytes, model, selection, source, dict(measurements or {}),
+                                    tokens, block_bytes, model, selection, source, dict(measurements or {}),
                                     measurement_room, zstd_level, chunk_bytes)
         self._path = os.fspath(path)
         self._layers = layers
         self._pages = (prompt_tokens, block_tokens, requests, experts)
         self._ranking = ranking
         self._read_bytes = read_bytes
+        self._tokens = tokens
+        self._decoded = 0  # before the step at hand
         self._records = 0
 
     @property
@@ -124,14 +128,20 @@ class TraceWriter:
         appended: ArrayLike | None = None,
         ranking: ArrayLike | None = None,
         read_bytes: ArrayLike | None = None,
+        tokens: int = 1,
+        verified: int | None = None,
+        written_tokens: ArrayLike | None = None,
     ) -> None:
         """The next record.
 
         :param reads: ids of the blocks read, ascending.
-        :param appended: ids of the blocks written to, ascending; default: in each request the page of the token
-            ``prompt_tokens + step``.
+        :param appended: ids of the blocks written to, ascending; default: in each request the pages of the tokens
+            verified, from ``prompt_tokens`` and the tokens of the steps before on.
         :param ranking: ids of the selector's candidates, best first, as deep as they are known.
         :param read_bytes: bytes of each read, 0 for the whole block; parallel to ``reads``.
+        :param tokens: tokens that the decode step adds to the text, the same in all its layers.
+        :param verified: tokens that it reads and computes for, no fewer; default: ``tokens``.
+        :param written_tokens: tokens written to each block of ``appended``; default: one.
 
         Raises BadInput if ids are not ascending, or if a block is read or ranked that does not exist yet.
         """
@@ -139,10 +149,22 @@ class TraceWriter:
             raise BadInput(f"{self._path}: a ranking is given; make the writer with ranking=True")
         if read_bytes is not None and not self._read_bytes:
             raise BadInput(f"{self._path}: bytes of reads are given; make the writer with read_bytes=True")
-        self._writer.add(self.step, self.layer, _ids("reads", reads),
-                         self._written() if appended is None else _ids("appended", appended),
-                         _ids("ranking", ranking), _ids("read_bytes", read_bytes))
+        for name, count in (("tokens", tokens), ("verified", verified)):
+            if not (count is None and name == "verified") and not isinstance(count, (int, np.integer)):
+                raise TypeError(f"TraceWriter.add: {name} takes a whole number, not {type(count).__name__}")
+        verified = tokens if verified is None else verified
+        of_written = _ids("written_tokens", written_tokens)
+        if (tokens, verified) != (1, 1) and not self._tokens:
+            raise BadInput(f"{self._path}: a step of several tokens is given; make the writer with tokens=True")
+        if not 1 <= tokens <= verified <= 0xFFFF:
+            raise BadInput(f"{self._path}: {tokens} tokens of {verified} verified; expected 1 to those verified, at most "
+                           "65535")
+        if appended is None:
+            appended, of_written = self._written(verified)
+        self._writer.add(self.step, self.layer, _ids("reads", reads), _ids("appended", appended),
+                         _ids("ranking", ranking), _ids("read_bytes", read_bytes), tokens, verified, of_written)
         self._records += 1
+        self._decoded += tokens if self.layer == 0 else 0
 
     def add_step(self, reads: Sequence[ArrayLike], *, ranking: Sequence[ArrayLike] | None = None) -> None:
         """A whole decode step: one list per layer, each as in ``add`` but padded with -1 and in any order."""
@@ -184,10 +206,13 @@ class TraceWriter:
         path, steps = self._writer.keep_partial()
         return str(path), int(steps)
 
-    def _written(self) -> NDArray[np.uint32]:
+    def _written(self, verified: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """The pages of the tokens verified in each request, and how many of these are in each."""
         prompt_tokens, block_tokens, requests, experts = self._pages
-        first = experts + (prompt_tokens + self.step) // block_tokens * requests
-        return np.arange(first, first + requests, dtype=np.uint32)
+        first = prompt_tokens + self._decoded
+        pages, counts = np.unique(np.arange(first, first + verified) // block_tokens, return_counts=True)
+        ids = experts + pages[:, None] * requests + np.arange(requests)
+        return ids.ravel().astype(np.uint32), np.repeat(counts, requests).astype(np.uint32)
 
     def __enter__(self) -> TraceWriter:
         return self

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "bound/certificate_units.h"
@@ -15,6 +16,29 @@ constexpr double kMostUnits = 0x1p62;
 /// Whole 2^-60 s, rounded down. Scaling by a power of two is exact.
 std::int64_t units_of(Seconds time) {
   return static_cast<std::int64_t>(std::min(kMostUnits, std::floor(std::ldexp(time.value(), kTimeUnitBits))));
+}
+
+/// One number where it is the same in all layers, as the file has it.
+void set_layers(const Instance& instance, BoundNumbers& numbers) {
+  for (std::uint32_t l = 0; l < instance.layers(); ++l) {
+    const LayerIndex layer(l);
+    numbers.kv_block_bytes.push_back(instance.kv_block_bytes(layer).value());
+    numbers.new_kv_bytes.push_back(instance.new_kv_bytes(layer).value());
+    const Instance::FixedLoads& fixed = instance.fixed_of(layer);
+    std::array<FixedBytes, kNumChannels>& of_layer = numbers.fixed_bytes.emplace_back();
+    for (std::size_t c = 0; c < kNumChannels; ++c) {
+      of_layer[c].bytes = fixed.loads.bytes[c];
+    }
+    of_layer[at(Channel::kNearMem)].per_token = fixed.near_per_token.value();
+  }
+  const auto merge = [](auto& list) {
+    if (std::adjacent_find(list.begin(), list.end(), std::not_equal_to<>()) == list.end()) {
+      list.resize(1);
+    }
+  };
+  merge(numbers.kv_block_bytes);
+  merge(numbers.new_kv_bytes);
+  merge(numbers.fixed_bytes);
 }
 
 }  // namespace
@@ -85,18 +109,15 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.start = divided_start ? Start::kFree : options.start;
   numbers.mirrored_reads = options.mirrored_reads;
   numbers.batch = options.batch;
-  numbers.kv_block_bytes = {instance.kv_block_bytes().value()};
+  set_layers(instance, numbers);
   // Of unlike experts the smallest stands for all: any schedule fits as well, and none of its steps takes longer.
   const std::vector<Bytes> experts = instance.expert_sizes();
   numbers.expert_block_bytes = experts.empty() ? 0 : experts.front().value();
-  if (experts.size() > 1 && instance.experts_alone()) {
+  if (instance.experts_alone()) {
     numbers.kv_block_bytes = {numbers.expert_block_bytes};  // there is none
   }
-  numbers.new_kv_bytes = {instance.new_kv_bytes().value()};
   numbers.capacity_bytes = instance.batch_capacity().value();
-  numbers.fixed_bytes.emplace_back();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    numbers.fixed_bytes.front()[c].bytes = instance.weight_loads().bytes[c];
     const auto channel = static_cast<Channel>(c);
     const double rate = std::ceil(step_time.bandwidth(channel).value());
     if (rate >= static_cast<double>(kBandwidthLimit)) {

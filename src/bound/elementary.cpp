@@ -15,7 +15,7 @@ void ElementaryBounds::add(const StepView& record) {
   } else {
     movable_.writes += MovableBytes{traffic.new_kv, traffic.num_new_kv} * batch;
   }
-  all_near_loads_ += instance_->weight_loads();
+  all_near_loads_ += instance_->fixed_loads(record.step, record.layer);
   all_near_loads_ += kv * batch;
   if (instance_->groups().ends_group(record.layer)) {
     close_group();

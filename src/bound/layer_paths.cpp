@@ -21,7 +21,7 @@ LayerPaths::LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::u
       layer_(layer),
       page_units_(costs.page_units(layer)),
       experts_(layout.experts),
-      prompt_tokens_(layout.prompt_tokens),
+      context_tokens_(layout.prompt_tokens),
       end_(layout.initial_blocks()),
       far_(costs.certificate().numbers.blocks_per_layer, 0),
       near_(costs.certificate().numbers.blocks_per_layer, 0),
@@ -59,8 +59,13 @@ Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
   const StepPrices prices = costs_.prices(record.step.value(), layer_);
   StepLoads loads;
   Int128 bytes_read_by_rule = 0;
+  Int128 new_kv = 0;
   std::size_t next = 0;
-  for (const BlockId id : record.appended) {
+  for (std::size_t i = 0; i < record.appended.size(); ++i) {
+    const BlockId id = record.appended[i];
+    const std::int64_t written =
+        costs_.new_kv_bytes(layer_, record.written_tokens.empty() ? 1 : record.written_tokens[i]);
+    new_kv += written;
     const std::size_t found = first_read_from(record, next, record.reads.size(), id);
     read(record, next, found, prices, loads);
     next = found;
@@ -68,12 +73,12 @@ Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
       bytes_read_by_rule += units_read(record, found) * Int128{costs_.certificate().unit_bytes};
       ++next;
     }
-    append(id.value(), prices);
+    append(id.value(), written, prices);
   }
   read(record, next, record.reads.size(), prices, loads);
   move(after);
-  KVPLACE_ASSIGN(fixed,
-                 costs_.fixed(record.step.value(), layer_, bytes_read_by_rule, record.appended.size(), prompt_tokens_));
+  KVPLACE_ASSIGN(fixed, costs_.fixed(layer_, bytes_read_by_rule, new_kv, context_tokens_));
+  context_tokens_ += record.tokens.decoded;
   loads.fixed_bytes = fixed.bytes;
   loads.waiting_bytes = fixed.waiting_bytes;
   return loads;
@@ -138,9 +143,9 @@ void LayerPaths::read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::
   }
 }
 
-void LayerPaths::append(std::uint32_t id, const StepPrices& p) {
-  const std::int64_t in_near = costs_.new_kv_near(p, layer_);
-  const std::int64_t in_far = costs_.new_kv_far(p, layer_);
+void LayerPaths::append(std::uint32_t id, std::int64_t new_kv, const StepPrices& p) {
+  const std::int64_t in_near = costs_.new_kv_near(p, new_kv);
+  const std::int64_t in_far = costs_.new_kv_far(p, new_kv);
   if (exists_[id] != 0) {
     near_[id] += in_near;
     far_[id] += in_far;

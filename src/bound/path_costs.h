@@ -63,12 +63,17 @@ class PathCosts {
   [[nodiscard]] std::int64_t near_read(const StepPrices& p) const {
     return split_ ? std::min(p.near, p.far_read) : p.near;
   }
-  /// Of one appended block, beside what inclusive mode writes to both sides anyway.
-  [[nodiscard]] std::int64_t new_kv_near(const StepPrices& p, std::uint32_t layer) const {
-    return exclusive_ ? new_kv_units(layer) * p.near : 0;
+  /// What an appended block gets: so many tokens, as far as it holds them.
+  [[nodiscard]] std::int64_t new_kv_bytes(std::uint32_t layer, std::uint32_t tokens) const {
+    const Int128 bytes = Int128{of_layer(c_.numbers.new_kv_bytes, layer)} * tokens;
+    return static_cast<std::int64_t>(std::min<Int128>(bytes, of_layer(c_.numbers.kv_block_bytes, layer)));
   }
-  [[nodiscard]] std::int64_t new_kv_far(const StepPrices& p, std::uint32_t layer) const {
-    return exclusive_ ? new_kv_units(layer) * p.new_kv_far : 0;
+  /// Of new KV, beside what inclusive mode writes to both sides anyway.
+  [[nodiscard]] std::int64_t new_kv_near(const StepPrices& p, std::int64_t bytes) const {
+    return exclusive_ ? bytes / c_.unit_bytes * p.near : 0;
+  }
+  [[nodiscard]] std::int64_t new_kv_far(const StepPrices& p, std::int64_t bytes) const {
+    return exclusive_ ? bytes / c_.unit_bytes * p.new_kv_far : 0;
   }
 
   /// What a unit may do in a step, and staying near after it.
@@ -79,15 +84,12 @@ class PathCosts {
     std::array<Int128, kNumChannels> bytes{};
     Int128 waiting_bytes = 0;  ///< of new KV to far that may be written later
   };
-  [[nodiscard]] Result<Fixed> fixed(std::uint32_t step, std::uint32_t layer, Int128 bytes_read_by_rule,
-                                    std::size_t num_appended, std::uint32_t prompt_tokens) const;
+  [[nodiscard]] Result<Fixed> fixed(std::uint32_t layer, Int128 bytes_read_by_rule, Int128 new_kv,
+                                    std::uint64_t context_tokens) const;
 
  private:
   [[nodiscard]] std::size_t row(std::uint32_t step, std::uint32_t layer) const {
     return std::size_t{step} * c_.numbers.layers + layer;
-  }
-  [[nodiscard]] std::int64_t new_kv_units(std::uint32_t layer) const {
-    return of_layer(c_.numbers.new_kv_bytes, layer) / c_.unit_bytes;
   }
   [[nodiscard]] std::size_t group(std::uint32_t step, std::uint32_t layer) const {
     return layers_per_group(c_.numbers) > 1 ? step : row(step, layer);

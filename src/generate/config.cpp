@@ -43,6 +43,8 @@ std::vector<Field<GeneratorConfig>> make_fields() {
       KVPLACE_COUNT(layers, "layers", 1, 65536),
       KVPLACE_COUNT(prompt_tokens, "tokens before the first decode step", 0, kMostTokens),
       KVPLACE_COUNT(steps, "decode steps", 1, kMostTokens),
+      KVPLACE_COUNT(tokens_per_step, "tokens of a decode step, which reads what any of them does; all are accepted", 1,
+                    65535),
       KVPLACE_COUNT(block_tokens, "tokens of a KV page", 1, kMostTokens),
       KVPLACE_COUNT(ranking_depth, "ids ranked per step and layer; 0 = no rankings", 0, kMostTokens),
       KVPLACE_COUNT(seed, "of all random numbers", 0, 4294967295.0),
@@ -114,7 +116,8 @@ Result<GeneratorConfig> load_generator(std::string_view name_or_file) {
 }
 
 Status validate_size(const GeneratorConfig& config, bool has_pages, const std::string& where) {
-  const std::uint64_t tokens = std::uint64_t{config.prompt_tokens} + config.steps;
+  const std::uint64_t tokens =
+      std::uint64_t{config.prompt_tokens} + std::uint64_t{config.steps} * config.tokens_per_step;
   const std::uint64_t pages = has_pages ? (tokens + config.block_tokens - 1) / config.block_tokens : 0;
   if (pages + config.experts.count > std::uint64_t{1} << 28 ||
       (pages + config.experts.count) * config.layers >= std::uint64_t{1} << 32) {

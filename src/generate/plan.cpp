@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <unordered_set>
 
 #include "base/parallel.h"
 #include "generate/fit_config.h"
@@ -135,24 +136,77 @@ void use_fit(const Fit& fit, TracePlan& plan) {
   }
 }
 
+/// A decode step of several tokens: what any of them reads, the rankings interleaved, best first.
+class MergedStep {
+ public:
+  void append(LayerStream& stream, std::uint32_t tokens, std::vector<BlockId>& reads, std::vector<BlockId>& ranking,
+              std::vector<BlockId>& appended, std::vector<std::uint32_t>& written) {
+    const auto first_read = static_cast<std::ptrdiff_t>(reads.size());
+    const std::size_t first_appended = appended.size();
+    rankings_.resize(tokens);
+    for (std::vector<BlockId>& of_token : rankings_) {
+      of_token.clear();
+      appended_.clear();
+      stream.append_next(reads, of_token, appended_);
+      for (const BlockId id : appended_) {
+        if (appended.size() == first_appended || appended.back() != id) {
+          appended.push_back(id);
+          written.push_back(0);
+        }
+        ++written.back();
+      }
+    }
+    std::sort(reads.begin() + first_read, reads.end());
+    reads.erase(std::unique(reads.begin() + first_read, reads.end()), reads.end());
+    interleave(ranking);
+  }
+
+ private:
+  void interleave(std::vector<BlockId>& ranking) {
+    std::size_t longest = 0;
+    for (const std::vector<BlockId>& of_token : rankings_) {
+      longest = std::max(longest, of_token.size());
+    }
+    seen_.clear();
+    for (std::size_t rank = 0; rank < longest; ++rank) {
+      for (const std::vector<BlockId>& of_token : rankings_) {
+        if (rank < of_token.size() && seen_.insert(of_token[rank].value()).second) {
+          ranking.push_back(of_token[rank]);
+        }
+      }
+    }
+  }
+
+  std::vector<std::vector<BlockId>> rankings_;  // by token
+  std::vector<BlockId> appended_;
+  std::unordered_set<std::uint32_t> seen_;
+};
+
 /// A few decode steps of one layer, decoded.
 struct Batch {
   std::vector<BlockId> reads;
   std::vector<BlockId> ranking;
   std::vector<BlockId> appended;
+  std::vector<std::uint32_t> written;  // tokens, parallel to appended; empty: one in each
   std::vector<std::size_t> reads_end;
   std::vector<std::size_t> ranking_end;
   std::vector<std::size_t> appended_end;
+  MergedStep merged;
 
-  void fill(LayerStream& stream, std::uint32_t steps) {
+  void fill(LayerStream& stream, std::uint32_t steps, std::uint32_t tokens_per_step) {
     for (std::vector<BlockId>* ids : {&reads, &ranking, &appended}) {
       ids->clear();
     }
+    written.clear();
     for (std::vector<std::size_t>* ends : {&reads_end, &ranking_end, &appended_end}) {
       ends->assign(1, 0);
     }
     for (std::uint32_t i = 0; i < steps; ++i) {
-      stream.append_next(reads, ranking, appended);
+      if (tokens_per_step == 1) {
+        stream.append_next(reads, ranking, appended);
+      } else {
+        merged.append(stream, tokens_per_step, reads, ranking, appended, written);
+      }
       reads_end.push_back(reads.size());
       ranking_end.push_back(ranking.size());
       appended_end.push_back(appended.size());
@@ -167,6 +221,9 @@ struct Batch {
     view.reads = part(reads, reads_end);
     view.ranking = part(ranking, ranking_end);
     view.appended = part(appended, appended_end);
+    if (!written.empty()) {
+      view.written_tokens = std::span(written).subspan(appended_end[i], view.appended.size());
+    }
     return view;
   }
 };
@@ -176,11 +233,11 @@ struct Batch {
 std::uint32_t steps_per_batch(const TracePlan& plan) {
   constexpr double kIdsAtOnce = 1.2e7;
   double ids = 1;
-  const double pages =
-      plan.meta.layout.prompt_pages() + static_cast<double>(plan.steps) / plan.meta.layout.block_tokens;
+  const double pages = plan.meta.layout.prompt_pages() +
+                       static_cast<double>(plan.steps) * plan.tokens_per_step / plan.meta.layout.block_tokens;
   for (const LayerPlan& layer : plan.layers) {
     const Budget& budget = layer.pages.budget;
-    ids += (budget.count > 0 ? budget.count : budget.share * pages) + plan.ranking_depth + 2;
+    ids += ((budget.count > 0 ? budget.count : budget.share * pages) + plan.ranking_depth + 2) * plan.tokens_per_step;
   }
   return static_cast<std::uint32_t>(std::clamp(kIdsAtOnce / ids, 1.0, 256.0));
 }
@@ -234,6 +291,7 @@ StepView LayerStream::next() {
 TracePlan make_plan(const GeneratorConfig& config) {
   TracePlan plan;
   plan.steps = config.steps;
+  plan.tokens_per_step = config.tokens_per_step;
   plan.seed = config.seed;
   plan.ranking_depth = config.ranking_depth;
   plan.has_pages = config.budget.blocks > 0 || config.budget.share > 0 || !config.fit.pages.empty();
@@ -242,6 +300,7 @@ TracePlan make_plan(const GeneratorConfig& config) {
   plan.meta.layout.block_tokens = config.block_tokens;
   plan.meta.layout.prompt_tokens = plan.has_pages ? config.prompt_tokens : 0;
   plan.meta.has_ranking = config.ranking_depth > 0;
+  plan.meta.has_tokens = config.tokens_per_step > 1;
   plan.meta.model = config.model;
   plan.meta.selection = "synthetic";
   plan.meta.source =
@@ -281,6 +340,7 @@ Result<TraceTotals> write_plan(const TracePlan& plan, const std::string& out, co
         StepView record = written[layer].record(i);
         record.step = StepIndex(begin + i);
         record.layer = LayerIndex(layer);
+        record.tokens = {plan.tokens_per_step, plan.tokens_per_step};
         KVPLACE_TRY(writer.add(record));
       }
     }
@@ -294,7 +354,7 @@ Result<TraceTotals> write_plan(const TracePlan& plan, const std::string& out, co
       if (task == 0) {
         return write();
       }
-      made[task - 1].fill(streams[task - 1], num_made);
+      made[task - 1].fill(streams[task - 1], num_made, plan.tokens_per_step);
       return {};
     }));
     if (context.stop_requested()) {

@@ -21,20 +21,21 @@ struct LayerPlan {
 struct TracePlan {
   TraceMeta meta;
   std::uint32_t steps = 0;
+  std::uint32_t tokens_per_step = 1;
   std::uint64_t seed = 0;
   std::uint32_t ranking_depth = 0;
   bool has_pages = true;
   std::vector<LayerPlan> layers;
 };
 
-/// The reads of one layer of a plan. REQUIRES: the plan outlives it.
+/// The reads of one layer of a plan, token by token. REQUIRES: the plan outlives it.
 class LayerStream {
  public:
   LayerStream(const TracePlan& plan, std::uint32_t layer);
 
-  /// Appends what the next decode step's record holds.
+  /// Appends what the next token's record holds.
   void append_next(std::vector<BlockId>& reads, std::vector<BlockId>& ranking, std::vector<BlockId>& appended);
-  /// The next decode step's record; its spans are valid until the next call.
+  /// The next token's record; its spans are valid until the next call.
   [[nodiscard]] StepView next();
 
  private:

@@ -253,18 +253,33 @@ Twin::Twin(Twin&&) noexcept = default;
 Twin& Twin::operator=(Twin&&) noexcept = default;
 Twin::~Twin() = default;
 
+namespace {
+
+Status check_steps_of_one(const TraceReader& trace) {
+  if (!trace.meta().has_tokens) {
+    return {};
+  }
+  return bad_input(trace.path() +
+                   ": has decode steps of several tokens; a twin is fitted to steps of one, and --tokens-per-step then "
+                   "makes steps of several");
+}
+
+}  // namespace
+
 Status check_twin(const TraceReader& trace, const TwinShape& shape) {
   const BlockLayout& layout = trace.meta().layout;
   if (layout.requests != 1) {
     return bad_input(trace.path() + ": has pages of " + std::to_string(layout.requests) +
                      " requests; a twin can be made of a trace of one request");
   }
+  KVPLACE_TRY(check_steps_of_one(trace));
   if (trace.totals().steps < 2) {
     return bad_input(trace.path() + ": has fewer than two decode steps; a twin needs some to be fitted to");
   }
   GeneratorConfig config;
   config.layers = shape.layers.value_or(trace.meta().layers);
   config.steps = shape.steps.value_or(trace.totals().steps);
+  config.tokens_per_step = shape.tokens_per_step;
   config.prompt_tokens = shape.prompt_tokens.value_or(layout.prompt_tokens);
   config.block_tokens = layout.block_tokens;
   config.experts.count = layout.experts;
@@ -277,6 +292,7 @@ Status check_twin(const TraceReader& trace, const TwinShape& shape) {
 const TwinReport& Twin::report() const { return state_->report; }
 
 Result<Twin> Twin::fit(const TraceReader& trace, const RunContext& context, std::uint64_t most_reads) {
+  KVPLACE_TRY(check_steps_of_one(trace));
   KVPLACE_ASSIGN(original, generate::load(trace, most_reads, context));
   auto state = std::make_unique<State>();
   const TraceMeta& meta = trace.meta();
@@ -323,6 +339,7 @@ GeneratorConfig Twin::config(const TwinShape& shape) const {
   config.layers = shape.layers.value_or(config.layers);
   config.prompt_tokens = shape.prompt_tokens.value_or(config.prompt_tokens);
   config.ranking_depth = shape.ranking_depth.value_or(config.ranking_depth);
+  config.tokens_per_step = shape.tokens_per_step;
   return config;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kvplace/base/parse.h"
+#include "kvplace/instance/layer_map.h"
 
 namespace kvplace {
 namespace {
@@ -87,45 +88,8 @@ double kv_on_gpu(const LayerGroup& group, std::uint32_t tp) {
              : whole * std::max(1u, group.kv_heads / tp) / static_cast<double>(group.kv_heads);
 }
 
-/// Which groups a trace of so many layers has, and how many layers of the model stand behind one of it.
-struct Traced {
-  std::vector<bool> group;  ///< by group
-  std::int64_t layers = 0;
-};
-
-Traced find_traced(std::span<const LayerGroup> groups, std::uint32_t trace_layers, std::uint32_t model_layers) {
-  Traced traced;
-  const auto take = [&](const auto& belongs) {
-    traced.group.clear();
-    traced.layers = 0;
-    for (const LayerGroup& group : groups) {
-      traced.group.push_back(belongs(group));
-      traced.layers += traced.group.back() ? num_layers(group) : 0;
-    }
-    return traced.layers;
-  };
-  if (trace_layers == model_layers) {  // windows are in it as well
-    take([](const LayerGroup& group) { return group.has_kv(); });
-    traced.layers = model_layers;
-    return traced;
-  }
-  Bytes most;
-  for (const LayerGroup& group : groups) {
-    most = group.grows() ? std::max(most, group.kv_bytes_per_token) : most;
-  }
-  // Where layers that grow differ, a trace may be of those with the most KV, from which an indexer picks.
-  if (take([&](const LayerGroup& group) { return group.grows() && group.kv_bytes_per_token == most; }) ==
-      trace_layers) {
-    return traced;
-  }
-  if (take([](const LayerGroup& group) { return group.grows(); }) == 0) {
-    take([](const LayerGroup& group) { return group.has_kv(); });
-  }
-  return traced;
-}
-
-double tokens_of_step(const InstanceSpec& spec, const TraceMeta& meta) {
-  return static_cast<double>(spec.options.batch) * meta.layout.requests;
+double tokens_of_step(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals) {
+  return static_cast<double>(spec.options.batch) * meta.layout.requests * totals.verified_per_step();
 }
 
 /// Experts of a layer that a step of so many tokens reads: the measured share, or what uniform routing expects.
@@ -135,72 +99,92 @@ double experts_read(const InstanceOptions& options, std::uint32_t experts, std::
 
 Bytes rounded(double bytes) { return Bytes(std::llround(bytes)); }
 
-/// Sums over the model's layers, on one GPU.
-class Sums {
- public:
-  Sums(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals, const Division& division,
-       const GpuShare& share)
-      : options_(spec.options), division_(division), requests_(std::int64_t{share.requests} * meta.layout.requests) {
-    prompt_ = meta.layout.prompt_tokens;
-    steps_ = totals.steps;
-    tokens_ = tokens_of_step(spec, meta);
-    reads_experts_ = meta.layout.experts == 0;
-  }
-
-  void add(const LayerGroup& group, bool traced) {
-    const double layers = num_layers(group);
-    const double kv = kv_on_gpu(group, division_.tp);
-    const double gpus = options_.gpus;
-    const double expert = static_cast<double>(group.expert_bytes.value());
-    const double dense = static_cast<double>(group.dense_weight_bytes.value());
-    // Of a trace with experts they are what competes for near memory.
-    weights_of_layers += layers * (dense / division_.tp + (reads_experts_ ? group.experts * expert / gpus : 0));
-    whole_weights_of_layers += layers * (dense + group.experts * expert);
-    const double distinct = experts_read(options_, group.experts, group.experts_per_token, tokens_);
-    weights_read += layers * (dense / division_.tp + (reads_experts_ ? distinct * expert / gpus : 0));
-    const double index_keys = static_cast<double>(group.selector_bytes_per_token.value());
-    selector += layers * index_keys * longest();
-    other_read += layers * index_keys * mean_context();
-    const double of_state = static_cast<double>(group.state_bytes_per_request.value()) / division_.tp;
-    state += layers * of_state;
-    other_read += layers * of_state;
-    const double entries = std::max<std::uint32_t>(1, group.tokens_per_entry);
-    if (group.window > 0 && !(traced && group.kind == "window")) {
-      window += layers * kv * entries * std::min<double>(group.window, longest());
-      other_read += layers * kv * entries * std::min<double>(group.window, mean_context());
-    }
-    if (group.grows() && !traced) {
-      other_kv += layers * kv * longest();
-      other_read += layers * kv * mean_context();
-    }
-  }
-
-  [[nodiscard]] double longest() const { return prompt_ + steps_; }
-  [[nodiscard]] double mean_context() const { return prompt_ + (steps_ + 1) / 2; }
-  [[nodiscard]] double requests() const { return static_cast<double>(requests_); }
-
-  double weights_of_layers = 0;
-  double whole_weights_of_layers = 0;
+/// Sums over layers of the model, on one GPU; traffic and rooms of one request.
+struct LayerSums {
+  double weights = 0;
+  double whole_weights = 0;
   double weights_read = 0;
-  // Of one request.
-  double other_read = 0;
+  double always_read = 0;     ///< states, windows
+  double read_per_token = 0;  ///< of the context: index keys, KV that is not in the trace
   double selector = 0;
   double state = 0;
   double window = 0;
   double other_kv = 0;
 
- private:
-  const InstanceOptions& options_;
-  Division division_;
-  std::int64_t requests_;
-  double prompt_ = 0;
-  double steps_ = 0;
-  double tokens_ = 0;
-  bool reads_experts_ = true;
+  LayerSums& operator+=(const LayerSums& other) {
+    weights += other.weights;
+    whole_weights += other.whole_weights;
+    weights_read += other.weights_read;
+    always_read += other.always_read;
+    read_per_token += other.read_per_token;
+    selector += other.selector;
+    state += other.state;
+    window += other.window;
+    other_kv += other.other_kv;
+    return *this;
+  }
 };
 
+/// The text as a request has it, and what a step is for.
+struct Text {
+  Text(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals)
+      : longest(static_cast<double>(meta.layout.prompt_tokens) + static_cast<double>(totals.tokens())),
+        mean(meta.layout.prompt_tokens + (static_cast<double>(totals.tokens()) + 1) / 2),
+        verified(totals.verified_per_step()),
+        tokens_of_step(spec.options.batch * meta.layout.requests * verified),
+        reads_experts(meta.layout.experts == 0) {}
+
+  double longest;
+  double mean;  ///< with the tokens of the step at hand
+  double verified;
+  double tokens_of_step;
+  bool reads_experts;  ///< as weights: the trace has none as blocks
+};
+
+LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, const InstanceOptions& options,
+                  const Division& division) {
+  LayerSums sums;
+  const double kv = kv_on_gpu(layer, division.tp);
+  const double gpus = options.gpus;
+  const double expert = static_cast<double>(layer.expert_bytes.value());
+  const double dense = static_cast<double>(layer.dense_weight_bytes.value());
+  // Of a trace with experts they are what competes for near memory.
+  sums.weights = dense / division.tp + (text.reads_experts ? layer.experts * expert / gpus : 0);
+  sums.whole_weights = dense + layer.experts * expert;
+  const double distinct = experts_read(options, layer.experts, layer.experts_per_token, text.tokens_of_step);
+  sums.weights_read = dense / division.tp + (text.reads_experts ? distinct * expert / gpus : 0);
+  const double index_keys = static_cast<double>(layer.selector_bytes_per_token.value());
+  sums.selector = index_keys * text.longest;
+  sums.read_per_token = index_keys * text.verified;
+  sums.state = static_cast<double>(layer.state_bytes_per_request.value()) / division.tp;
+  sums.always_read = sums.state;
+  const double entries = std::max<std::uint32_t>(1, layer.tokens_per_entry);
+  if (layer.window > 0 && !(traced && layer.kind == "window")) {
+    sums.window = kv * entries * std::min<double>(layer.window, text.longest);
+    sums.always_read += kv * entries * std::min<double>(layer.window, text.mean);
+  }
+  if (layer.grows() && !traced) {
+    sums.other_kv = kv * text.longest;
+    sums.read_per_token += kv;
+  }
+  return sums;
+}
+
+/// The mean of so many layers, in whole bytes; what is lost of those per token is there at the mean context.
+TracedLayer traced_layer(const LayerSums& sums, double kv, double requests, double layers, const Text& text) {
+  TracedLayer layer;
+  layer.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(kv)));
+  layer.weight_bytes_per_step = rounded(sums.weights_read / layers);
+  const double per_token = sums.read_per_token * requests / layers;
+  layer.other_bytes_per_token = Bytes(static_cast<std::int64_t>(per_token));
+  // The context of a step is that before it.
+  const double lost = (per_token - static_cast<double>(layer.other_bytes_per_token.value())) * (text.mean - 1);
+  layer.other_bytes_per_step = rounded(sums.always_read * requests / layers + per_token + lost);
+  return layer;
+}
+
 /// One GPU and the model's mean layer: the weights of more experts for more tokens, and all else as it is given.
-void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, GpuShare& share) {
+void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals, GpuShare& share) {
   const Model& model = *spec.model;
   const Experts& experts = model.experts;
   const Bytes expert = experts.bytes_per_expert;
@@ -213,7 +197,8 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, GpuShare& s
     share.weight_bytes_per_step = std::max(Bytes(0), share.weight_bytes_per_step - routed);
   } else if (experts.count > 0) {
     share.experts = experts.count;
-    share.distinct_experts = experts_read(spec.options, experts.count, experts.active, tokens_of_step(spec, meta));
+    share.distinct_experts =
+        experts_read(spec.options, experts.count, experts.active, tokens_of_step(spec, meta, totals));
     const double with_experts = experts.layers == 0 ? model.layers : std::min(experts.layers, model.layers);
     const double more = (share.distinct_experts - experts.active) * static_cast<double>(expert.value());
     const double of_mean_layer = more * with_experts / std::max(1u, model.layers);
@@ -225,40 +210,64 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, GpuShare& s
     weights = std::max(Bytes(0), weights - expert * (std::int64_t{experts.count} * with_experts));
   }
   share.near.weights = rounded(static_cast<double>(weights.value()) * spec.options.weights_near);
+  share.stands_in = meta.layers != model.layers;
+  share.layers = {{share.kv_bytes_per_token, share.weight_bytes_per_step, Bytes(0), Bytes(0)}};
 }
 
 void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals,
-                        const Division& division, std::span<const LayerGroup> groups, GpuShare& share) {
+                        const Division& division, GpuShare& share) {
   const Model& model = *spec.model;
-  const Traced traced = find_traced(groups, meta.layers, model.layers);
-  Sums sums(spec, meta, totals, division, share);
-  double kv = 0;
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    sums.add(groups[i], traced.group[i]);
-    if (traced.group[i] && groups[i].has_kv()) {
-      const double here = kv_on_gpu(groups[i], division.tp);
-      share.traced_kv_differs = share.traced_kv_differs || (kv > 0 && here != kv);
-      share.kv_heads = here > kv && groups[i].latent_dim == 0 ? groups[i].kv_heads : share.kv_heads;
-      kv = std::max(kv, here);
+  const LayerMap map = map_layers(model, meta);
+  const std::vector<LayerGroup> layers = layers_of(model);
+  const Text text(spec, meta, totals);
+  const double requests = static_cast<double>(share.requests) * meta.layout.requests;
+  share.layers_are = map.text;
+  share.stands_in = map.stands_in;
+  LayerSums all;
+  std::vector<LayerSums> in_step(map.stands_in ? 0 : meta.layers);
+  double most_kv = 0;
+  std::int64_t num_traced = 0;
+  for (std::size_t at = 0; at < layers.size(); ++at) {
+    const LayerGroup& layer = layers[at];
+    const LayerSums sums = sums_of(layer, map.traced[at], text, spec.options, division);
+    all += sums;
+    if (!map.stands_in) {
+      in_step[map.runs_in[at]] += sums;
     }
-    if (groups[i].experts > 0) {
-      share.experts = groups[i].experts;
-      share.distinct_experts =
-          experts_read(spec.options, groups[i].experts, groups[i].experts_per_token, tokens_of_step(spec, meta));
+    if (map.traced[at]) {
+      const double kv = kv_on_gpu(layer, division.tp);
+      share.kv_heads = kv > most_kv && layer.latent_dim == 0 ? layer.kv_heads : share.kv_heads;
+      most_kv = std::max(most_kv, kv);
+      ++num_traced;
+    }
+    if (layer.experts > 0) {
+      share.experts = layer.experts;
+      share.distinct_experts = experts_read(spec.options, layer.experts, layer.experts_per_token, text.tokens_of_step);
     }
   }
-  const double layers = static_cast<double>(std::max<std::int64_t>(1, traced.layers));
-  share.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(kv)));
-  share.weight_bytes_per_step = rounded(sums.weights_read / layers);
-  share.other_bytes_per_step = rounded(sums.other_read * sums.requests() / layers);
+  for (std::size_t i = 0; i < in_step.size(); ++i) {
+    double kv = 0;
+    for (const std::uint32_t at : map.reads[i]) {
+      kv += layers[at].has_kv() ? kv_on_gpu(layers[at], division.tp) : 0;
+    }
+    share.layers.push_back(traced_layer(in_step[i], kv, requests, 1, text));
+    most_kv = std::max(most_kv, kv);
+  }
+  const auto num_layers = static_cast<double>(map.stands_in ? std::max<std::int64_t>(1, num_traced) : meta.layers);
+  if (map.stands_in) {
+    share.layers.push_back(traced_layer(all, most_kv, requests, num_layers, text));
+  }
+  share.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(most_kv)));
+  share.weight_bytes_per_step = rounded(all.weights_read / num_layers);
+  share.other_bytes_per_step = rounded((all.always_read + all.read_per_token * text.mean) * requests / num_layers);
   const double outside =
-      std::max(0.0, static_cast<double>(model.weight_bytes.value()) - sums.whole_weights_of_layers) / division.tp;
+      std::max(0.0, static_cast<double>(model.weight_bytes.value()) - all.whole_weights) / division.tp;
   NearBudget& near = share.near;
-  near.weights = rounded((sums.weights_of_layers + outside) * spec.options.weights_near);
-  near.selector = rounded(sums.selector * sums.requests());
-  near.state = rounded(sums.state * sums.requests());
-  near.window = rounded(sums.window * sums.requests());
-  near.other_kv = rounded(sums.other_kv * sums.requests());
+  near.weights = rounded((all.weights + outside) * spec.options.weights_near);
+  near.selector = rounded(all.selector * requests);
+  near.state = rounded(all.state * requests);
+  near.window = rounded(all.window * requests);
+  near.other_kv = rounded(all.other_kv * requests);
 }
 
 }  // namespace
@@ -274,9 +283,9 @@ Result<GpuShare> share_of_one_gpu(const InstanceSpec& spec, const TraceMeta& met
   share.requests = (spec.options.batch + division.dp - 1) / division.dp;
   share.deployment = spec.options.gpus > 1 || spec.options.reserve || (spec.model && !spec.model->groups.empty());
   if (spec.model && share.deployment) {
-    set_layer_by_layer(spec, meta, totals, division, groups, share);
+    set_layer_by_layer(spec, meta, totals, division, share);
   } else if (spec.model) {
-    set_mean_layer(spec, meta, share);
+    set_mean_layer(spec, meta, totals, share);
   }
   NearBudget& near = share.near;
   near.memory = share.machine.near.capacity;

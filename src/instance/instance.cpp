@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -23,11 +24,11 @@ std::pair<std::string, std::string> two_sizes(Bytes a, Bytes b) {
 }
 
 /// All GPUs share the arithmetic of all requests.
-Seconds arithmetic_floor(const InstanceSpec& spec) {
+Seconds arithmetic_floor(const InstanceSpec& spec, const TraceTotals& totals) {
   if (!spec.model || spec.hardware.peak_flops.value() <= 0) {
     return Seconds(0);
   }
-  const double tokens_per_gpu = static_cast<double>(spec.options.batch) / spec.options.gpus;
+  const double tokens_per_gpu = totals.verified_per_step() * spec.options.batch / spec.options.gpus;
   return spec.model->flops_per_layer_per_step * tokens_per_gpu / spec.hardware.peak_flops;
 }
 
@@ -61,21 +62,6 @@ Error unknown_block_size() {
 /// Nothing but experts is read; no KV page exists.
 bool has_experts_alone(const BlockLayout& layout, std::uint32_t blocks_per_layer) {
   return layout.experts > 0 && blocks_per_layer == layout.experts;
-}
-
-/// Whether so many layers are those of the model whose KV grows, or those of them with the most KV.
-bool is_of_some_layers(const Model& model, std::uint32_t layers) {
-  Bytes most;
-  for (const LayerGroup& group : model.groups) {
-    most = group.grows() ? std::max(most, group.kv_bytes_per_token) : most;
-  }
-  std::uint32_t growing = 0;
-  std::uint32_t with_most = 0;
-  for (const LayerGroup& group : model.groups) {
-    growing += group.grows() ? num_layers(group) : 0;
-    with_most += group.grows() && group.kv_bytes_per_token == most ? num_layers(group) : 0;
-  }
-  return layers == growing || layers == with_most;
 }
 
 /// A model that single fields began, as --set model.experts.bytes_per_expert=SIZE does where the trace names no preset:
@@ -119,9 +105,16 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
         "options.mirrored_reads=split needs --mode inclusive: in exclusive mode no block is on both sides");
   }
   KVPLACE_ASSIGN(share, share_of_one_gpu(spec, meta, totals));
-  const StepTime step_time(share.machine, spec.options.overlap, arithmetic_floor(spec), spec.hardware.step_overhead);
+  const StepTime step_time(share.machine, spec.options.overlap, arithmetic_floor(spec, totals),
+                           spec.hardware.step_overhead);
   Instance instance(spec, std::move(share), step_time);
   instance.layout_ = meta.layout;
+  if (totals.step_tokens != nullptr) {
+    instance.tokens_before_.push_back(0);
+    for (const StepTokens& tokens : *totals.step_tokens) {
+      instance.tokens_before_.push_back(instance.tokens_before_.back() + tokens.decoded);
+    }
+  }
   instance.layers_ = meta.layers;
   instance.steps_ = totals.steps;
   instance.groups_ = StepGroups(totals.steps, meta.layers, spec.options.barrier);
@@ -134,17 +127,22 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   return instance;
 }
 
-Status Instance::set_sizes(const TraceMeta& meta) {
-  const InstanceOptions& options = options_;
+/// Of all layers; one stands for all if they are alike.
+template <class T>
+void merge_like_ones(std::vector<T>& numbers) {
+  if (std::adjacent_find(numbers.begin(), numbers.end(), std::not_equal_to<>()) == numbers.end()) {
+    numbers.resize(std::min<std::size_t>(1, numbers.size()));
+  }
+}
+
+Status Instance::set_kv_blocks(const TraceMeta& meta) {
   const Model* model = spec_.model ? &*spec_.model : nullptr;
-  if (options.block_bytes) {
-    kv_block_ = *options.block_bytes;
+  if (options_.block_bytes) {
+    kv_blocks_ = {*options_.block_bytes};
   } else if (model != nullptr) {
-    if (share_.traced_kv_differs) {
-      return bad_input("the layers of model " + model->name + " that a trace of " + std::to_string(layers_) +
-                       " layers is of differ in the KV of a token, but blocks have one size here: give --block-bytes");
+    for (const TracedLayer& layer : share_.layers) {
+      kv_blocks_.push_back(layer.kv_bytes_per_token * std::int64_t{layout_.block_tokens});
     }
-    kv_block_ = share_.kv_bytes_per_token * std::int64_t{layout_.block_tokens};
     const Bytes shape = kv_bytes_of_shape(model->attention);
     if (model->groups.empty() && shape != Bytes(0) && shape != model->kv_bytes_per_token_per_layer) {
       notes_.push_back("a token's KV in a layer is " + format_bytes(model->kv_bytes_per_token_per_layer) +
@@ -152,35 +150,63 @@ Status Instance::set_sizes(const TraceMeta& meta) {
                        format_bytes(shape));
     }
   } else if (meta.block_bytes) {
-    kv_block_ = *meta.block_bytes;
+    kv_blocks_ = {*meta.block_bytes};
   } else if (!has_experts_alone(layout_, blocks_per_layer_)) {
     return tl::unexpected(unknown_block_size());
+  } else {
+    kv_blocks_ = {Bytes(0)};
   }
+  return {};
+}
+
+Status Instance::set_sizes(const TraceMeta& meta) {
+  const InstanceOptions& options = options_;
+  const Model* model = spec_.model ? &*spec_.model : nullptr;
+  KVPLACE_TRY(set_kv_blocks(meta));
   if (layout_.experts > 0) {
     KVPLACE_TRY(set_expert_sizes(meta));
   }
-  if (kv_block_.value() <= 0) {
+  // A layer without KV (a state) has blocks in the trace that nothing reads: as small as any.
+  const auto is_none = [](Bytes size) { return size.value() <= 0; };
+  Bytes least = *std::max_element(kv_blocks_.begin(), kv_blocks_.end());
+  if (is_none(least)) {
     return bad_input("--block-bytes must be more than 0");
   }
-  uniform_ = layout_.experts == 0 && !meta.has_read_bytes;
-  new_kv_ = options.new_kv && !experts_alone()
-                ? Bytes((kv_block_.value() + layout_.block_tokens - 1) / layout_.block_tokens)
-                : Bytes(0);
+  for (const Bytes size : kv_blocks_) {
+    least = is_none(size) ? least : std::min(least, size);
+  }
+  std::replace_if(kv_blocks_.begin(), kv_blocks_.end(), is_none, least);
+  merge_like_ones(kv_blocks_);
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    kv_row_ += kv_block_bytes(LayerIndex(layer));
+  }
+  for (const Bytes size : kv_blocks_) {
+    const std::int64_t of_token = (size.value() + layout_.block_tokens - 1) / layout_.block_tokens;
+    new_kv_.emplace_back(options.new_kv && !experts_alone() ? of_token : 0);
+  }
+  merge_like_ones(new_kv_);
+  one_size_ = layout_.experts == 0 && has_like_layers();
+  whole_pages_ = layout_.experts == 0 && !meta.has_read_bytes;
 
   set_fixed_loads();
-  if (model != nullptr && model->layers != layers_ && !is_of_some_layers(*model, layers_)) {
+  if (model != nullptr && share_.stands_in) {
     notes_.push_back("the trace has " + std::to_string(layers_) + " layers, model " + model->name + " has " +
                      std::to_string(model->layers) +
                      ": sizes per layer are the model's, the number of layers the trace's");
   }
-  const Bytes largest_expert =
-      expert_blocks_.empty() ? Bytes(0) : *std::max_element(expert_blocks_.begin(), expert_blocks_.end());
-  const double largest_block = static_cast<double>(std::max(kv_block_, largest_expert).value());
-  const double most = largest_block * blocks_per_layer_ * layers_ * options.batch * 4.0 +
-                      static_cast<double>(fixed_bytes_per_step().value()) * layers_;
+  return check_totals();
+}
+
+Status Instance::check_totals() const {
+  const Bytes largest = block_sizes().back();
+  double fixed = 0;
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    fixed += static_cast<double>(fixed_bytes(StepIndex(std::max(1u, steps_) - 1), LayerIndex(layer)).value());
+  }
+  const double most = static_cast<double>(largest.value()) * blocks_per_layer_ * layers_ * options_.batch * 4.0 + fixed;
   if (most > kMostBytesPerDecodeStep) {
-    return bad_input("blocks of " + format_bytes(std::max(kv_block_, largest_expert)) + " x " +
-                     std::to_string(options.batch) + " requests and " + format_bytes(weight_bytes_per_step_) +
+    return bad_input("blocks of " + format_bytes(largest) + " x " + std::to_string(options_.batch) + " requests and " +
+                     format_bytes(weight_bytes_per_step_) +
                      " of weights per step exceed 10^18 bytes in a decode step: check the sizes");
   }
   return {};
@@ -210,7 +236,7 @@ Status Instance::set_expert_sizes(const TraceMeta& meta) {
         "--set model.experts.bytes_per_expert=SIZE");
   }
   if (experts_alone()) {  // capacities in blocks are counted in experts
-    kv_block_ = *std::max_element(expert_blocks_.begin(), expert_blocks_.end());
+    kv_blocks_ = expert_blocks_;
   }
   return {};
 }
@@ -228,12 +254,45 @@ Bytes Instance::all_expert_bytes() const {
 
 void Instance::set_fixed_loads() {
   weight_bytes_per_step_ = options_.weight_bytes_per_step.value_or(share_.weight_bytes_per_step);
-  const Bytes near(std::llround(static_cast<double>(weight_bytes_per_step_.value()) * options_.weights_near));
-  const Bytes far = weight_bytes_per_step_ - near;
-  weight_loads_.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
-  weight_loads_.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
-  const Bytes other = share_.other_bytes_per_step;
-  weight_loads_.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
+  const std::vector<TracedLayer> none(1);
+  for (const TracedLayer& layer : share_.layers.empty() ? none : share_.layers) {
+    FixedLoads fixed;
+    fixed.weights = options_.weight_bytes_per_step.value_or(layer.weight_bytes_per_step);
+    const Bytes near(std::llround(static_cast<double>(fixed.weights.value()) * options_.weights_near));
+    const Bytes far = fixed.weights - near;
+    fixed.loads.add(Transfer::kReadNear, near, near.value() > 0 ? 1 : 0);
+    fixed.loads.add(Transfer::kReadFar, far, far.value() > 0 ? 1 : 0);
+    const Bytes other = layer.other_bytes_per_step;
+    fixed.loads.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
+    fixed.near_per_token = layer.other_bytes_per_token;
+    fixed_.push_back(fixed);
+  }
+  merge_like_ones(fixed_);
+}
+
+Loads Instance::fixed_loads(GroupIndex group) const {
+  const FlatStep first = groups_.first_of(group);
+  Loads loads;
+  for (std::uint32_t i = 0; i < groups_.layers_per_group(); ++i) {
+    loads += fixed_loads(FlatStep(first.value() + i));
+  }
+  return loads;
+}
+
+std::vector<Bytes> Instance::block_sizes() const {
+  std::vector<Bytes> sizes = kv_blocks_;
+  sizes.insert(sizes.end(), expert_blocks_.begin(), expert_blocks_.end());
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  return sizes;
+}
+
+Bytes Instance::common_block_bytes() const {
+  std::int64_t common = 0;
+  for (const Bytes size : block_sizes()) {
+    common = std::gcd(common, size.value());
+  }
+  return Bytes(common);
 }
 
 Status Instance::set_capacity() {
@@ -246,10 +305,9 @@ Status Instance::set_capacity() {
   const std::int64_t batch = options.batch;
   if (options.near_blocks_per_layer) {
     const std::int64_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
-    batch_capacity_ = experts_alone() ? Bytes(all_expert_bytes().value() / layout_.experts) * blocks
-                                      : kv_block_ * (blocks * layers_) * batch;
+    batch_capacity_ = kv_row_ * blocks * batch;
   } else if (options.near_fraction) {
-    const Bytes all = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_) + all_expert_bytes();
+    const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} + all_expert_bytes();
     batch_capacity_ =
         Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction)) * batch;
   } else if (options.near_capacity) {
@@ -266,15 +324,17 @@ Status Instance::set_capacity() {
 
 Status Instance::divide_capacity() {
   const std::vector<double>& shares = options_.layer_shares;
-  if (shares.empty() && experts_alone() && options_.near_blocks_per_layer) {
-    const std::int64_t blocks = std::min(*options_.near_blocks_per_layer, blocks_per_layer_);
-    for (const Bytes expert : expert_blocks_) {
-      layer_capacity_.push_back(expert * blocks);
-    }
-    return {};
-  }
   if (shares.empty()) {
-    layer_capacity_.assign(layers_, Bytes(capacity_.value() / layers_));
+    // C s_l / sum of s, whose product may not fit 64 bits.
+    const std::int64_t rows = capacity_.value() / kv_row_.value();
+    const std::int64_t rest = capacity_.value() % kv_row_.value();
+    for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+      const Bytes size = kv_block_bytes(LayerIndex(layer));
+      const Bytes of_rest = has_like_layers()
+                                ? Bytes(rest / layers_)
+                                : Bytes(static_cast<std::int64_t>(static_cast<double>(rest) * (size / kv_row_)));
+      layer_capacity_.push_back(size * rows + of_rest);
+    }
     return {};
   }
   KVPLACE_TRY(check_layer_shares(shares));
@@ -282,9 +342,20 @@ Status Instance::divide_capacity() {
     return bad_input("the trace has " + std::to_string(layers_) + " layers, but " + std::to_string(shares.size()) +
                      " layer budgets are given: give one for each layer");
   }
-  const std::vector<std::int64_t> blocks = apportion(shares, capacity_.value() / kv_block_.value());
-  for (const std::int64_t in_layer : blocks) {
-    layer_capacity_.push_back(kv_block_ * in_layer);
+  if (has_like_layers()) {
+    const Bytes size = kv_blocks_.front();
+    for (const std::int64_t blocks : apportion(shares, capacity_.value() / size.value())) {
+      layer_capacity_.push_back(size * blocks);
+    }
+    return {};
+  }
+  double bytes_of_one = 0;
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    bytes_of_one += shares[layer] * static_cast<double>(kv_block_bytes(LayerIndex(layer)).value());
+  }
+  const double ones = static_cast<double>(capacity_.value()) / bytes_of_one;
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    layer_capacity_.push_back(kv_block_bytes(LayerIndex(layer)) * static_cast<std::int64_t>(shares[layer] * ones));
   }
   return {};
 }
@@ -302,7 +373,7 @@ Instance Instance::with_copies(Copies copies) const {
 }
 
 void Instance::note_what_does_not_fit() {
-  const Bytes all_kv = kv_block_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * layers_ * options_.batch);
+  const Bytes all_kv = kv_row_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * options_.batch);
   const Bytes far = share_.machine.far.capacity;
   const Hardware& hardware = spec_.hardware;
   if (hardware.gpus > spec_.options.gpus) {
@@ -337,8 +408,8 @@ Bytes Instance::bytes_of_read(const StepView& record, std::size_t read) const {
 StepTraffic Instance::traffic(const StepView& record) const {
   StepTraffic traffic;
   traffic.num_reads = static_cast<std::int64_t>(record.reads.size());
-  if (uniform_) {
-    traffic.reads = kv_block_ * traffic.num_reads;
+  if (whole_pages_) {
+    traffic.reads = kv_block_bytes(record.layer) * traffic.num_reads;
   } else {
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       traffic.reads += bytes_of_read(record, i);
@@ -351,8 +422,15 @@ StepTraffic Instance::traffic(const StepView& record) const {
       traffic.reads_appended += bytes_of_read(record, static_cast<std::size_t>(read - record.reads.begin()));
     }
   }
-  traffic.num_new_kv = new_kv_.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
-  traffic.new_kv = new_kv_ * traffic.num_new_kv;
+  const Bytes of_token = new_kv_bytes(record.layer);
+  traffic.num_new_kv = of_token.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
+  if (record.written_tokens.empty()) {
+    traffic.new_kv = of_token * traffic.num_new_kv;
+  } else {
+    for (std::size_t i = 0; i < record.appended.size(); ++i) {
+      traffic.new_kv += new_kv_bytes(record, i);
+    }
+  }
   return traffic;
 }
 
@@ -386,9 +464,9 @@ std::vector<BlockIndex> Instance::initial_near() const {
   add_prompt_experts(rooms, near);
   const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
   std::vector<std::uint32_t> places;  // by layer
-  for (const Bytes room : rooms) {
-    places.push_back(
-        static_cast<std::uint32_t>(std::min<std::int64_t>(room.value() / kv_block_.value(), prompt_blocks)));
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    const std::int64_t blocks = rooms[layer].value() / kv_block_bytes(LayerIndex(layer)).value();
+    places.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(blocks, prompt_blocks)));
   }
   const std::uint32_t most = places.empty() ? 0 : *std::max_element(places.begin(), places.end());
   const std::uint32_t end = layout_.initial_blocks();

@@ -54,7 +54,7 @@ Status PolicyRun::start(std::span<const std::uint32_t> first_reads, bool has_ran
         state_.begin() + static_cast<std::ptrdiff_t>(instance.index(LayerIndex(layer), BlockId(0)).value());
     std::fill(first, first + instance.layout().initial_blocks(), kExists);
   }
-  if (!instance.uniform()) {
+  if (!instance.reads_whole_pages()) {
     missed_bytes_.assign(instance.num_blocks(), 0);
   }
   if (instance.options().copies == Copies::kBackground) {
@@ -139,8 +139,8 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   result_.far_reads_by_layer[record.layer.value()] += num_far;
 
   Loads loads;
-  if (instance_.uniform()) {
-    const Bytes size = instance_.kv_block_bytes();
+  if (instance_.reads_whole_pages()) {
+    const Bytes size = instance_.kv_block_bytes(record.layer);
     const auto near = static_cast<std::int64_t>(num_near);
     const auto far = static_cast<std::int64_t>(num_far);
     loads.add(Transfer::kReadNear, size * near, near);
@@ -244,7 +244,7 @@ Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, co
   input.copies_in_flight = copies_ ? copies_->in_flight() : 0;
   add_new_kv(record, false, input.loads);
   input.loads = input.loads * std::int64_t{instance_.options().batch};
-  input.loads += instance_.weight_loads();
+  input.loads += instance_.fixed_loads(record.step, record.layer);
   if (auto* causal = std::get_if<std::unique_ptr<CausalPolicy>>(&policy_)) {
     (*causal)->step(input, decision_);
   } else if (auto* ranked = std::get_if<std::unique_ptr<RankedPolicy>>(&policy_)) {
@@ -325,9 +325,9 @@ void PolicyRun::promote(BlockIndex block, Loads& loads) {
 }
 
 void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) const {
-  const Bytes size = instance_.new_kv_bytes();
-  const std::int64_t count = size.value() > 0 ? 1 : 0;
+  const std::int64_t count = instance_.new_kv_bytes(record.layer).value() > 0 ? 1 : 0;
   for (std::size_t i = 0; i < record.appended.size(); ++i) {
+    const Bytes size = instance_.new_kv_bytes(record, i);
     const std::uint8_t state = state_[instance_.index(record.layer, record.appended[i]).value()];
     // Exclusive: to the side the block is on; a newborn block is on the side it was put.
     const bool near_if_new = !decided || (state & kNear) != 0;
@@ -359,9 +359,9 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
                        const MovableBytes& mirrored) {
   const std::int64_t batch = instance_.options().batch;
   open_loads_ += kv_loads * batch;
-  open_loads_ += instance_.weight_loads();
+  open_loads_ += instance_.fixed_loads(record.step, record.layer);
   open_mirrored_ += mirrored * batch;
-  result_.read_bytes += traffic.reads.value() * batch + instance_.fixed_bytes_per_step().value();
+  result_.read_bytes += traffic.reads.value() * batch + instance_.fixed_bytes(record.step, record.layer).value();
   if (instance_.groups().ends_group(record.layer)) {
     close_group();
   }
@@ -370,15 +370,16 @@ void PolicyRun::charge(const StepView& record, const StepTraffic& traffic, const
 void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
   // The share is of the whole decode step's bytes; weights and KV of a layer are divided alike.
   const std::int64_t batch = instance_.options().batch;
-  Bytes total = instance_.fixed_bytes_per_step() * std::int64_t{segment.layers()};
+  Bytes total;
   for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-    total += instance_.traffic(segment.view(step, layer)).reads * batch;
+    total += instance_.fixed_bytes(StepIndex(step), LayerIndex(layer)) +
+             instance_.traffic(segment.view(step, layer)).reads * batch;
   }
   const double near_share = std::get<std::unique_ptr<IdealPolicy>>(policy_)->near_share(total);
   for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
     const StepView record = segment.view(step, layer);
     const StepTraffic traffic = instance_.traffic(record);
-    const Bytes weights = instance_.fixed_bytes_per_step();
+    const Bytes weights = instance_.fixed_bytes(record.step, record.layer);
     const Bytes bytes = traffic.reads * batch + weights;
     const Bytes far(static_cast<std::int64_t>(static_cast<double>(bytes.value()) * (1 - near_share)));
     // Weights count as the nearest bytes, so far bytes are KV first.
@@ -409,7 +410,7 @@ ReplayResult PolicyRun::result() const {
   const double seconds = result.total.value();
   if (seconds > 0) {
     const StepTime& step_time = instance_.step_time();
-    result.tokens_per_second = static_cast<double>(result.steps) * instance_.tokens_per_step() / seconds;
+    result.tokens_per_second = instance_.tokens_decoded(result.steps) / seconds;
     result.aggregate_bytes_per_second = static_cast<double>(result.read_bytes) / seconds;
     result.aggregate_utilization = result.aggregate_bytes_per_second / (step_time.bandwidth(Channel::kNearMem).value() +
                                                                         step_time.far_read_bandwidth().value());

@@ -58,7 +58,7 @@ class PolicyRun {
   void promote(BlockIndex block, Loads& loads);
   /// Of a block read from far in this step.
   [[nodiscard]] Bytes bytes_read(BlockIndex block) const {
-    return instance_.uniform() ? instance_.block_bytes(block) : Bytes(missed_bytes_[block.value()]);
+    return instance_.reads_whole_pages() ? instance_.block_bytes(block) : Bytes(missed_bytes_[block.value()]);
   }
   /// `decided`: new blocks are on the side they were put; else they count as near.
   void add_new_kv(const StepView& record, bool decided, Loads& loads) const;
@@ -72,11 +72,12 @@ class PolicyRun {
   const Instance& instance_;
   ReplayJob job_;
   AnyPolicy policy_;
-  std::optional<ToldReads> told_;            // of a look-ahead policy
-  std::optional<CopyQueue> copies_;          // with copies in the background
-  std::vector<BlockIndex> complete_;         // whose last byte has just moved
-  std::vector<std::uint8_t> state_;          // by BlockIndex
-  std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, of those read from far in this step; only if not uniform
+  std::optional<ToldReads> told_;     // of a look-ahead policy
+  std::optional<CopyQueue> copies_;   // with copies in the background
+  std::vector<BlockIndex> complete_;  // whose last byte has just moved
+  std::vector<std::uint8_t> state_;   // by BlockIndex
+  std::vector<std::uint32_t>
+      missed_bytes_;  // by BlockIndex, of those read from far in this step; only if not all are whole pages
   std::vector<BlockIndex> initial_near_;
   Bytes occupied_;
   std::uint64_t near_blocks_ = 0;

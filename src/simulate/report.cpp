@@ -37,6 +37,7 @@ Json json_of_fields(std::span<const Field<T>> fields, const T& value) {
 /// One GPU's share; bytes of its near memory, which add up.
 Json json_of(const GpuShare& share, const InstanceOptions& options) {
   Json json;
+  json["layers"] = share.layers_are.empty() ? Json(nullptr) : Json(share.layers_are);
   json["gpus"] = options.gpus;
   json["attention_tp"] = share.attention_tp;
   json["attention_dp"] = share.attention_dp;
@@ -54,6 +55,18 @@ Json json_of(const GpuShare& share, const InstanceOptions& options) {
   return json;
 }
 
+/// A number, or where layers differ a list of one for each.
+void add_layer_sizes(const Instance& instance, Json& json) {
+  Json blocks = Json::array();
+  Json new_kv = Json::array();
+  for (std::uint32_t layer = 0; layer < instance.layers(); ++layer) {
+    blocks.push_back(instance.kv_block_bytes(LayerIndex(layer)).value());
+    new_kv.push_back(instance.new_kv_bytes(LayerIndex(layer)).value());
+  }
+  json["block_bytes"] = instance.has_like_layers() ? blocks.front() : blocks;
+  json["new_kv_bytes_per_layer_per_step"] = instance.has_like_layers() ? new_kv.front() : new_kv;
+}
+
 Json json_of(const Instance& instance) {
   const InstanceSpec& spec = instance.spec();
   Json json;
@@ -62,13 +75,13 @@ Json json_of(const Instance& instance) {
   json["options"] = json_of_fields<InstanceOptions>(option_fields(), spec.options);
   json["layers"] = instance.layers();
   json["steps"] = instance.steps();
+  json["tokens"] = instance.tokens_before(instance.steps());
   json["blocks_per_layer"] = instance.blocks_per_layer();
-  json["block_bytes"] = instance.kv_block_bytes().value();
+  add_layer_sizes(instance, json);
   json["expert_bytes_by_layer"] = Json::array();
   for (std::uint32_t layer = 0; instance.layout().experts > 0 && layer < instance.layers(); ++layer) {
     json["expert_bytes_by_layer"].push_back(instance.expert_bytes(LayerIndex(layer)).value());
   }
-  json["new_kv_bytes_per_layer_per_step"] = instance.new_kv_bytes().value();
   json["weight_bytes_per_step"] = instance.weight_bytes_per_step().value();
   json["near_capacity_bytes_per_request"] = instance.capacity().value();
   if (instance.share().deployment) {
@@ -201,6 +214,8 @@ std::string to_json(const TraceStatistics& statistics, const TraceReader& trace)
   json["manifest"] = {{"file", trace.path()}, {"digest", totals.digest}, {"recovered", trace.recovered()}};
   json["layers"] = meta.layers;
   json["steps"] = totals.steps;
+  json["tokens"] = totals.tokens();
+  json["verified_per_step"] = totals.verified_per_step();
   json["prompt_tokens"] = meta.layout.prompt_tokens;
   json["block_tokens"] = meta.layout.block_tokens;
   json["blocks"] = totals.blocks_per_layer;

@@ -48,8 +48,8 @@ class BudgetSearch {
       return bad_input("budgets are made from a trace: name at least one");
     }
     const Instance& first = *traces_.front().instance;
-    budgets_.block_bytes = first.kv_block_bytes();
-    budgets_.total_blocks = static_cast<std::uint64_t>(first.capacity().value() / first.kv_block_bytes().value());
+    budgets_.block_bytes = first.mean_kv_block_bytes();
+    budgets_.total_blocks = static_cast<std::uint64_t>(first.capacity() / budgets_.block_bytes);
     if (budgets_.total_blocks == 0) {
       return bad_input("the near capacity of a request, " + format_bytes(first.capacity()) +
                        ", holds no block: give a larger --total");
@@ -59,11 +59,11 @@ class BudgetSearch {
         const Instance& instance = *trace.instance;
         KVPLACE_TRY(check_miss_curves(*trace.trace, options_.policy));
         KVPLACE_TRY(check_fits(options_.policy, *trace.trace, instance));
-        if (instance.layers() != first.layers() || instance.kv_block_bytes() != first.kv_block_bytes()) {
+        if (instance.layers() != first.layers() || instance.mean_kv_block_bytes() != first.mean_kv_block_bytes()) {
           return bad_input(trace.trace->path() + ": has " + std::to_string(instance.layers()) +
-                           " layers and blocks of " + format_bytes(instance.kv_block_bytes()) + ", but " +
+                           " layers and blocks of " + format_bytes(instance.mean_kv_block_bytes()) + ", but " +
                            traces_.front().trace->path() + " has " + std::to_string(first.layers()) + " and " +
-                           format_bytes(first.kv_block_bytes()) +
+                           format_bytes(first.mean_kv_block_bytes()) +
                            ": budgets are for traces of one model and block size");
         }
         if (instance.capacity() != first.capacity()) {

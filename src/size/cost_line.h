@@ -15,10 +15,10 @@ namespace kvplace {
 class CostLine {
  public:
   CostLine(const Instance& instance, const SizeOptions& options) : instance_(instance), options_(options) {
-    const double block = static_cast<double>(instance.kv_block_bytes().value()) * instance.options().batch / kGiB;
+    const double block = static_cast<double>(instance.mean_kv_block_bytes().value()) * instance.options().batch / kGiB;
     price_of_block_ = block * options.price_near_per_gib;
     const double all = std::ceil(static_cast<double>(competing_bytes(instance).value()) /
-                                 static_cast<double>(instance.kv_block_bytes().value()));
+                                 static_cast<double>(instance.mean_kv_block_bytes().value()));
     most_share_ = std::min(1.0, all * price_of_block_ / options.target.value);
   }
 
@@ -39,7 +39,7 @@ class CostLine {
       return std::nullopt;
     }
     InstanceSpec spec = instance_.spec();
-    set_capacity(spec, instance_.kv_block_bytes() * (blocks(near_share) * instance_.options().batch));
+    set_capacity(spec, instance_.mean_kv_block_bytes() * (blocks(near_share) * instance_.options().batch));
     scale_link(spec.hardware, rate / instance_.step_time().bandwidth(Channel::kFarLinkRead).value());
     return spec;
   }

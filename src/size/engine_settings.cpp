@@ -56,7 +56,8 @@ EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_bl
   const std::uint64_t batch = rounded_up(requests, instance.share().attention_dp);
   const bool shared = instance.share().attention_tp > 1;
   const BlockLayout& layout = instance.layout();
-  const std::uint64_t context = std::uint64_t{layout.prompt_tokens} + rounded_up(instance.steps(), layout.requests);
+  const std::uint64_t context =
+      layout.prompt_tokens + rounded_up(instance.tokens_before(instance.steps()), layout.requests);
   EngineSettings settings;
   settings.top_k = instance.spec().model->attention.sparse_top_k;
   const std::uint64_t buffer = buffer_blocks / layout.requests;

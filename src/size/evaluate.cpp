@@ -9,7 +9,7 @@
 
 namespace kvplace {
 double tokens_per_second(const Instance& instance, Seconds total) {
-  const double tokens = static_cast<double>(instance.steps()) * instance.tokens_per_step();
+  const double tokens = instance.tokens_decoded(instance.steps());
   return total.value() > 0 ? tokens / total.value() : 0;
 }
 
@@ -18,7 +18,7 @@ SizeProbe probe_of(const Instance& instance, double value, Seconds total, bool r
   probe.value = value;
   probe.near_bytes = instance.capacity().value() * instance.options().batch;
   probe.link_bytes_per_second = instance.step_time().bandwidth(Channel::kFarLinkRead).value();
-  probe.batch = instance.tokens_per_step();
+  probe.batch = instance.all_requests();
   probe.total = total;
   probe.tokens_per_second = tokens_per_second(instance, total);
   probe.reached = reached;
@@ -31,8 +31,8 @@ Evaluator::Key Evaluator::key_of(const Trial& trial) {
           instance.capacity().value(),
           instance.step_time().bandwidth(Channel::kFarLinkRead).value(),
           instance.step_time().bandwidth(Channel::kFarLinkWrite).value(),
-          instance.tokens_per_step(),
-          instance.kv_block_bytes().value()};
+          instance.all_requests(),
+          instance.kv_row_bytes().value()};
 }
 
 std::vector<const Evaluator::Trial*> Evaluator::unknown(std::span<const Trial> trials, bool of_policies) const {

@@ -64,7 +64,7 @@ class Evaluator {
   [[nodiscard]] Result<std::vector<Seconds>> all_near(std::span<const Instance* const> instances, double left);
 
  private:
-  /// Policy, near capacity, link in both directions, batch, block bytes.
+  /// Policy, near capacity, link in both directions, batch, bytes of a block in each layer.
   using Key = std::tuple<std::string, std::int64_t, double, double, std::uint32_t, std::int64_t>;
 
   [[nodiscard]] static Key key_of(const Trial& trial);
@@ -81,7 +81,7 @@ class Evaluator {
   std::optional<SharedGaps> gaps_;  // of the last bounds
 };
 
-/// Decode steps x batch / time.
+/// Tokens decoded / time.
 [[nodiscard]] double tokens_per_second(const Instance& instance, Seconds total);
 
 /// What was tried on an instance.

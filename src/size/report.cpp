@@ -143,7 +143,7 @@ EngineAdvice engine_advice(const TraceReader& trace, const Instance& instance, c
     return {std::nullopt, std::move(obstacle)};
   }
   const std::int64_t per_request = lru->answer->near_bytes / lru->answer->batch;
-  const std::int64_t blocks = per_request / instance.layers() / instance.kv_block_bytes().value();
+  const std::int64_t blocks = per_request / instance.kv_row_bytes().value();
   const std::uint64_t buffer = std::min<std::uint64_t>(static_cast<std::uint64_t>(blocks), instance.blocks_per_layer());
   return {engine_settings(instance, buffer, lru->answer->batch), {}};
 }

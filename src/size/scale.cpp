@@ -16,11 +16,12 @@ std::int64_t blocks_for(std::int64_t bytes, std::int64_t block) { return (bytes 
 
 Scale capacity_scale(const Instance& instance, double tolerance) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
-  const std::int64_t block = instance.kv_block_bytes().value() * instance.options().batch;
+  const std::int64_t of_request = instance.mean_kv_block_bytes().value();
+  const std::int64_t block = of_request * instance.options().batch;
   Scale scale;
-  scale.most = blocks_for(competing_bytes(instance).value(), instance.kv_block_bytes().value());
+  scale.most = blocks_for(competing_bytes(instance).value(), of_request);
   scale.tolerance = tolerance;
-  scale.bytes_of_request = instance.kv_block_bytes().value();
+  scale.bytes_of_request = of_request;
   scale.spec = [spec, block](std::int64_t blocks) {
     InstanceSpec changed = spec;
     set_capacity(changed, Bytes(blocks * block));
@@ -33,7 +34,7 @@ Scale capacity_scale(const Instance& instance, double tolerance) {
 /// Blocks of KV pages; of experts as many as are as large.
 Scale buffer_scale(const Instance& instance, double tolerance) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
-  const std::int64_t row = instance.kv_block_bytes().value() * instance.layers();
+  const std::int64_t row = instance.kv_row_bytes().value();
   Scale scale;
   scale.most = blocks_for(competing_bytes(instance).value(), row);
   scale.tolerance = tolerance;

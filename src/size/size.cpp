@@ -142,7 +142,7 @@ class SizeSearch {
     }
     std::vector<const Instance*> unknown;
     for (const Instance* instance : instances) {
-      if (!all_near_by_batch_.contains(instance->tokens_per_step())) {
+      if (!all_near_by_batch_.contains(instance->all_requests())) {
         unknown.push_back(instance);
       }
     }
@@ -151,7 +151,7 @@ class SizeSearch {
     }
     KVPLACE_ASSIGN(times, evaluator_.all_near(unknown, passes_of_worth(contenders_) + passes_of_crossover()));
     for (std::size_t i = 0; i < unknown.size(); ++i) {
-      all_near_by_batch_[unknown[i]->tokens_per_step()] = times[i];
+      all_near_by_batch_[unknown[i]->all_requests()] = times[i];
     }
     return {};
   }
@@ -159,10 +159,10 @@ class SizeSearch {
   /// The longest time that reaches the target.
   [[nodiscard]] Seconds limit(const Instance& instance) const {
     if (options_.target.kind == SizeTarget::Kind::kTokensPerSecond) {
-      const double tokens = static_cast<double>(instance.steps()) * instance.tokens_per_step();
+      const double tokens = instance.tokens_decoded(instance.steps());
       return Seconds(tokens / options_.target.value);
     }
-    const auto known = all_near_by_batch_.find(instance.tokens_per_step());
+    const auto known = all_near_by_batch_.find(instance.all_requests());
     const Seconds all_near = known != all_near_by_batch_.end() ? known->second : all_near_;
     return Seconds(all_near.value() / options_.target.value);
   }
@@ -219,7 +219,7 @@ class SizeSearch {
       KVPLACE_ASSIGN(instance, evaluator_.make(scale.spec(all_near_batch)));
       const Instance* const pointer = &instance;
       KVPLACE_ASSIGN(times, evaluator_.all_near(std::span(&pointer, 1), passes_of_crossover()));
-      result_.all_near_batch = instance.tokens_per_step();
+      result_.all_near_batch = instance.all_requests();
       result_.all_near_batch_tokens_per_second = tokens_per_second(instance, times.front());
     }
     if (all_near_batch >= scale.most) {

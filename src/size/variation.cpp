@@ -32,7 +32,7 @@ void scale_link(Hardware& hardware, double factor) {
 
 Bytes kv_bytes_of_request(const Instance& instance) {
   const std::uint32_t pages = instance.blocks_per_layer() - instance.layout().experts;
-  return instance.kv_block_bytes() * (std::int64_t{pages} * instance.layers());
+  return instance.kv_row_bytes() * std::int64_t{pages};
 }
 
 Bytes competing_bytes(const Instance& instance) { return kv_bytes_of_request(instance) + instance.all_expert_bytes(); }

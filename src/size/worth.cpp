@@ -13,7 +13,7 @@ constexpr double kPoint = 0.01;
 /// None if everything is near already.
 Result<std::optional<Instance>> with_more_near(const Evaluator& evaluator, const Instance& instance) {
   const std::int64_t batch = instance.options().batch;
-  const std::int64_t row = instance.kv_block_bytes().value() * instance.layers();  // a block in each layer
+  const std::int64_t row = instance.kv_row_bytes().value();  // a block in each layer
   const std::int64_t all = competing_bytes(instance).value();
   const auto rows = static_cast<std::int64_t>(std::llround(kGiB / static_cast<double>(row * batch)));
   const std::int64_t raised = std::min(all, instance.capacity().value() + std::max<std::int64_t>(1, rows) * row);
@@ -39,9 +39,9 @@ struct Smaller {
 };
 
 Result<std::optional<Smaller>> with_fewer_bytes(const Evaluator& evaluator, const Instance& instance) {
-  const std::int64_t block = instance.kv_block_bytes().value();
+  const std::int64_t block = instance.mean_kv_block_bytes().value();
   const auto smaller = static_cast<std::int64_t>(std::floor(static_cast<double>(block) * (1 - kPoint)));
-  if (evaluator.trace().meta().has_read_bytes || instance.layout().experts > 0 || smaller <= 0) {
+  if (!instance.uniform() || smaller <= 0) {
     return std::optional<Smaller>();
   }
   InstanceSpec spec = instance.spec();

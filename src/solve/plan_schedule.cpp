@@ -32,7 +32,7 @@ class Planner {
         cost_(cost),
         stop_(stop),
         context_(context),
-        capacity_(instance.capacity().value() / instance.kv_block_bytes().value()) {}
+        capacity_(instance.capacity().value() / instance.mean_kv_block_bytes().value()) {}
 
   Status run() {
     KVPLACE_TRY(list());
@@ -61,7 +61,7 @@ class Planner {
     KVPLACE_ASSIGN(classes,
                    build_gap_classes(trace_, instance_, [this] { return context_.stop_requested(); }, context_));
     if (classes.num_classes <= kMostClasses) {
-      gaps_ = list_gaps(classes, static_cast<double>(instance_.kv_block_bytes().value()));
+      gaps_ = list_gaps(classes, static_cast<double>(instance_.mean_kv_block_bytes().value()));
     }
     return {};
   }

@@ -119,21 +119,21 @@ class BackwardValues {
   /// Values of the record's reads, and then the state before it.
   void add(const StepView& record, float* values) {
     const std::size_t k = instance_.flat(record.step, record.layer).value();
-    auto appended = record.appended.begin();
+    std::size_t appended = 0;
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       const BlockId id = record.reads[i];
-      for (; appended != record.appended.end() && *appended < id; ++appended) {
-        (void)append(k, record.layer, *appended);
+      for (; appended < record.appended.size() && record.appended[appended] < id; ++appended) {
+        (void)append(k, record, appended);
       }
-      if (appended != record.appended.end() && *appended == id) {
-        values[i] = static_cast<float>(append(k, record.layer, id));
+      if (appended < record.appended.size() && record.appended[appended] == id) {
+        values[i] = static_cast<float>(append(k, record, appended));
         ++appended;
       } else {
         values[i] = static_cast<float>(read(k, record.layer, id, instance_.bytes_of_read(record, i)));
       }
     }
-    for (; appended != record.appended.end(); ++appended) {
-      (void)append(k, record.layer, *appended);
+    for (; appended < record.appended.size(); ++appended) {
+      (void)append(k, record, appended);
     }
   }
 
@@ -160,12 +160,13 @@ class BackwardValues {
     next = {k, read * prices_.miss(k) + Clip{-size * prices_.evicted(k), promoted}(value)};
     return value;
   }
-  double append(std::size_t k, LayerIndex layer, BlockId id) {
-    Use& next = next_[instance_.index(layer, id).value()];
-    const auto size = static_cast<double>(instance_.block_bytes(layer, id).value());
+  double append(std::size_t k, const StepView& record, std::size_t i) {
+    const BlockId id = record.appended[i];
+    Use& next = next_[instance_.index(record.layer, id).value()];
+    const auto size = static_cast<double>(instance_.block_bytes(record.layer, id).value());
     const double value = value_after(k, next, size);
     if (exclusive_) {
-      const double far = static_cast<double>(instance_.new_kv_bytes().value()) * prices_.far_append(k);
+      const double far = static_cast<double>(instance_.new_kv_bytes(record, i).value()) * prices_.far_append(k);
       next = {k, far + Clip{-size * prices_.evicted(k), size * prices_.promoted(k)}(value)};
     }
     return value;  // near by rule: in inclusive mode nothing is spared in this step

@@ -7,6 +7,7 @@
 
 #include "trace/byte_order.h"
 #include "trace/dispatch/bitmap_kernel.h"
+#include "trace/kvt_format.h"
 #include "trace/ranking_decoder.h"
 #include "trace/symmetric_difference.h"
 #include "trace/varint.h"
@@ -14,10 +15,18 @@
 namespace kvplace {
 namespace {
 
-constexpr std::size_t kNumStreams = 4;
-constexpr std::size_t kRankingStream = 2;
-constexpr std::size_t kHeaderBytes = ChunkDecoder::kHeaderBytes;
-static_assert(kHeaderBytes == kNumStreams * sizeof(std::uint64_t));
+/// Streams in their order; that of tokens, which not all traces have, comes first, so that the front of a payload is
+/// without rankings.
+struct Streams {
+  explicit Streams(const TraceMeta& meta) : before_reads(meta.has_tokens ? 1 : 0) {}
+
+  std::size_t before_reads;
+  [[nodiscard]] std::size_t reads() const { return before_reads; }
+  [[nodiscard]] std::size_t appended() const { return before_reads + 1; }
+  [[nodiscard]] std::size_t ranking() const { return before_reads + 2; }
+  [[nodiscard]] std::size_t read_bytes() const { return before_reads + 3; }
+  [[nodiscard]] std::size_t count() const { return before_reads + 4; }
+};
 
 /// Returns how many bytes were added.
 std::size_t put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32_t> ascending) {
@@ -47,6 +56,7 @@ std::size_t put_gaps(std::vector<std::uint8_t>& out, std::span<const std::uint32
 ChunkEncoder::ChunkEncoder(const TraceMeta& meta)
     : has_ranking_(meta.has_ranking),
       has_read_bytes_(meta.has_read_bytes),
+      has_tokens_(meta.has_tokens),
       previous_reads_(meta.layers),
       previous_rank_(meta.layers),
       previous_ranking_(meta.layers) {}
@@ -60,6 +70,15 @@ void ChunkEncoder::add(const StepView& record) {
   if (has_read_bytes_) {
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       put_varint(read_bytes_, record.read_bytes.empty() ? 0 : record.read_bytes[i]);
+    }
+  }
+  if (has_tokens_) {
+    if (record.layer.value() == 0) {
+      put_varint(tokens_, record.tokens.verified);
+      put_varint(tokens_, record.tokens.decoded);
+    }
+    for (const std::uint32_t written : record.written_tokens) {
+      put_varint(tokens_, written);
     }
   }
   num_reads_ += record.reads.size();
@@ -125,14 +144,19 @@ void ChunkEncoder::add_ranking(const StepView& record) {
 }
 
 std::size_t ChunkEncoder::payload_bytes() const {
-  return kHeaderBytes + reads_.size() + appended_.size() + ranking_.size() + read_bytes_.size();
+  const std::size_t streams = tokens_.size() + reads_.size() + appended_.size() + ranking_.size() + read_bytes_.size();
+  return (has_tokens_ ? 5 : 4) * sizeof(std::uint64_t) + streams;
 }
 
 std::vector<std::byte> ChunkEncoder::take() {
   std::vector<std::byte> payload(payload_bytes());
-  std::size_t at = kHeaderBytes;
+  std::vector<std::vector<std::uint8_t>*> streams{&reads_, &appended_, &ranking_, &read_bytes_};
+  if (has_tokens_) {
+    streams.insert(streams.begin(), &tokens_);
+  }
+  std::size_t at = streams.size() * sizeof(std::uint64_t);
   std::size_t header = 0;
-  for (std::vector<std::uint8_t>* stream : {&reads_, &appended_, &ranking_, &read_bytes_}) {
+  for (std::vector<std::uint8_t>* stream : streams) {
     store_little_endian(payload.data() + header, std::uint64_t{stream->size()});
     if (!stream->empty()) {
       std::memcpy(payload.data() + at, stream->data(), stream->size());
@@ -228,12 +252,22 @@ bool decode_appended(VarintReader& in, std::uint32_t num_experts, std::uint32_t 
   return in.ok();
 }
 
+bool decode_step_tokens(VarintReader& in, std::vector<StepTokens>& out) {
+  const std::uint64_t verified = in.next();
+  const std::uint64_t decoded = in.next();
+  if (!in.ok() || verified > kvt::kMostStepTokens || decoded == 0 || decoded > verified) {
+    return false;
+  }
+  out.push_back({static_cast<std::uint32_t>(decoded), static_cast<std::uint32_t>(verified)});
+  return true;
+}
+
 }  // namespace
 
-std::size_t ChunkDecoder::bytes_of(ChunkParts parts, const TraceMeta& meta,
-                                   std::span<const std::byte, kHeaderBytes> header) {
-  std::size_t bytes = kHeaderBytes;
-  const std::size_t num_streams = reads_all(meta, parts) ? kNumStreams : kRankingStream;
+std::size_t ChunkDecoder::bytes_of(ChunkParts parts, const TraceMeta& meta, std::span<const std::byte> header) {
+  std::size_t bytes = header_bytes(meta);
+  const Streams order(meta);
+  const std::size_t num_streams = reads_all(meta, parts) ? order.count() : order.ranking();
   for (std::size_t i = 0; i < num_streams; ++i) {
     const auto size = load_little_endian<std::uint64_t>(header.data() + i * sizeof(std::uint64_t));
     bytes =
@@ -246,7 +280,9 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
                                      std::span<const std::byte> payload, ChunkParts parts,
                                      std::span<LayerBirths> births) {
   const auto damaged = [](const char* what) { return bad_input(std::string("the chunk's ") + what + " are damaged"); };
-  if (payload.size() < kHeaderBytes) {
+  const std::size_t header_size = header_bytes(meta);
+  const Streams order(meta);
+  if (payload.size() < header_size) {
     return damaged("lengths");
   }
   constexpr std::uint64_t kLeastRecordBytes = 2;  // one for the reads, one for the appended blocks
@@ -254,11 +290,11 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
     return damaged("counts");
   }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(payload.data());
-  const std::uint8_t* at = bytes + kHeaderBytes;
+  const std::uint8_t* at = bytes + header_size;
   const std::uint8_t* const end = bytes + payload.size();
   std::vector<VarintReader> streams;
-  for (std::size_t i = 0; i < kNumStreams; ++i) {
-    const bool read = i < kRankingStream || reads_all(meta, parts);
+  for (std::size_t i = 0; i < order.count(); ++i) {
+    const bool read = i < order.ranking() || reads_all(meta, parts);
     const auto size = read ? load_little_endian<std::uint64_t>(bytes + i * sizeof(std::uint64_t)) : 0;
     if (size > static_cast<std::uint64_t>(end - at)) {
       return damaged("lengths");
@@ -266,10 +302,11 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
     streams.emplace_back(at, at + size);
     at += size;
   }
-  VarintReader& reads_in = streams[0];
-  VarintReader& appended_in = streams[1];
-  VarintReader& ranking_in = streams[kRankingStream];
-  VarintReader& read_bytes_in = streams[3];
+  VarintReader& tokens_in = streams.front();  // if there are any
+  VarintReader& reads_in = streams[order.reads()];
+  VarintReader& appended_in = streams[order.appended()];
+  VarintReader& ranking_in = streams[order.ranking()];
+  VarintReader& read_bytes_in = streams[order.read_bytes()];
 
   const std::uint32_t num_blocks = limits.blocks_per_layer;
   std::vector<ReadSet> sets(meta.layers);
@@ -291,12 +328,22 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
     segment.ranking_.reserve(ranking_in.left());  // each takes a byte or more
   }
   for (std::uint32_t step = 0; step < limits.num_steps; ++step) {
+    if (meta.has_tokens && !decode_step_tokens(tokens_in, segment.step_tokens_)) {
+      return damaged("tokens");
+    }
     for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
       ReadSet& set = sets[layer];
       // The appended blocks come first: they exist in the step already.
       if (!decode_appended(appended_in, meta.layout.experts, num_blocks, previous_appended, segment.appended_,
                            births[layer])) {
         return damaged("appended blocks");
+      }
+      while (meta.has_tokens && segment.written_tokens_.size() < segment.appended_.size()) {
+        const std::uint64_t written = tokens_in.next();
+        if (written == 0 || written > segment.step_tokens_.back().verified) {
+          return damaged("tokens");
+        }
+        segment.written_tokens_.push_back(static_cast<std::uint32_t>(written));
       }
       if (!update_reads(reads_in, num_blocks, set, births[layer]) ||
           set.count > static_cast<std::uint64_t>(out_end - out)) {

@@ -1,4 +1,4 @@
-/// The payload of one chunk of a .kvt file (docs/trace_format.md): whole decode steps as four byte streams.
+/// The payload of one chunk of a .kvt file (docs/trace_format.md): whole decode steps as byte streams.
 ///
 /// A layer's read set is stored as its difference from the set the same layer read one decode step before (nothing,
 /// at the start of a chunk): as a list of gaps, or as a bitmap where that is shorter. So a dense trace costs at most a
@@ -34,6 +34,7 @@ class ChunkEncoder {
 
   bool has_ranking_;
   bool has_read_bytes_;
+  bool has_tokens_;
   std::uint64_t num_reads_ = 0;
   std::vector<std::vector<BlockId>> previous_reads_;       ///< by layer
   std::vector<std::vector<std::uint32_t>> previous_rank_;  ///< by layer: block -> rank + 1
@@ -44,6 +45,7 @@ class ChunkEncoder {
   std::vector<std::uint8_t> appended_;
   std::vector<std::uint8_t> ranking_;
   std::vector<std::uint8_t> read_bytes_;
+  std::vector<std::uint8_t> tokens_;
 };
 
 /// Limits that keep a damaged or hostile chunk from using more than its share of memory.
@@ -57,15 +59,16 @@ struct ChunkLimits {
 /// Stateless between calls; friend of Segment so that it fills its arrays without copies.
 class ChunkDecoder {
  public:
-  static constexpr std::size_t kHeaderBytes = 4 * sizeof(std::uint64_t);
-
+  /// The sizes of the streams.
+  [[nodiscard]] static std::size_t header_bytes(const TraceMeta& meta) {
+    return (meta.has_tokens ? 5 : 4) * sizeof(std::uint64_t);
+  }
   /// True if the parts take all of the payload; else decode() needs no more than its front, bytes_of() long.
   [[nodiscard]] static bool reads_all(const TraceMeta& meta, ChunkParts parts) {
     return parts == ChunkParts::kAll || !meta.has_ranking || meta.has_read_bytes;
   }
   /// `header`: of a payload that is not all read. May be more than there is, if that is damaged.
-  [[nodiscard]] static std::size_t bytes_of(ChunkParts parts, const TraceMeta& meta,
-                                            std::span<const std::byte, kHeaderBytes> header);
+  [[nodiscard]] static std::size_t bytes_of(ChunkParts parts, const TraceMeta& meta, std::span<const std::byte> header);
   /// Every id, count and length of those parts is checked; the message says what is wrong, without the file's name.
   /// `births`, by layer, of at least limits.blocks_per_layer blocks, takes the notes from which follows whether all
   /// blocks exist when they are used.

@@ -58,14 +58,20 @@ struct Findings {
   std::uint32_t requests = 0;
   std::uint32_t experts = 0;
   std::uint32_t first_layer = 0;
-  std::uint32_t last_token = 0;  ///< decode steps of the longest request - 1
+  std::uint32_t last_token = 0;  ///< that a request verifies, from 0
+  bool has_tokens = false;       ///< steps of several tokens
   bool has_kv = false;
   bool is_unsorted = false;
   std::uint64_t least_prompt = 0;
   std::string place_of_least_prompt;
 };
 
-/// Pages 0 to this one exist in decode step `token` of a request.
+/// The last token that the step verifies, behind the prompt.
+std::uint32_t last_token_of(const SourceRecord& record, const RowPlace& place) {
+  return place.token + record.tokens.verified - 1;
+}
+
+/// Pages 0 to this one exist when `token` of a request is verified.
 std::uint64_t last_page(std::uint64_t prompt_tokens, std::uint32_t token, std::uint32_t block_tokens) {
   return (prompt_tokens + token) / block_tokens;
 }
@@ -92,6 +98,18 @@ Status check_exists(std::uint32_t page, std::uint32_t token, std::uint32_t promp
                    ", leave it out so that it is inferred, or mend --block-tokens");
 }
 
+/// Where rows say where they are, what was accepted before leads there.
+Status check_position(const SourceFacts& facts, const SourceRecord& record, const RowPlace& place,
+                      const RecordSource& source) {
+  const std::uint64_t expected = std::uint64_t{facts.prompt_tokens.value_or(0)} + place.token;
+  if (!record.position || *record.position == expected) {
+    return {};
+  }
+  return bad_input(source.place() + ": is at position " + std::to_string(*record.position) +
+                   ", but the tokens accepted before lead to " + std::to_string(expected) +
+                   ": are rows missing, or are they of several requests?");
+}
+
 std::uint32_t largest(std::span<const std::uint32_t> ids) {
   std::uint32_t most = 0;
   for (const std::uint32_t id : ids) {
@@ -107,7 +125,10 @@ Result<Findings> scan(const ImportRules& rules, std::span<const std::string> sou
   Findings found;
   const auto visit = [&](const SourceRecord& record, const RowPlace& place, const RecordSource& source) -> Status {
     ++found.rows;
-    found.last_token = std::max(found.last_token, place.token);
+    const std::uint32_t last_token = last_token_of(record, place);
+    found.last_token = std::max(found.last_token, last_token);
+    found.has_tokens = found.has_tokens || record.tokens != StepTokens();
+    KVPLACE_TRY(check_position(rules.facts, record, place, source));
     if (!record.experts.empty()) {
       found.experts = std::max(found.experts, largest(record.experts) + 1);
     }
@@ -117,10 +138,10 @@ Result<Findings> scan(const ImportRules& rules, std::span<const std::string> sou
     found.has_kv = true;
     const std::uint32_t page = largest(record.kv);
     if (options.prompt_tokens) {
-      KVPLACE_TRY(check_exists(page, place.token, *options.prompt_tokens, *options.block_tokens, source,
+      KVPLACE_TRY(check_exists(page, last_token, *options.prompt_tokens, *options.block_tokens, source,
                                rules.facts.beyond_context));
     }
-    const std::uint64_t prompt = least_prompt_for(page, place.token, *options.block_tokens);
+    const std::uint64_t prompt = least_prompt_for(page, last_token, *options.block_tokens);
     if (prompt > found.least_prompt) {
       found.least_prompt = prompt;
       found.place_of_least_prompt = source.place() + ": block " + std::to_string(page);
@@ -189,6 +210,7 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
   meta.layout.requests = has_pages ? found.requests : 1;
   meta.layout.block_tokens = *options.block_tokens;
   meta.has_ranking = options.read_k || found.is_unsorted;
+  meta.has_tokens = found.has_tokens;
   meta.block_bytes = options.block_bytes;
   meta.model = options.model;
   meta.selection = options.selection;
@@ -224,8 +246,8 @@ class RowWriter {
 
   Status add(const SourceRecord& record, const RowPlace& place, const RecordSource& source) {
     if (place.step >= found_.steps || place.layer >= found_.layers || place.request >= found_.requests ||
-        place.token > found_.last_token || (!record.experts.empty() && largest(record.experts) >= found_.experts) ||
-        (!record.kv.empty() && !has_pages_)) {
+        last_token_of(record, place) > found_.last_token ||
+        (!record.experts.empty() && largest(record.experts) >= found_.experts) || (!record.kv.empty() && !has_pages_)) {
       return changed(source);
     }
     const std::uint32_t prompt_tokens = meta_.layout.prompt_tokens;
@@ -238,8 +260,8 @@ class RowWriter {
       reads_.emplace_back(expert);
     }
     if (!record.kv.empty()) {
-      KVPLACE_TRY(
-          check_exists(largest(record.kv), place.token, prompt_tokens, block_tokens, source, facts_.beyond_context));
+      KVPLACE_TRY(check_exists(largest(record.kv), last_token_of(record, place), prompt_tokens, block_tokens, source,
+                               facts_.beyond_context));
       sorted_.assign(record.kv.begin(), record.kv.end());
       KVPLACE_TRY(sort_unique("block", source));
       if (read_k_ && *read_k_ < record.kv.size()) {
@@ -260,12 +282,20 @@ class RowWriter {
     view.layer = LayerIndex(place.layer);
     view.reads = reads_;
     view.ranking = ranking_;
-    BlockId appended;
-    if (has_pages_) {
-      appended = meta_.layout.page_block(
-          static_cast<std::uint32_t>(last_page(prompt_tokens, place.token, block_tokens)), place.request);
-      view.appended = {&appended, 1};
+    view.tokens = record.tokens;
+    appended_.clear();
+    written_.clear();
+    for (std::uint32_t i = 0; has_pages_ && i < record.tokens.verified; ++i) {
+      const BlockId id = meta_.layout.page_block(
+          static_cast<std::uint32_t>(last_page(prompt_tokens, place.token + i, block_tokens)), place.request);
+      if (appended_.empty() || appended_.back() != id) {
+        appended_.push_back(id);
+        written_.push_back(0);
+      }
+      ++written_.back();
     }
+    view.appended = appended_;
+    view.written_tokens = written_;
     if (Status status = writer_.add(view); !status) {
       return at_place(source.place(), status.error());
     }
@@ -303,6 +333,8 @@ class RowWriter {
   std::vector<std::uint32_t> sorted_;
   std::vector<BlockId> reads_;
   std::vector<BlockId> ranking_;
+  std::vector<BlockId> appended_;
+  std::vector<std::uint32_t> written_;
 };
 
 Status check_taken(const TakenOptions& takes, const ImportOptions& options) {

@@ -26,6 +26,8 @@ struct SourceRecord {
   std::uint64_t layer = 0;
   std::span<const std::uint32_t> kv;       ///< ids of KV pages, in the file's order, perhaps with duplicates
   std::span<const std::uint32_t> experts;  ///< likewise
+  StepTokens tokens;                       ///< the same in all layers of the step
+  std::optional<std::uint64_t> position;   ///< of the step's first token in the request, if the file says so
 };
 
 /// The rows of one foreign file.

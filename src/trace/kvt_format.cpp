@@ -19,6 +19,7 @@ static_assert(std::endian::native == std::endian::little);
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostBlockBytes = std::int64_t{1} << 40;
+constexpr const char* kNeedsTokens = "tokens";
 
 Result<std::uint32_t> number_of(const Json& json, const char* key) {
   const auto found = json.find(key);
@@ -31,6 +32,21 @@ Result<std::uint32_t> number_of(const Json& json, const char* key) {
 std::string text_of(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// What of version 2 the trace makes use of.
+Status take_needs(const Json& json, TraceMeta& meta) {
+  const auto needs = json.find("needs");
+  if (needs == json.end()) {
+    return {};
+  }
+  for (const Json& need : *needs) {
+    if (need != kNeedsTokens) {
+      return bad_input("it needs " + need.dump() + ", which this program does not know: read it with a newer one");
+    }
+    meta.has_tokens = true;
+  }
+  return {};
 }
 
 bool flag_of(const Json& json, const char* key) {
@@ -136,8 +152,13 @@ std::uint64_t chunk_checksum(const ChunkHeader& header, std::span<const std::byt
   return XXH64(stored.data(), stored.size(), of_header);
 }
 
+std::uint32_t version_of(const TraceMeta& meta) { return meta.has_tokens ? kVersion : kOldestVersion; }
+
 std::string meta_to_json(const TraceMeta& meta) {
   Json json;
+  if (meta.has_tokens) {
+    json["needs"] = {kNeedsTokens};
+  }
   json["layers"] = meta.layers;
   json["prompt_tokens"] = meta.layout.prompt_tokens;
   json["block_tokens"] = meta.layout.block_tokens;
@@ -167,12 +188,15 @@ std::string meta_to_json(const TraceMeta& meta) {
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
-Result<TraceMeta> meta_from_json(std::string_view text) {
+Result<TraceMeta> meta_from_json(std::string_view text, std::uint32_t version) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) {
     return bad_input("metadata is no JSON object");
   }
   TraceMeta meta;
+  if (version > kOldestVersion) {
+    KVPLACE_TRY(take_needs(json, meta));
+  }
   KVPLACE_ASSIGN(layers, number_of(json, "layers"));
   KVPLACE_ASSIGN(prompt_tokens, number_of(json, "prompt_tokens"));
   KVPLACE_ASSIGN(block_tokens, number_of(json, "block_tokens"));
@@ -261,7 +285,7 @@ Status check_meta(const TraceMeta& meta) {
 
 void Digest::Release::operator()(void* state) const { XXH3_freeState(static_cast<XXH3_state_t*>(state)); }
 
-Digest::Digest(const TraceMeta& meta) : state_(XXH3_createState()) {
+Digest::Digest(const TraceMeta& meta) : has_tokens_(meta.has_tokens), state_(XXH3_createState()) {
   XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_.get()));
   const std::array<std::uint32_t, 7> shape{meta.layers,
                                            meta.layout.experts,
@@ -286,6 +310,11 @@ void Digest::add(const StepView& record) {
   add_words(record.appended.data(), record.appended.size());
   add_words(record.ranking.data(), record.ranking.size());
   add_words(record.read_bytes.data(), record.read_bytes.size());
+  if (has_tokens_) {
+    const std::array<std::uint32_t, 2> tokens{record.tokens.decoded, record.tokens.verified};
+    add_words(tokens.data(), record.layer.value() == 0 ? tokens.size() : 0);
+    add_words(record.written_tokens.data(), record.written_tokens.size());
+  }
 }
 
 std::array<std::byte, 16> Digest::value() const {

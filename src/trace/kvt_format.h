@@ -17,7 +17,8 @@ namespace kvplace::kvt {
 
 inline constexpr std::string_view kMagic{"\x89KVT\r\n\x1a\n", 8};
 inline constexpr std::string_view kEndMagic{"KVT-END\n", 8};
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kOldestVersion = 1;  ///< of traces that need nothing more; see TraceMeta
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::uint32_t kChunkMagic = 0x4b4e4843;   // "CHNK"
 inline constexpr std::uint32_t kFooterMagic = 0x544f4f46;  // "FOOT"
 
@@ -26,6 +27,7 @@ inline constexpr std::size_t kChunkHeaderBytes = 4 * 4 + 3 * 8 + 8;
 inline constexpr std::size_t kTrailerBytes = 8 + 8;  // offset of the footer, end magic
 inline constexpr std::size_t kFooterEntryBytes = 8 + 4 + 4 + 8;
 inline constexpr std::size_t kFooterTotalsBytes = 4 + 4 + 8 + 16;
+inline constexpr std::size_t kStepTokensBytes = 2 + 2;  // of a decode step, in the footer
 
 // Limits: far above any real trace, low enough that a damaged length cannot ask for absurd memory.
 inline constexpr std::uint32_t kMostMetadataBytes = 1u << 20;
@@ -33,6 +35,7 @@ inline constexpr std::uint32_t kMostLayers = 1u << 16;
 inline constexpr std::uint32_t kMostPromptExperts = 1u << 16;  // over all layers; so that they fit the metadata
 inline constexpr std::uint32_t kMostBlocksPerLayer = 1u << 28;
 inline constexpr std::uint64_t kMostBlocks = 0xffffffffu;  // over all layers
+inline constexpr std::uint32_t kMostStepTokens = 0xffff;
 inline constexpr std::uint64_t kMostChunkBytes = std::uint64_t{1} << 28;
 inline constexpr std::uint64_t kMostChunkReads = std::uint64_t{1} << 27;
 
@@ -61,8 +64,11 @@ struct ChunkPlace {
   std::uint64_t num_reads = 0;
 };
 
+/// The version that a trace is written in: the oldest that holds it.
+[[nodiscard]] std::uint32_t version_of(const TraceMeta& meta);
 [[nodiscard]] std::string meta_to_json(const TraceMeta& meta);
-[[nodiscard]] Result<TraceMeta> meta_from_json(std::string_view text);
+/// Errors also if the trace needs something that is not known here.
+[[nodiscard]] Result<TraceMeta> meta_from_json(std::string_view text, std::uint32_t version);
 /// Errors if the numbers are out of range or contradict each other.
 [[nodiscard]] Status check_meta(const TraceMeta& meta);
 
@@ -76,6 +82,7 @@ class Digest {
  private:
   void add_words(const void* data, std::size_t count);
 
+  bool has_tokens_;
   struct Release {
     void operator()(void* state) const;
   };

@@ -20,6 +20,7 @@ struct TraceReader::State {
   Status read_head();
   Status read_footer();
   Status scan_chunks();
+  Status find_tokens();
   Status check_totals() const;
   [[nodiscard]] Result<kvt::ChunkHeader> chunk_header(std::uint64_t offset) const;
   /// One chunk by itself: whether its blocks exist when they are used remains to be seen.
@@ -50,9 +51,9 @@ Status TraceReader::State::read_head() {
     return not_a_trace();
   }
   const auto version = load_little_endian<std::uint32_t>(head.data() + 8);
-  if (version != kvt::kVersion) {
-    return bad_input(path + ": is of .kvt version " + std::to_string(version) + ", this program reads version " +
-                     std::to_string(kvt::kVersion));
+  if (version < kvt::kOldestVersion || version > kvt::kVersion) {
+    return bad_input(path + ": is of .kvt version " + std::to_string(version) + ", this program reads versions " +
+                     std::to_string(kvt::kOldestVersion) + " and " + std::to_string(kvt::kVersion));
   }
   const auto length = load_little_endian<std::uint32_t>(head.data() + 12);
   if (length > kvt::kMostMetadataBytes || kvt::kPreambleBytes + length + 8 > size) {
@@ -65,7 +66,7 @@ Status TraceReader::State::read_head() {
     return bad_input(path + ": its metadata does not match its checksum; the file is damaged, make it anew");
   }
   const auto text = body.subspan(kvt::kPreambleBytes);
-  Result<TraceMeta> parsed = kvt::meta_from_json({reinterpret_cast<const char*>(text.data()), text.size()});
+  Result<TraceMeta> parsed = kvt::meta_from_json({reinterpret_cast<const char*>(text.data()), text.size()}, version);
   if (!parsed) {
     return bad_input(path + ": " + parsed.error().message);
   }
@@ -110,9 +111,11 @@ Status TraceReader::State::read_footer() {
   get(magic);
   get(num_chunks);
   const std::span<const std::byte> body(footer.data(), footer.size() - 8);
+  const std::size_t listed = footer.size() - kFixedBytes;
+  const bool counts_chunks =
+      meta.has_tokens ? num_chunks <= listed / kvt::kFooterEntryBytes : num_chunks == listed / kvt::kFooterEntryBytes;
   if (magic != kvt::kFooterMagic ||
-      load_little_endian<std::uint64_t>(footer.data() + body.size()) != kvt::checksum(body) ||
-      num_chunks != (footer.size() - kFixedBytes) / kvt::kFooterEntryBytes) {
+      load_little_endian<std::uint64_t>(footer.data() + body.size()) != kvt::checksum(body) || !counts_chunks) {
     return damaged();
   }
   chunks.resize(num_chunks);
@@ -121,6 +124,19 @@ Status TraceReader::State::read_footer() {
     get(chunk.first_step);
     get(chunk.num_steps);
     get(chunk.num_reads);
+  }
+  if (meta.has_tokens) {
+    const std::size_t left = listed - num_chunks * kvt::kFooterEntryBytes;
+    std::vector<StepTokens> step_tokens(left / kvt::kStepTokensBytes);
+    for (StepTokens& tokens : step_tokens) {
+      std::uint16_t verified = 0;
+      std::uint16_t decoded = 0;
+      get(verified);
+      get(decoded);
+      tokens = {decoded, verified};
+    }
+    at += left % kvt::kStepTokensBytes;
+    totals.step_tokens = std::make_shared<const std::vector<StepTokens>>(std::move(step_tokens));
   }
   get(totals.steps);
   get(totals.blocks_per_layer);
@@ -135,7 +151,8 @@ Status TraceReader::State::read_footer() {
     next_step += chunk.num_steps;
     num_reads += chunk.num_reads;
   }
-  return next_step == totals.steps && num_reads == totals.reads ? Status() : damaged();
+  const bool has_all_tokens = totals.step_tokens == nullptr || totals.step_tokens->size() == totals.steps;
+  return next_step == totals.steps && num_reads == totals.reads && has_all_tokens ? Status() : damaged();
 }
 
 Result<kvt::ChunkHeader> TraceReader::State::chunk_header(std::uint64_t offset) const {
@@ -214,6 +231,9 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
   }
   KVPLACE_TRY(state->check_totals());
   state->ledger = std::make_unique<BirthLedger>(state->meta, state->totals, state->chunks.size());
+  if (state->recovered && state->meta.has_tokens) {
+    KVPLACE_TRY(state->find_tokens());
+  }
   return TraceReader(std::move(state));
 }
 
@@ -232,7 +252,8 @@ struct FreeDecompressor {
 std::optional<std::size_t> decompress_front(std::span<const std::byte> stored, std::span<std::byte> payload,
                                             const TraceMeta& meta, ChunkParts parts) {
   const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> decompressor(ZSTD_createDCtx());
-  if (decompressor == nullptr || payload.size() < ChunkDecoder::kHeaderBytes) {
+  const std::size_t header_bytes = ChunkDecoder::header_bytes(meta);
+  if (decompressor == nullptr || payload.size() < header_bytes) {
     return std::nullopt;
   }
   ZSTD_inBuffer in{stored.data(), stored.size(), 0};
@@ -247,10 +268,10 @@ std::optional<std::size_t> decompress_front(std::span<const std::byte> stored, s
     }
     return true;
   };
-  if (!fill_to(ChunkDecoder::kHeaderBytes)) {
+  if (!fill_to(header_bytes)) {
     return std::nullopt;
   }
-  const std::size_t needed = ChunkDecoder::bytes_of(parts, meta, payload.first<ChunkDecoder::kHeaderBytes>());
+  const std::size_t needed = ChunkDecoder::bytes_of(parts, meta, payload.first(header_bytes));
   if (needed > payload.size() || !fill_to(needed)) {
     return std::nullopt;
   }
@@ -298,7 +319,24 @@ Result<Segment> TraceReader::State::decode(std::size_t index, ChunkParts parts, 
   if (!segment) {
     return damaged(segment.error().message);
   }
+  const std::vector<StepTokens>& tokens = segment->step_tokens();
+  if (totals.step_tokens != nullptr &&
+      !std::equal(tokens.begin(), tokens.end(), totals.step_tokens->begin() + place.first_step)) {
+    return damaged("its tokens contradict the index");
+  }
   return segment;
+}
+
+/// Of a file whose index is missing: they are in the chunks as well.
+Status TraceReader::State::find_tokens() {
+  auto all = std::make_shared<std::vector<StepTokens>>();
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    std::vector<LayerBirths> births = ledger->before(i);
+    KVPLACE_ASSIGN(segment, decode(i, ChunkParts::kWithoutRankings, births));
+    all->insert(all->end(), segment.step_tokens().begin(), segment.step_tokens().end());
+  }
+  totals.step_tokens = std::move(all);
+  return {};
 }
 
 Error TraceReader::State::unborn(const UnbornUse& use) const {

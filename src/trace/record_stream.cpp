@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "kvplace/base/file_guard.h"
@@ -18,7 +20,19 @@ using Kind = RecordValue::Kind;
 constexpr std::size_t kMostNamesKept = 5;
 
 /// What each column is for.
-enum Column : std::size_t { kRequest, kLayer, kStep, kBlocks, kExperts, kPhase, kLength, kSeveral, kNumColumns };
+enum Column : std::size_t {
+  kRequest,
+  kLayer,
+  kStep,
+  kBlocks,
+  kExperts,
+  kPhase,
+  kLength,
+  kVerified,
+  kAccepted,
+  kPosition,
+  kNumColumns
+};
 
 bool is_prompt(const RecordValue& phase) {
   return (phase.kind == Kind::kNumber && phase.number == 0) ||
@@ -30,8 +44,9 @@ class RecordStream : public RecordSource {
   /// `prompt`: where the prompt's choices go; may be null.
   static Result<std::unique_ptr<RecordStream>> open(const RecordForm& form, const std::string& wanted,
                                                     const std::string& path, PromptExperts* prompt) {
-    const std::array<std::string, kNumColumns> columns{form.request, form.layer, form.step,   form.blocks,
-                                                       form.experts, form.phase, form.length, form.several};
+    const std::array<std::string, kNumColumns> columns{form.request,  form.layer,   form.step,   form.blocks,
+                                                       form.experts,  form.phase,   form.length, form.verified,
+                                                       form.accepted, form.position};
     KVPLACE_ASSIGN(rows, RecordRows::open(path, columns));
     return std::unique_ptr<RecordStream>(new RecordStream(form, wanted, path, std::move(rows), prompt));
   }
@@ -48,6 +63,9 @@ class RecordStream : public RecordSource {
     place_ = rows_->place();
     layer_ = values_[kLayer].number;
     step_ = form_.steps_by_layer ? step_ : values_[kStep].number;
+    record.position = position();
+    KVPLACE_ASSIGN(tokens, tokens_of_row());
+    record.tokens = tokens;
     // Rows of one id each go on until layer or step change; a list is all of its row's.
     bool is_list = false;
     do {
@@ -94,10 +112,12 @@ class RecordStream : public RecordSource {
       if (!form_.steps_by_layer) {
         KVPLACE_TRY(require(kStep, form_.step, Kind::kNumber));
       }
-      if (values_[kSeveral].kind == Kind::kNumber && values_[kSeveral].number > 1) {
-        return several_tokens();
+      if (form_.is_named && !form_.position.empty()) {
+        KVPLACE_TRY(require(kPosition, form_.position, Kind::kNumber));
       }
-      if (values_[kLength].kind == Kind::kNumber && values_[kLength].number > values_[kStep].number + 1) {
+      const std::uint64_t verified = values_[kVerified].kind == Kind::kNumber ? values_[kVerified].number : 1;
+      if (values_[kLength].kind == Kind::kNumber &&
+          values_[kLength].number > position().value_or(values_[kStep].number) + verified) {
         if (has_begun_) {
           return several_tokens();
         }
@@ -185,8 +205,32 @@ class RecordStream : public RecordSource {
 
   tl::unexpected<Error> several_tokens() const {
     return bad_input(rows_->place() +
-                     ": is a step of several tokens (speculative decoding, or a prompt in parts); traces of such steps "
-                     "are not read yet: record without it");
+                     ": is a step of several tokens (speculative decoding, or a prompt in parts), and does not say how "
+                     "many: give rows tokens_verified and tokens_accepted, or record without it");
+  }
+
+  [[nodiscard]] std::optional<std::uint64_t> position() const {
+    const RecordValue& value = values_[kPosition];
+    return value.kind == Kind::kNumber ? std::optional(value.number) : std::nullopt;
+  }
+
+  Result<StepTokens> tokens_of_row() {
+    if (values_[kVerified].kind == Kind::kMissing) {
+      return StepTokens();
+    }
+    KVPLACE_TRY(require(kVerified, form_.verified, Kind::kNumber));
+    const std::uint64_t verified = values_[kVerified].number;
+    if (verified == 1 && values_[kAccepted].kind == Kind::kMissing) {
+      return StepTokens();
+    }
+    KVPLACE_TRY(require(kAccepted, form_.accepted, Kind::kNumber));
+    const std::uint64_t accepted = values_[kAccepted].number;
+    if (accepted == 0 || accepted > verified || verified > kvt::kMostStepTokens) {
+      return bad_input(place_ + ": accepts " + std::to_string(accepted) + " of " + std::to_string(verified) +
+                       " tokens verified; expected 1 to those verified, at most " +
+                       std::to_string(kvt::kMostStepTokens));
+    }
+    return StepTokens{static_cast<std::uint32_t>(accepted), static_cast<std::uint32_t>(verified)};
   }
 
   /// The next step begins where the layer falls, so steps need two layers, and all rows as many experts.
@@ -243,10 +287,10 @@ class RecordStream : public RecordSource {
 Result<RecordForm> parse_columns(std::string_view text) {
   RecordForm form;
   form.is_named = true;
-  form.several = "tokens_verified";  // whoever writes it means steps of several tokens
   const std::vector<std::pair<std::string, std::string*>> keys{
-      {"request", &form.request}, {"layer", &form.layer},     {"step", &form.step},   {"position", &form.step},
-      {"blocks", &form.blocks},   {"experts", &form.experts}, {"phase", &form.phase}, {"length", &form.length}};
+      {"request", &form.request},   {"layer", &form.layer},      {"step", &form.step},   {"position", &form.position},
+      {"blocks", &form.blocks},     {"experts", &form.experts},  {"phase", &form.phase}, {"length", &form.length},
+      {"verified", &form.verified}, {"accepted", &form.accepted}};
   const auto wrong = [](const std::string& what) {
     return bad_input("--columns: " + what + "; it is as request=NAME,layer=NAME,step=NAME,blocks=NAME");
   };
@@ -267,11 +311,17 @@ Result<RecordForm> parse_columns(std::string_view text) {
       return wrong(key + " names no column of the file");
     }
     if (!found->second->empty()) {
-      return wrong((key == "position" ? "step and position are" : key + " is") + " given twice");
+      return wrong(key + " is given twice");
     }
     *found->second = part.substr(equals + 1);
-    form.step_is_position = form.step_is_position || key == "position";
   }
+  if (form.step.empty() && !form.position.empty()) {
+    std::swap(form.step, form.position);
+    form.step_is_position = true;
+  }
+  // Whoever writes these names means steps of several tokens.
+  form.verified = form.verified.empty() ? "tokens_verified" : form.verified;
+  form.accepted = form.accepted.empty() ? "tokens_accepted" : form.accepted;
   if (form.layer.empty() || form.step.empty() || (form.blocks.empty() && form.experts.empty())) {
     return wrong("names no " + std::string(form.layer.empty()  ? "layer"
                                            : form.step.empty() ? "step"
@@ -290,19 +340,22 @@ Result<ImportSummary> import_stream(const RecordForm& form, const SourceFacts& f
   rules.takes.columns = form.is_named;
   rules.rows.any_first_step = rules.rows.any_first_layer = rules.rows.one_request = true;
   rules.facts = facts;
-  PromptExperts prompt;
-  rules.prompt = &prompt;
-  rules.open = [&form, &options, &prompt](const std::string& path) -> Result<std::unique_ptr<RecordSource>> {
-    return RecordStream::open(form, options.request, path, &prompt);
+  PromptExperts prompt_experts;
+  rules.prompt = &prompt_experts;
+  rules.open = [&form, &options, &prompt_experts](const std::string& path) -> Result<std::unique_ptr<RecordSource>> {
+    return RecordStream::open(form, options.request, path, &prompt_experts);
   };
   KVPLACE_ASSIGN(first_file, RecordStream::open(form, options.request, sources.front(), nullptr));
   SourceRecord first;
   KVPLACE_ASSIGN(has_rows, first_file->next(first));
-  const bool tells_prompt = form.step_is_position || (first.step > 0 && !options.prompt_tokens);
-  if (has_rows && !form.blocks.empty() && tells_prompt && first.step < kNeverRead) {
-    rules.facts.prompt_tokens = static_cast<std::uint32_t>(first.step);
+  const bool is_position = first.position || form.step_is_position;
+  const std::uint64_t prompt = first.position.value_or(first.step);
+  rules.rows.counts_tokens = form.step_is_position && !first.position;
+  const bool tells_prompt = is_position || (first.step > 0 && !options.prompt_tokens);
+  if (has_rows && !form.blocks.empty() && tells_prompt && prompt < kNeverRead) {
+    rules.facts.prompt_tokens = static_cast<std::uint32_t>(prompt);
     rules.facts.beyond_context =
-        form.step_is_position
+        is_position
             ? "ids must be positions of tokens in the request, or of blocks of --block-tokens"
             : "steps begin at " + std::to_string(first.step) +
                   ", which is taken for the position of the first token: give --prompt-tokens if they only count, or "

@@ -21,8 +21,10 @@ struct RecordForm {
   std::string experts;            ///< ids of experts, likewise
   std::string phase;              ///< 0, "prefill" or "prompt": the row is the prompt's
   std::string length;             ///< tokens of the context with those of the row: a row of several is the prompt's
-  std::string several;            ///< tokens that a step verified
-  bool step_is_position = false;  ///< of the token in the request, so that the first tells the prompt
+  std::string verified;           ///< tokens that a step verified
+  std::string accepted;           ///< of them those that were accepted
+  std::string position;           ///< of the step's first token in the request, where `step` only counts
+  bool step_is_position = false;  ///< `step` is that, unless rows have a position; the first tells the prompt
   bool is_named = false;          ///< the names are the user's
   bool steps_by_layer = false;    ///< there is no step: one begins where the layer falls
 };

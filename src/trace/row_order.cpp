@@ -71,10 +71,11 @@ Status RowOrder::begin_step(const SourceRecord& record) {
     return bad_input("more than " + std::to_string(kNeverRead) + " decode steps");
   }
   query.file = file_;
-  ++query.next_step;
+  query.next_step += rules_.counts_tokens ? record.tokens.decoded : 1;
   query_ = record.query;
   step_ = record.step;
-  place_ = {steps_++, 0, query.request, query.tokens++};
+  place_ = {steps_++, 0, query.request, query.tokens};
+  query.tokens += record.tokens.decoded;
   next_layer_ = first_layer_ + 1;
   in_step_ = true;
   return {};

@@ -20,6 +20,7 @@ struct RowRules {
   bool any_first_step = false;   ///< the first decode step may have any number
   bool any_first_layer = false;  ///< the first layer may have any number: dense layers come before it
   bool one_request = false;      ///< a file that begins again holds another request, which is refused
+  bool counts_tokens = false;    ///< steps are numbered by their first token: one of several decoded leaves a gap
 };
 
 /// Where a row belongs in the trace.
@@ -27,7 +28,7 @@ struct RowPlace {
   std::uint32_t step = 0;  ///< decode step of the trace
   std::uint32_t layer = 0;
   std::uint32_t request = 0;  ///< queries in order of their first row
-  std::uint32_t token = 0;    ///< decode step of the request, from 0
+  std::uint32_t token = 0;    ///< tokens that the request decoded before
 };
 
 class RowOrder {

@@ -2,6 +2,28 @@
 
 namespace kvplace {
 
+std::uint64_t TraceTotals::tokens_before(std::uint32_t step) const {
+  if (step_tokens == nullptr) {
+    return step;
+  }
+  std::uint64_t tokens = 0;
+  for (std::uint32_t t = 0; t < step; ++t) {
+    tokens += (*step_tokens)[t].decoded;
+  }
+  return tokens;
+}
+
+double TraceTotals::verified_per_step() const {
+  if (step_tokens == nullptr || step_tokens->empty()) {
+    return 1;
+  }
+  double verified = 0;
+  for (const StepTokens& tokens : *step_tokens) {
+    verified += tokens.verified;
+  }
+  return verified / static_cast<double>(step_tokens->size());
+}
+
 StepView Segment::view(std::uint32_t step, std::uint32_t layer) const {
   const std::size_t record = std::size_t{step - first_step()} * layers_ + layer;
   const Offsets& from = begin_[record];
@@ -21,6 +43,10 @@ StepView Segment::view(std::uint32_t step, std::uint32_t layer) const {
   if (!next_read_appended_.empty()) {
     view.next_read_appended = {next_read_appended_.data() + from.appended, view.appended.size()};
   }
+  if (!step_tokens_.empty()) {
+    view.tokens = step_tokens_[step - first_step()];
+    view.written_tokens = {written_tokens_.data() + from.appended, view.appended.size()};
+  }
   return view;
 }
 
@@ -31,6 +57,11 @@ void Segment::add(std::span<const BlockId> reads, std::span<const BlockId> appen
   ranking_.insert(ranking_.end(), ranking.begin(), ranking.end());
   read_bytes_.insert(read_bytes_.end(), read_bytes.begin(), read_bytes.end());
   begin_.push_back({reads_.size(), appended_.size(), ranking_.size()});
+}
+
+void Segment::set_tokens(std::vector<StepTokens> of_steps, std::vector<std::uint32_t> written) {
+  step_tokens_ = std::move(of_steps);
+  written_tokens_ = std::move(written);
 }
 
 void Segment::set_next_reads(std::vector<std::uint32_t> of_reads, std::vector<std::uint32_t> of_appended) {

@@ -1,6 +1,7 @@
 #include "kvplace/trace/slice.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "kvplace/base/file_guard.h"
@@ -19,15 +20,22 @@ Result<Stretch> checked(const std::optional<Stretch>& wanted, const char* what, 
   return stretch;
 }
 
-/// What had been appended before the first step of a slice: tokens per request, and the last page.
+/// What had been appended before the first step of a slice: tokens per request, and the last page. In steps of several
+/// tokens those that were decoded count.
 class Grown {
  public:
-  explicit Grown(const BlockLayout& layout) : layout_(layout), tokens_(layout.requests, 0) {}
+  explicit Grown(const BlockLayout& layout)
+      : layout_(layout), tokens_(layout.requests, 0), counted_(layout.requests, 0) {}
 
   /// REQUIRES: all records of one layer.
   void add(const StepView& record) {
     for (const BlockId id : record.appended) {
-      ++tokens_[layout_.request(id)];
+      const std::uint32_t request = layout_.request(id);
+      if (record.written_tokens.empty()) {
+        ++tokens_[request];
+      } else if (std::exchange(counted_[request], record.step.value() + 1) != record.step.value() + 1) {
+        tokens_[request] += record.tokens.decoded;
+      }
       pages_ = std::max(pages_, layout_.page(id) + 1);
     }
   }
@@ -40,7 +48,8 @@ class Grown {
 
  private:
   BlockLayout layout_;
-  std::vector<std::uint32_t> tokens_;
+  std::vector<std::uint32_t> tokens_;   // by request
+  std::vector<std::uint32_t> counted_;  // by request: the last decode step that was counted, from 1
   std::uint32_t pages_ = 0;
 };
 

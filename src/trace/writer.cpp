@@ -29,6 +29,7 @@ struct TraceWriter::State {
   }
 
   Status check(const StepView& record);
+  Status check_tokens(const StepView& record) const;
   Status flush_chunk();
   /// Rewrites the metadata, within its room.
   Status replace(TraceMeta changed, const std::string& what_needs);
@@ -45,9 +46,10 @@ struct TraceWriter::State {
   std::uint32_t next_layer = 0;
   std::uint32_t chunk_first_step = 0;
   std::vector<kvt::ChunkPlace> chunks;
-  bool broken = false;             ///< a chunk could not be written; what it held is lost
-  std::uint64_t whole_bytes = 0;   ///< of the file, up to the end of its last whole chunk
-  std::size_t metadata_bytes = 0;  ///< of the head, its room for measurements included
+  std::vector<StepTokens> step_tokens;  ///< with has_tokens
+  bool broken = false;                  ///< a chunk could not be written; what it held is lost
+  std::uint64_t whole_bytes = 0;        ///< of the file, up to the end of its last whole chunk
+  std::size_t metadata_bytes = 0;       ///< of the head, its room for measurements included
 };
 
 namespace {
@@ -57,10 +59,10 @@ std::string place(const StepView& record) {
 }
 
 /// The file's first bytes, up to the first chunk.
-std::vector<std::byte> head_of(const std::string& metadata) {
+std::vector<std::byte> head_of(std::uint32_t version, const std::string& metadata) {
   std::vector<std::byte> head(kvt::kPreambleBytes + metadata.size());
   std::memcpy(head.data(), kvt::kMagic.data(), kvt::kMagic.size());
-  store_little_endian(head.data() + 8, kvt::kVersion);
+  store_little_endian(head.data() + 8, version);
   store_little_endian(head.data() + 12, static_cast<std::uint32_t>(metadata.size()));
   std::memcpy(head.data() + kvt::kPreambleBytes, metadata.data(), metadata.size());
   const std::uint64_t sum = kvt::checksum(head);
@@ -91,6 +93,7 @@ Status TraceWriter::State::check(const StepView& record) {
     return bad_input(place(record) + ": bytes are given for " + std::to_string(record.read_bytes.size()) + " of " +
                      std::to_string(record.reads.size()) + " reads");
   }
+  KVPLACE_TRY(check_tokens(record));
   std::vector<bool>& layer = exists[next_layer];
   for (const BlockId id : record.appended) {
     if (id.value() >= kvt::kMostBlocksPerLayer || meta.layout.kind(id) == BlockKind::kExpert) {
@@ -127,6 +130,33 @@ Status TraceWriter::State::check(const StepView& record) {
       return bad_input(place(record) + ": block " + std::to_string(id.value()) + " is twice in the ranking");
     }
     ranked[id.value()] = true;
+  }
+  return {};
+}
+
+Status TraceWriter::State::check_tokens(const StepView& record) const {
+  const StepTokens& tokens = record.tokens;
+  const std::span<const std::uint32_t> written = record.written_tokens;
+  if (tokens.decoded == 0 || tokens.decoded > tokens.verified || tokens.verified > kvt::kMostStepTokens) {
+    return bad_input(place(record) + ": " + std::to_string(tokens.decoded) + " tokens are decoded of " +
+                     std::to_string(tokens.verified) + " verified; expected 1 to those verified, at most " +
+                     std::to_string(kvt::kMostStepTokens));
+  }
+  if (!written.empty() && written.size() != record.appended.size()) {
+    return bad_input(place(record) + ": tokens are given for " + std::to_string(written.size()) + " of " +
+                     std::to_string(record.appended.size()) + " appended blocks");
+  }
+  const auto fits = [&tokens](std::uint32_t count) { return count >= 1 && count <= tokens.verified; };
+  if (const auto wrong = std::find_if_not(written.begin(), written.end(), fits); wrong != written.end()) {
+    return bad_input(place(record) + ": " + std::to_string(*wrong) + " tokens are written to a block, " +
+                     std::to_string(tokens.verified) + " are verified");
+  }
+  if (!meta.has_tokens && tokens != StepTokens()) {
+    return bad_input(place(record) + ": is a step of " + std::to_string(tokens.verified) +
+                     " tokens, of which the metadata says nothing");
+  }
+  if (next_layer > 0 && meta.has_tokens && tokens != step_tokens.back()) {
+    return bad_input(place(record) + ": has other tokens than layer 0 of the decode step");
   }
   return {};
 }
@@ -176,7 +206,7 @@ Status TraceWriter::State::replace(TraceMeta changed, const std::string& what_ne
                      " characters more than the metadata has room for");
   }
   metadata.resize(metadata_bytes, ' ');
-  KVPLACE_TRY(file.rewrite(0, head_of(metadata)));
+  KVPLACE_TRY(file.rewrite(0, head_of(kvt::version_of(changed), metadata)));
   meta = std::move(changed);
   return {};
 }
@@ -199,7 +229,7 @@ Result<TraceWriter> TraceWriter::create(const std::string& path, const TraceMeta
   KVPLACE_ASSIGN(file, OutputFile::create(path));
   // Blanks behind the JSON are the room for measurements.
   const std::string metadata = kvt::meta_to_json(meta) + std::string(options.measurement_room, ' ');
-  KVPLACE_TRY(file.write(head_of(metadata)));
+  KVPLACE_TRY(file.write(head_of(kvt::version_of(meta), metadata)));
   auto state = std::make_unique<State>(std::move(file), meta, options);
   state->metadata_bytes = metadata.size();
   return TraceWriter(std::move(state));
@@ -230,6 +260,18 @@ Status TraceWriter::add(const StepView& record) {
   } else if (kept.read_bytes.empty()) {
     whole_blocks.assign(kept.reads.size(), 0);
     kept.read_bytes = whole_blocks;
+  }
+  std::vector<std::uint32_t> one_each;
+  if (!s.meta.has_tokens) {
+    kept.written_tokens = {};
+  } else {
+    if (kept.written_tokens.empty()) {
+      one_each.assign(kept.appended.size(), 1);
+      kept.written_tokens = one_each;
+    }
+    if (s.next_layer == 0) {
+      s.step_tokens.push_back(kept.tokens);
+    }
   }
   s.encoder.add(kept);
   s.digest.add(kept);
@@ -272,6 +314,10 @@ Result<TraceTotals> TraceWriter::finish() {
     put(chunk.num_steps);
     put(chunk.num_reads);
   }
+  for (const StepTokens& tokens : s.step_tokens) {
+    put(static_cast<std::uint16_t>(tokens.verified));
+    put(static_cast<std::uint16_t>(tokens.decoded));
+  }
   put(s.totals.steps);
   put(s.totals.blocks_per_layer);
   put(s.totals.reads);
@@ -282,6 +328,9 @@ Result<TraceTotals> TraceWriter::finish() {
   footer.insert(footer.end(), end.begin(), end.end());
   KVPLACE_TRY(s.file.write(footer));
   KVPLACE_TRY(s.file.commit());
+  if (s.meta.has_tokens) {
+    s.totals.step_tokens = std::make_shared<const std::vector<StepTokens>>(std::move(s.step_tokens));
+  }
   return s.totals;
 }
 

@@ -72,7 +72,8 @@ TEST(AdviceVerdicts, WeightsThatDoNotFitNameHowManyProcessorsItTakes) {
     spec.options.weights_near = random.one_of({1.0, 0.5});
     spec.hardware.near.capacity = Bytes(1000 + random.below(100'000));
     spec.model->weight_bytes = Bytes(random.below(400'000));
-    const Result<Instance> made = Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest"});
+    const Result<Instance> made =
+        Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest", nullptr});
     const double weights = static_cast<double>(spec.model->weight_bytes.value()) * spec.options.weights_near;
     const auto near = static_cast<double>(spec.hardware.near.capacity.value());
     const std::string text = made ? "" : made.error().message;
@@ -86,7 +87,7 @@ TEST(AdviceVerdicts, WeightsThatDoNotFitNameHowManyProcessorsItTakes) {
       EXPECT_FALSE(says(text, "weights_near")) << text;
       // What it tells to do works.
       spec.model->weight_bytes = Bytes(static_cast<std::int64_t>(near));
-      EXPECT_TRUE(Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest"}).has_value());
+      EXPECT_TRUE(Instance::make(spec, testing::meta_of(shape), {shape.steps, 20, 1, "digest", nullptr}).has_value());
     }
   }
   sides.both();

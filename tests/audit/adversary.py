@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class Forgery:
 
 def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
     """What a certificate's head says of an instance and should not: docs/certificate.md, "Numbers"."""
-    piece = math.gcd(i.page_bytes, i.expert_bytes)  # Whole blocks take whole pieces of a capacity.
+    piece = i.piece  # Whole blocks take whole pieces of a capacity.
     expected = {
         "mode": i.mode, "barrier": i.barrier, "overlap": i.overlap, "start": i.start,
         "mirrored_reads": i.mirrored_reads, "layers": i.layers, "steps": i.steps,
@@ -47,10 +47,13 @@ def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
         "bandwidth_bytes_per_second": list(i.bandwidth), "interference_2_20": math.floor(i.interference * 2**20),
         "floor_units": math.floor(i.floor * 2**60), "overhead_units": math.floor(i.overhead * 2**60)}
     if version == 2:
-        expected |= {"kv_block_bytes": i.page_bytes, "new_kv_bytes": i.new_bytes, "weight_bytes": list(i.weight_loads)}
+        expected |= {"kv_block_bytes": i.page(0), "new_kv_bytes": i.new_of_token(0),
+                     "weight_bytes": [a for a, _ in i.fixed_parts(0)]}
     else:
-        expected |= {"kv_block_bytes": [i.page_bytes], "new_kv_bytes": [i.new_bytes],
-                     "fixed_bytes": [[[weight, 0] for weight in i.weight_loads]]}
+        layers = range(i.layers)
+        expected |= {"kv_block_bytes": one_for_all(i.page(layer) for layer in layers),
+                     "new_kv_bytes": one_for_all(i.new_of_token(layer) for layer in layers),
+                     "fixed_bytes": one_for_all(i.fixed_parts(layer) for layer in layers)}
     capacity = i.capacity if version == 2 else i.near_capacity
     wrong = [f"{key} = {head[key]}, not {value}" for key, value in expected.items() if head[key] != value]
     if head["capacity_bytes"] not in (capacity, capacity // piece * piece):
@@ -58,11 +61,17 @@ def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
     return wrong
 
 
+def one_for_all(by_layer: Iterable[Any]) -> list[Any]:
+    """One number that stands for all layers, or one for each."""
+    numbers = list(by_layer)
+    return numbers[:1] if all(number == numbers[0] for number in numbers) else numbers
+
+
 def version_2(i: Instance, head: files.Head) -> files.Head:
     """The head of a certificate of claim `step` as version 2 has it."""
     old = {key: value for key, value in head.items() if key not in ("claim", "fixed_bytes")}
-    return old | {"kv_block_bytes": i.page_bytes, "new_kv_bytes": i.new_bytes, "capacity_bytes": i.capacity,
-                  "weight_bytes": list(i.weight_loads)}
+    return old | {"kv_block_bytes": i.page(0), "new_kv_bytes": i.new_of_token(0), "capacity_bytes": i.capacity,
+                  "weight_bytes": [a for a, _ in i.fixed_parts(0)]}
 
 
 def divisors(instance: Instance) -> list[int]:
@@ -70,7 +79,7 @@ def divisors(instance: Instance) -> list[int]:
     i = instance
     if i.partial:
         return [1]
-    common = math.gcd(i.page_bytes, i.expert_bytes, i.new_bytes if i.exclusive else 0)
+    common = math.gcd(i.piece, *(i.new_of_token(layer) if i.exclusive else 0 for layer in range(i.layers)))
     return [u for u in range(1, common + 1) if common % u == 0]
 
 
@@ -134,7 +143,7 @@ def random_prices(rng: random.Random, instance: Instance, version: int, head: fi
     """Certificates of the instance with prices of other origin."""
     groups, rows = instance.num_groups, len(found_rows)
     yield Forgery("prices as found", head, found, found_rows, version, True)
-    if version > 2 and head["claim"] == "step":
+    if version > 2 and head["claim"] == "step" and not instance.own:  # whose layers version 2 cannot tell apart
         yield Forgery("as version 2", version_2(instance, head), found, found_rows, 2, True)
     for scale in ((0, 1), (1, 2), (0, 1, 2)):
         forged = [[a * rng.choice(scale) // 2 for a in column] for column in found]
@@ -145,7 +154,7 @@ def random_prices(rng: random.Random, instance: Instance, version: int, head: fi
                   rng.sample(found_rows, rows), version, True)
     for _ in range(4):
         unit = rng.choice(divisors(instance))
-        units = max(instance.page_bytes, instance.expert_bytes) // unit
+        units = instance.largest // unit
         slowest = min(head["bandwidth_bytes_per_second"])
         # The most ticks with which the costs of a block do not overflow, or so.
         edge = 2**62 * slowest // (3 * rows * units * unit * instance.batch)

@@ -132,12 +132,12 @@ def solve_any(instance: Instance, seconds: float, known: Sequence[set[Block]] | 
             path.step(times, k, i.size(b), i.read_bytes(b, record.reads[b[1]]) if misses else 0,
                       here and (b[1] in record.reads or b[1] in record.appended))
             if here and b[1] in record.appended:
-                spared[before] = i.new_bytes
+                spared[before] = i.new_bytes(k, b[1])
         for q in requests:
             for b in ((layer, b_id) for b_id in record.appended if born[layer, b_id] == k):
                 paths[q, b] = BlockPath(p, p.binary())
-                spared[paths[q, b].near] = i.new_bytes
-        made = len(record.appended) * i.batch * i.new_bytes
+                spared[paths[q, b].near] = i.new_bytes(k, b[1])
+        made = i.batch * sum(i.new_bytes(k, b_id) for b_id in record.appended)
         if i.exclusive:
             for near, num_bytes in spared.items():
                 times.add(k, "near", num_bytes, near)

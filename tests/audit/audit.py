@@ -43,6 +43,7 @@ class Audit:
     scale: Scale = Scale(160)
     seconds: float = 5.0  # for each optimum
     forgeries: bool = True
+    unlike: bool = False  # layers that differ, fixed traffic that grows, steps of several tokens
 
 
 def ratio(a: float, b: float) -> float:
@@ -58,7 +59,7 @@ def proven_claims(found: dict[str, Any]) -> dict[str, Fraction]:
 
 def audit_one(seed: int, how: Audit) -> Outcome:
     """The instance of a seed; whatever goes wrong is a violation."""
-    instance = generate(seed, how.scale)
+    instance = generate(seed, how.scale, how.unlike)
     outcome = Outcome(seed, features(instance))
     try:
         with Program(instance) as program:

@@ -88,8 +88,8 @@ def replay(instance: Instance, start: set[Block], schedule: Sequence[Moves]) -> 
             b = layer, b_id
             near = b in (resident if born[b] == k else whole)
             for side, on_side in (("near", near), ("write far", not near)):
-                move(side, i.batch * i.new_bytes if on_side or not i.exclusive else 0)
-        loads = [load + weight for load, weight in zip(loads, i.weight_loads)]
+                move(side, i.batch * i.new_bytes(k, b_id) if on_side or not i.exclusive else 0)
+        loads = [load + weight for load, weight in zip(loads, i.fixed_loads(k))]
         if (k + 1) % i.steps_per_group == 0:
             copied = left = copied_bytes(i, loads, sum(queue.values()))
             for channel in (NEAR, LINK_READ, FAR) if i.overlap == "full" else (NEAR,):

@@ -66,11 +66,11 @@ def zigzag(value: int) -> int:
 def trace(instance: Instance) -> bytes:
     """The instance's trace, one chunk."""
     i, reads_total = instance, sum(len(r.reads) for r in instance.records)
-    head = head_of(b"\x89KVT", 1, text_of({
-        "layers": i.layers, "prompt_tokens": i.prompt_tokens, "block_tokens": i.block_tokens, "requests": i.requests,
+    head = head_of(b"\x89KVT", 2 if i.tokens else 1, text_of({
+        **({"needs": ["tokens"]} if i.tokens else {}), "layers": i.layers, "prompt_tokens": i.prompt_tokens, "block_tokens": i.block_tokens, "requests": i.requests,
         "experts": i.experts, "block_bytes": None, "has_ranking": False, "has_read_bytes": i.partial, "model": "",
         "selection": "", "source": "the audit"}))
-    sets, lists, sizes, last = b"", b"", b"", 0
+    sets, lists, sizes, counts, last = b"", b"", b"", b"", 0
     before: list[set[int]] = [set() for _ in range(i.layers)]
     words = [i.layers, i.experts, i.requests, i.block_tokens, i.prompt_tokens, 0, int(i.partial)]
     for k, record in enumerate(i.records):
@@ -87,14 +87,20 @@ def trace(instance: Instance) -> bytes:
         stored = [record.reads[b] for b in ids] if i.partial else []
         sizes += b"".join(map(varint, stored))
         words += [len(ids), len(record.appended), 0, *ids, *record.appended, *stored]
-    payload = struct.pack("<4Q", len(sets), len(lists), 0, len(sizes)) + sets + lists + sizes
+        if i.tokens:
+            of_step = i.tokens[k // i.layers] if k % i.layers == 0 else ()
+            counts += b"".join(map(varint, (*of_step, *record.written)))
+            words += [*reversed(of_step), *record.written]
+    streams = [*([counts] if i.tokens else []), sets, lists, b"", sizes]
+    payload = struct.pack(f"<{len(streams)}Q", *map(len, streams)) + b"".join(streams)
     body = zstd_frame(payload)
     front = struct.pack("<4I3Q", 0x4B4E4843, 0, i.steps, i.blocks_per_layer, reads_total, len(payload), len(body))
     check = xxhash.xxh64_intdigest(body, seed=xxhash.xxh64_intdigest(front))
     chunk = front + struct.pack("<Q", check) + body
     digest = xxhash.xxh3_128_intdigest(struct.pack(f"<{len(words)}I", *words)).to_bytes(16, "little")
-    footer = struct.pack("<IQQIIQIIQ", 0x544F4F46, 1, len(head), 0, i.steps, reads_total, i.steps,
-                         i.blocks_per_layer, reads_total) + digest
+    footer = struct.pack("<IQQIIQ", 0x544F4F46, 1, len(head), 0, i.steps, reads_total)
+    footer += b"".join(struct.pack("<2H", *tokens) for tokens in i.tokens)
+    footer += struct.pack("<IIQ", i.steps, i.blocks_per_layer, reads_total) + digest
     return head + chunk + checked(footer) + struct.pack("<Q", len(head) + len(chunk)) + b"KVT-END\n"
 
 

@@ -6,6 +6,7 @@ of a second, sizes whole bytes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -27,10 +28,22 @@ TRANSFERS = {
 
 @dataclass(frozen=True)
 class Record:
-    """One layer of one decode step: bytes stored of each read (0: the whole block), and what is appended to."""
+    """One layer of one decode step: bytes stored of each read (0: the whole block), and what is appended to; of several
+    tokens, how many of them to each."""
 
     reads: dict[int, int]
     appended: tuple[int, ...]
+    written: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a layer has of its own: a page, weights; of each request a state, and index keys of each token."""
+
+    page_bytes: int
+    dense_bytes: int
+    state_bytes: int
+    selector_bytes: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class Instance:
     overlap: str
     start: str
     mirrored_reads: str
+    own: tuple[Layer, ...] = ()  # by layer; page_bytes and weight_bytes are then those of none
+    tokens: tuple[tuple[int, int], ...] = ()  # by decode step: verified, as many in each, and decoded
 
     @property
     def exclusive(self) -> bool:
@@ -83,16 +98,47 @@ class Instance:
         """The largest id of any layer, initial blocks included, + 1."""
         return max([self.initial - 1, *(b for r in self.records for b in (*r.reads, *r.appended))]) + 1
 
-    @property
-    def new_bytes(self) -> int:
-        """N: new KV of one appended block."""
-        return -(-self.page_bytes // self.block_tokens) if self.new_kv else 0
+    def page(self, layer: int) -> int:
+        """s of a KV page."""
+        return self.own[layer].page_bytes if self.own else self.page_bytes
 
     @property
-    def weight_loads(self) -> tuple[int, int, int, int]:
-        """Bytes of weights on each channel in a step, of the whole batch."""
-        near = int(self.weight_bytes * self.weights_near)
-        return near, self.weight_bytes - near, 0, self.weight_bytes - near
+    def piece(self) -> int:
+        """What all blocks are multiples of."""
+        return math.gcd(self.expert_bytes, *map(self.page, range(self.layers)))
+
+    @property
+    def largest(self) -> int:
+        """The largest block."""
+        return max(self.expert_bytes, *map(self.page, range(self.layers)))
+
+    def new_of_token(self, layer: int) -> int:
+        """N: new KV of one token."""
+        return -(-self.page(layer) // self.block_tokens) if self.new_kv else 0
+
+    def new_bytes(self, k: int, b_id: int) -> int:
+        """What a block gets to which step k appends."""
+        record, layer = self.records[k], k % self.layers
+        tokens = record.written[record.appended.index(b_id)] if record.written else 1
+        return min(tokens * self.new_of_token(layer), self.page(layer))
+
+    def context(self, step: int) -> int:
+        """Tokens of the text before a decode step."""
+        return self.prompt_tokens + (sum(decoded for _, decoded in self.tokens[:step]) if self.tokens else step)
+
+    def fixed_parts(self, layer: int) -> list[list[int]]:
+        """By channel [a, b]: a + b x context tokens bytes move in a step whatever the placement, of the whole batch."""
+        weights = self.own[layer].dense_bytes if self.own else self.weight_bytes
+        near = int(weights * self.weights_near)
+        always = per_token = 0
+        if self.own:  # index keys are read for each token verified, those of the step at hand included
+            per_token = self.batch * self.requests * self.own[layer].selector_bytes * (self.tokens[0][0] if self.tokens else 1)
+            always = self.batch * self.requests * self.own[layer].state_bytes + per_token
+        return [[near + always, per_token], [weights - near, 0], [0, 0], [weights - near, 0]]
+
+    def fixed_loads(self, k: int) -> list[int]:
+        """The same in bytes of step k."""
+        return [a + b * self.context(k // self.layers) for a, b in self.fixed_parts(k % self.layers)]
 
     @property
     def floor(self) -> Fraction:
@@ -115,7 +161,7 @@ class Instance:
 
     def size(self, block: Block) -> int:
         """s of a block."""
-        return self.expert_bytes if block[1] < self.experts else self.page_bytes
+        return self.expert_bytes if block[1] < self.experts else self.page(block[0])
 
     def read_bytes(self, block: Block, stored: int) -> int:
         """r of a read of which the trace stores so many bytes."""
@@ -132,7 +178,8 @@ class Instance:
     def near_at_start(self) -> set[Block]:
         """With start `recent` and `empty`: the newest prompt pages that fit, the same number of each layer."""
         pages = self.initial - self.experts
-        places = min(self.capacity // self.layers // self.page_bytes, pages) if self.start == "recent" else 0
+        row = sum(map(self.page, range(self.layers)))
+        places = min(self.capacity // row, pages) if self.start == "recent" else 0
         return {(l, b) for l in range(self.layers) for b in range(self.initial - places, self.initial)}
 
     def config(self) -> str:
@@ -145,12 +192,25 @@ class Instance:
             "[hardware.near]", 'capacity = "1GB"', f"bandwidth = {near}",
             "[hardware.far]", 'capacity = "1TB"', f"bandwidth = {far}", f"link_read = {link_read}",
             f"link_write = {link_write}",
-            "[model]", 'name = "audited"', f"layers = {self.layers}", 'kv_bytes_per_token_per_layer = "1B"',
+            "[model]", 'name = "audited"', f"layers = {self.layers}",
             f'flops_per_layer_per_step = "{self.flops / 1e6:.3f}MFLOP"' if self.flops else "",
-            f'[model.experts]\ncount = {self.experts}\nactive = 1\nbytes_per_expert = "{self.expert_bytes}B"'
-            if self.experts else "",
+            *(self.layer_tables() if self.own else ('kv_bytes_per_token_per_layer = "1B"', self.expert_table())),
             "[options]", f'near_capacity = "{self.near_capacity}B"', f'mode = "{self.mode}"',
             f'barrier = "{self.barrier}"', f'overlap = "{self.overlap}"', f'start = "{self.start}"',
-            f'mirrored_reads = "{self.mirrored_reads}"', f"batch = {self.batch}", f'block_bytes = "{self.page_bytes}B"',
-            f'weight_bytes_per_step = "{self.weight_bytes}B"', f"weights_near = {float(self.weights_near)}",
+            f'mirrored_reads = "{self.mirrored_reads}"', f"batch = {self.batch}",
+            "" if self.own else f'block_bytes = "{self.page_bytes}B"\nweight_bytes_per_step = "{self.weight_bytes}B"',
+            f"weights_near = {float(self.weights_near)}",
             f"new_kv = {str(self.new_kv).lower()}", ""])
+
+    def expert_table(self) -> str:
+        """Of a model with a mean layer."""
+        sizes = f'count = {self.experts}\nactive = 1\nbytes_per_expert = "{self.expert_bytes}B"'
+        return f"[model.experts]\n{sizes}" if self.experts else ""
+
+    def layer_tables(self) -> list[str]:
+        """Of a model layer by layer: docs/deployments.md."""
+        experts = [f"experts = {self.experts}", "experts_per_token = 1", f'expert_bytes = "{self.expert_bytes}B"']
+        return [f"layer.{at}.{line}" for at, own in enumerate(self.own) for line in (
+            f'at = "{at}"', f'kv_bytes_per_token = "{own.page_bytes // self.block_tokens}B"',
+            f'dense_weight_bytes = "{own.dense_bytes}B"', f'state_bytes_per_request = "{own.state_bytes}B"',
+            f'selector_bytes_per_token = "{own.selector_bytes}B"', *(experts if self.experts else []))]

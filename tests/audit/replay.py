@@ -40,11 +40,11 @@ def step_loads(instance: Instance, k: int, born: dict[Block, int], before: set[B
     for b_id in record.appended:
         b = layer, b_id
         if i.exclusive:
-            move("near" if b in (after if born[b] == k else before) else "write far", i.new_bytes)
+            move("near" if b in (after if born[b] == k else before) else "write far", i.new_bytes(k, b_id))
         else:
-            move("near", i.new_bytes)
-            move("write far", i.new_bytes)
-    total = [i.batch * load + weight for load, weight in zip(loads, i.weight_loads)]
+            move("near", i.new_bytes(k, b_id))
+            move("write far", i.new_bytes(k, b_id))
+    total = [i.batch * load + weight for load, weight in zip(loads, i.fixed_loads(k))]
     return total, divisible * i.batch if i.mirrored_reads == "split" and not i.exclusive else 0
 
 

@@ -57,7 +57,7 @@ def solve_step(instance: Instance, seconds: float) -> StepOptimum | None:
                 p.row(0, {leaves: 1, before[b]: -1, v: 1})
                 times.add(k, "demote", size, leaves)
         for b_id in record.appended:
-            new, b = i.new_bytes * i.batch, (layer, b_id)
+            new, b = i.new_bytes(k, b_id) * i.batch, (layer, b_id)
             if i.exclusive:
                 side = before.get(b, after[b])
                 times.add(k, "near", new, side)

@@ -30,7 +30,8 @@ class GroupTimes:
         self.unit = Fraction(instance.page_bytes, instance.bandwidth[FAR])
         self.loads: list[list[Expression]] = [[{} for _ in range(4)] for _ in range(instance.num_groups)]
         self.served: dict[int, Expression] = {}  # by group: pages read from near, of blocks that both sides hold
-        self.fixed = [[instance.steps_per_group * w for w in instance.weight_loads] for _ in self.loads]
+        steps = [range(g * instance.steps_per_group, (g + 1) * instance.steps_per_group) for g in range(instance.num_groups)]
+        self.fixed = [[sum(column) for column in zip(*map(instance.fixed_loads, of_group))] for of_group in steps]
 
     def add_fixed(self, k: int, transfer: str, num_bytes: int) -> None:
         """What moves in step k whatever the placement."""

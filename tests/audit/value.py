@@ -6,7 +6,6 @@ The credit for whole blocks is left out, as claim `any` has none.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -37,10 +36,10 @@ def value_any(instance: Instance, channel: Sequence[Sequence[Fraction]], rows: S
         total += (1 - share) * i.floor * m
     for k, record in enumerate(i.records):
         g, own = i.group(k), [(k % i.layers, b) for b in record.reads if b in record.appended]
-        total += sum(w * p for w, p in zip(i.weight_loads, channel[g]))
+        total += sum(w * p for w, p in zip(i.fixed_loads(k), channel[g]))
         total += i.batch * channel[g][NEAR] * sum(i.read_bytes(b, record.reads[b[1]]) for b in own)
         if not i.exclusive:
-            total += i.batch * i.new_bytes * len(record.appended) * (channel[g][NEAR] + late[g])
+            total += i.batch * sum(i.new_bytes(k, b) for b in record.appended) * (channel[g][NEAR] + late[g])
     total -= room(i) * (sum(rows) + start_price)
     return total + i.batch * sum(path(i, b, birth, channel, late, rows, start_price) for b, birth in born.items())
 
@@ -49,14 +48,14 @@ def room(instance: Instance) -> Fraction:
     """Bytes near that the rows may take, of all requests.
 
     In inclusive mode what is near are whole blocks; in exclusive mode a demotion's bytes leave as they like."""
-    piece = 1 if instance.exclusive else math.gcd(instance.page_bytes, instance.expert_bytes)
+    piece = 1 if instance.exclusive else instance.piece
     return Fraction(instance.near_capacity // piece * piece)
 
 
 def path(i: Instance, b: Block, birth: int, channel: Sequence[Sequence[Fraction]], late: Sequence[Fraction],
          rows: Sequence[Fraction], start_price: Fraction) -> Fraction:
     """Least cost of a block of one request; row prices are of the whole batch, as channel prices are."""
-    size, new = i.size(b), i.new_bytes if i.exclusive else 0
+    size = i.size(b)
     far = arriving = near = NEVER
     if birth < 0:
         at_start = b in i.near_at_start()
@@ -66,6 +65,7 @@ def path(i: Instance, b: Block, birth: int, channel: Sequence[Sequence[Fraction]
         record, g = i.records[k], i.group(k)
         a_near, a_far = channel[g][NEAR], channel[g][LINK_READ] + channel[g][FAR]
         here, appended = b[0] == k % i.layers, b[0] == k % i.layers and b[1] in record.appended
+        new = i.new_bytes(k, b[1]) if i.exclusive and appended else 0
         if birth == k:
             near, arriving, far = new * a_near, NEVER, new * late[g]
         else:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import unittest
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,8 +27,9 @@ def machine_flags(machine: ref.Machine) -> list[str]:
 
 def setting_flags(setting: ref.Setting) -> list[str]:
     """The flags that give this setting."""
-    return ["--block-bytes", f"{setting.block_bytes:.0f}", "--weight-bytes-per-step",
-            f"{setting.weight_bytes_per_step:.0f}", "--near-capacity", f"{setting.capacity:.0f}B", "--mode",
+    sizes = ["--block-bytes", f"{setting.block_bytes:.0f}", "--weight-bytes-per-step",
+             f"{setting.weight_bytes_per_step:.0f}"]
+    return [*([] if setting.layer_bytes else sizes), "--near-capacity", f"{setting.capacity:.0f}B", "--mode",
             setting.mode,
             "--barrier", setting.barrier, "--overlap", setting.overlap, "--batch", str(setting.batch),
             "--start", setting.start, "--copies", setting.copies]
@@ -35,10 +37,10 @@ def setting_flags(setting: ref.Setting) -> list[str]:
 
 class Checker(cli.CliTest):
     def check(self, path: str, trace: ref.Trace, setting: ref.Setting, machine: ref.Machine = PAPER,
-              bounds: bool = True) -> None:
-        """All policies of the reference on a trace that is in the file `path` too."""
-        policies = [flag for name in ref.POLICIES for flag in ("--policy", name)]
-        answer = self.json("compare", path, *setting_flags(setting), *machine_flags(machine), *policies)
+              bounds: bool = True, policies: Sequence[str] = tuple(ref.POLICIES), more: Sequence[str] = ()) -> None:
+        """Policies of the reference on a trace that is in the file `path` too."""
+        flags = [flag for name in policies for flag in ("--policy", name)]
+        answer = self.json("compare", path, *setting_flags(setting), *machine_flags(machine), *flags, *more)
         for got in answer["results"]:
             with self.subTest(policy=got["policy"], setting=setting, machine=machine):
                 want = ref.simulate(trace, setting, machine, got["policy"])
@@ -49,7 +51,7 @@ class Checker(cli.CliTest):
                 loads = want["channel_bytes"]
                 self.assertEqual([got["near_bytes"], got["far_read_bytes"], got["far_write_bytes"]],
                                  [loads["near.mem"], loads["far.link_read"], loads["far.link_write"]])
-        self.assertEqual([r["policy"] for r in answer["results"]], list(ref.POLICIES))
+        self.assertEqual([r["policy"] for r in answer["results"]], list(policies))
         with self.subTest(bounds=setting, machine=machine):
             near_s = ref.all_near_s(trace, setting, machine)
             self.assertAlmostEqual(answer["bounds"]["all_near_s"], near_s, delta=1e-6 * near_s)
@@ -117,6 +119,47 @@ class SmallTraces(Checker):
             copied, near = {"step": (2_000_000, 53_200_000), "background": (1_500_000, 52_200_000)}[copies]
             self.assertEqual(result["far_read_bytes"], copied + far_reads * 1_000_000)
             self.assertEqual(result["near_bytes"], near)
+
+
+class UnlikeLayers(Checker):
+    """Layers that differ in KV, weights, states and index keys, and decode steps of several tokens."""
+
+    POLICIES = ("lru", "layer-prefetch", "fifo", "belady")
+
+    def model(self, rng: random.Random, layers: int, verified: int, block_tokens: int, batch: int
+              ) -> tuple[str, tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """A model file; the block of each layer, and what is read of it beside: a + b x context."""
+        text, blocks, fixed = "", [], []
+        for layer in range(layers):
+            kv, dense, state, keys = (rng.choice(c) for c in ((500, 1000, 1500), (0, 9000, 60000), (0, 700), (0, 40)))
+            text += (f'[[layer]]\nat = "{layer}"\nkv_bytes_per_token = "{kv}B"\ndense_weight_bytes = "{dense}B"\n'
+                     f'state_bytes_per_request = "{state}B"\nselector_bytes_per_token = "{keys}B"\n')
+            blocks.append(kv * block_tokens)
+            fixed.append((dense + batch * (state + keys * verified), batch * keys * verified))
+        return self.write("m.toml", f'name = "unlike"\nlayers = {layers}\n' + text), tuple(blocks), tuple(fixed)
+
+    def test_random_traces(self) -> None:
+        rng = random.Random(21)
+        for case in range(16):
+            layers, prompt, steps = rng.randint(2, 4), rng.choice((1, 5, 24)), 30
+            block_tokens, batch = rng.choice((1, 4)), rng.choice((1, 3))
+            verified = rng.choice((1, 3, 4))
+            tokens = [(verified, rng.randint(1, verified)) for _ in range(steps)]
+            rows = cli.random_rows(100 + case, layers, steps, prompt, block_tokens)
+            trace = ref.make_trace(rows, prompt, block_tokens, tokens)
+            lines = [json.dumps({"l": l, "t": t, "p": trace.context(t), "tokens_verified": tokens[t][0],
+                                 "tokens_accepted": tokens[t][1], "ids": ids})
+                     for t, layer in enumerate(rows) for l, ids in enumerate(layer)]
+            self.write("t.jsonl", "\n".join(lines) + "\n")
+            self.ok("import", "t.jsonl", "-o", "t.kvt", "--columns", "layer=l,step=t,position=p,blocks=ids",
+                    "--block-tokens", block_tokens)
+            model, blocks, fixed = self.model(rng, layers, verified, block_tokens, batch)
+            setting = ref.Setting(0, batch * rng.choice((0, 1, 3, 6)) * sum(blocks) + rng.choice((0, 777)), 0,
+                                  rng.choice(("inclusive", "exclusive")), rng.choice(("layer", "token")),
+                                  rng.choice(("full", "full", "none")), batch, rng.choice(("recent", "empty")),
+                                  rng.choice(("step", "background")), blocks, fixed)
+            self.check("t.kvt", trace, setting, rng.choice((PAPER, ref.Machine(4e9, 3e9, 2e9, 1e9, 0.25))),
+                       bounds=setting.mode == "inclusive", policies=self.POLICIES, more=["--model", "m.toml"])
 
 
 class RealTraces(Checker):

@@ -53,7 +53,7 @@ def near_at_start(prompt: Routes, capacity: int) -> list[tuple[int, int]]:
             for at, e in enumerate(row[layer]):
                 last[e] = t * EXPERTS + at
         newest = sorted(last, key=lambda e: -last[e])
-        by_layer.append(newest[: capacity // LAYERS // SIZES[layer]])
+        by_layer.append(newest[: capacity // sum(SIZES)])
     most = max(map(len, by_layer), default=0)
     return [(layer, by_layer[layer][place]) for place in range(most - 1, -1, -1) for layer in range(LAYERS)
             if place < len(by_layer[layer])]
@@ -74,7 +74,7 @@ def lru_hits(prompt: Routes, decode: Routes, capacity: int, pooled: bool) -> int
                 near.append(key)
             while True:
                 mine = [key for key in near if pooled or key[0] == layer]
-                if sum(SIZES[key[0]] for key in mine) <= (capacity if pooled else capacity // LAYERS):
+                if sum(SIZES[key[0]] for key in mine) <= (capacity if pooled else SIZES[layer] * (capacity // sum(SIZES))):
                     break
                 near.remove(mine[0])
     return hits
@@ -209,7 +209,7 @@ class Experts(cli.CliTest):
         self.ok("import", "chain.csv", "-o", "chain.kvt")
         options = ("--near-blocks-per-layer", "4")
         plain = self.hits("lru", *options, trace="chain.kvt")
-        ahead = self.hits("expert-prefetch:limit=3", *options, trace="chain.kvt")
+        ahead = self.hits("expert-prefetch:limit=3,least=0.3", *options, trace="chain.kvt")
         # All but the first layer's, once the pairs have been seen.
         self.assertGreater(ahead, plain + 200 * (LAYERS - 1) * ACTIVE * 0.5)
         self.assertEqual(self.hits("expert-prefetch:limit=0", *options, trace="chain.kvt"), plain)

@@ -20,8 +20,10 @@ TRUTH = json.loads((DUMPS / "truth.json").read_text())
 
 #: What files cannot say.
 OPTIONS = {"sglang_indexer_topk.npy": ("--prompt-tokens", 97), "routed_experts.npy": ("--experts", 24)}
-#: Steps of several tokens and traces of several requests are not read yet.
-NOT_YET = {"mtp_steps.jsonl", "two_req_0.npz two_req_1.npz"}
+#: Traces of several requests are not read yet.
+NOT_YET = {"two_req_0.npz two_req_1.npz"}
+#: Of steps of several tokens; a test of its own.
+SEVERAL_TOKENS = {"mtp_steps.jsonl"}
 
 FORMATS = {"sglang_indexer_topk.npy": "topk-npy", "sglang_generate.json": "sglang", "req_0.npz": "topk-npz",
            "dsa_topk.jsonl": "dsa-jsonl", "route_trace.csv": "route-csv", "layer_expert.csv": "layer-expert-csv",
@@ -39,7 +41,7 @@ def digest_of(array: np.ndarray) -> str:
 
 class Dumps(cli.CliTest):
     def test_every_dump_is_known(self) -> None:
-        self.assertEqual(set(TRUTH), set(FORMATS) | NOT_YET)
+        self.assertEqual(set(TRUTH), set(FORMATS) | NOT_YET | SEVERAL_TOKENS)
 
     def test_what_is_found(self) -> None:
         digests: dict[str, set[str]] = {"pages": set(), "experts": set()}
@@ -93,12 +95,64 @@ class Dumps(cli.CliTest):
             self.assertEqual((info["steps"], info["prompt_tokens"], info["requests"]),
                              (truth["steps_of"][i], truth["prompts"][i], 1))
 
-    def test_steps_of_several_tokens_are_refused(self) -> None:
-        columns = "request=request_id,layer=layer_id,position=position,blocks=selected_token_pos"
-        for more in ((), ("--columns", columns)):
-            self.refused(self.run_cli("import", DUMPS / "mtp_steps.jsonl", "-o", "t.kvt", *more), cli.BAD_INPUT,
-                         "mtp_steps.jsonl:1", "several tokens")
-        self.assertEqual(self.names(), [])
+    def test_steps_of_several_tokens(self) -> None:
+        """Reads are the step's, what is written are the positions verified, and time is of the tokens accepted."""
+        dump, truth = DUMPS / "mtp_steps.jsonl", TRUTH["mtp_steps.jsonl"]
+        rows = [json.loads(line) for line in dump.read_text().splitlines()]
+        digests = set()
+        for columns in ("", "layer=layer_id,step=step_idx,position=position,blocks=selected_token_pos",
+                        "layer=layer_id,position=position,blocks=selected_token_pos"):
+            self.ok("import", dump, "-o", "t.kvt", *(("--columns", columns) if columns else ()))
+            info = self.json("info", "t.kvt", "--check")
+            self.assertEqual((info["steps"], info["tokens"], info["verified_per_step"], info["reads"], info["layers"],
+                              info["prompt_tokens"]),
+                             (truth["decode_steps"], truth["tokens"], 4, truth["reads"], truth["layers"],
+                              truth["prompt_tokens"]))
+            digests.add(info["manifest"]["digest"])
+        self.assertEqual(len(digests), 1)
+        self.ok("export", "t.kvt", "-o", "t.npy", "--format", "topk-npy")
+        self.assertEqual([sorted(row) for step in np.load(self.path("t.npy")).tolist() for row in step],
+                         [sorted(row["selected_token_pos"]) for row in rows])
+        result = self.results("t.kvt", "--block-bytes", 1000, "--near-blocks-per-layer", 16, "--start", "empty",
+                              "--policy", "lru")["lru"]
+        self.assertAlmostEqual(result["tokens_per_s"] * result["total_s"], truth["tokens"])
+        # The four positions of a step are written in it, and so read near, accepted or not.
+        self.assertEqual(result["far_reads"], self.lru_misses(rows, 16))
+        self.assertIn("32: 2.133 per decode step, of 4 verified", self.ok("info", "t.kvt"))
+
+    @staticmethod
+    def lru_misses(rows: list[dict], places: int) -> int:
+        """Of a buffer per layer, empty at the start: hits are refreshed, then written and missed blocks enter, ascending."""
+        buffers: dict[int, list[int]] = {}
+        misses = 0
+        for row in rows:
+            buffer = buffers.setdefault(row["layer_id"], [])
+            written = range(row["position"], row["position"] + row["tokens_verified"])
+            reads = sorted(row["selected_token_pos"])
+            hits = [b for b in reads if b in buffer]
+            missed = [b for b in reads if b not in buffer and b not in written]
+            misses += len(missed)
+            for b in hits:
+                buffer.remove(b)
+                buffer.append(b)
+            for b in sorted({*missed, *(b for b in written if b not in buffer)}):
+                if len(buffer) == places:
+                    buffer.pop(0)
+                buffer.append(b)
+        return misses
+
+    def test_steps_of_several_tokens_must_say_how_many(self) -> None:
+        rows = [json.loads(line) for line in (DUMPS / "mtp_steps.jsonl").read_text().splitlines()]
+        for change, *says in (({"tokens_accepted": None}, "tokens_accepted"), ({"tokens_accepted": 9}, "9 of 4"),
+                              ({"position": 205}, "position 205", "lead to 200")):
+            first = {k: v for k, v in {**rows[0], **change}.items() if v is not None}
+            lines = [json.dumps(row) for row in (first, *rows[1:])]
+            if "position" in change:
+                lines[0], lines[4] = json.dumps(rows[0]), json.dumps({**rows[4], "position": 205})
+                says = ["position 205", "lead to 201"]
+            self.write("bad.jsonl", "\n".join(lines) + "\n")
+            self.refused(self.run_cli("import", "bad.jsonl", "-o", "bad.kvt"), cli.BAD_INPUT, "bad.jsonl:", *says)
+        self.assertNotIn("bad.kvt", self.names())
 
     def test_compressed_all_the_same(self) -> None:
         for name in ("routing.jsonl", "req_0.npz", "sglang_generate.json"):

@@ -222,7 +222,7 @@ class Formats(cli.CliTest):
         self.refuse("r.jsonl", '"l"', '"layer"', options=columns,
                     content=json_lines([{"req": 1, "layer": 0, "t": 0, "ids": [0]}]))
         for bad, *says in (("layer=l,step=t", "blocks"), ("layers=l", '"layer"'), ("layer=l,layer=l", "twice"),
-                           ("layer", "layer"), ("layer=l,step=t,position=t,blocks=ids", "twice")):
+                           ("layer", "layer"), ("layer=l,step=t,step=t,blocks=ids", "twice")):
             self.refuse("r.jsonl", "--columns", *says, options=("--columns", bad))
         self.refuse("r.jsonl", "--columns", options=("--format", "records"))
         self.refuse("r.csv", ":2", "fields", content="l,t,ids\n0,0\n", options=("--columns", "layer=l,step=t,blocks=ids"))

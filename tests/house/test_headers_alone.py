@@ -2,7 +2,7 @@
 
 One compilation checks several: behind headers that include no more than itself, a header is as good as alone. So they
 are sorted into chains, each header of which includes (what it includes, directly or not) all that those before it do. A
-chain whose first header includes one of PRECOMPILED begins with that, which is compiled once.
+chain whose first header includes one of PRECOMPILED begins with the first of them, which is compiled once.
 """
 
 import json
@@ -18,7 +18,10 @@ from pathlib import Path
 SOURCE = Path(os.environ["KVPLACE_SOURCE_DIR"])
 BUILD = Path(os.environ["KVPLACE_BUILD_DIR"])
 FOLDERS = ("include", "src", "apps/kvplace", "tests", "fuzz", "bench", "python")  # where headers and includes are found
-PRECOMPILED = ("include/kvplace/instance/instance.h", "include/kvplace/base/result.h")  # the larger one first
+# The largest first.
+PRECOMPILED = ("CLI/CLI.hpp", "kvplace/policy/policy.h", "kvplace/instance/instance.h", "kvplace/trace/reader.h",
+               "gtest/gtest.h", "kvplace/base/measure.h", "kvplace/base/result.h", "kvplace/base/units.h", "algorithm",
+               "functional", "string", "vector", "span", "array")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -83,18 +86,21 @@ class Headers(unittest.TestCase):
                 return subprocess.run([*options, *map(str, more), "-o", str(output)], capture_output=True,
                                       text=True).stderr
 
-            def precompile(header):
-                shared = folder / Path(header).name
-                shared.write_text(f'#include "{SOURCE / header}"\n', encoding="utf-8")
-                return compiled(f"{shared}.gch", "-x", "c++-header", shared)
+            def precompiled(name):
+                return folder / f"{Path(name).stem}.h"
+
+            def precompile(name):
+                precompiled(name).write_text(f"#include <{name}>\n", encoding="utf-8")
+                return compiled(f"{precompiled(name)}.gch", "-x", "c++-header", precompiled(name))
 
             def check(numbered):
                 number, chain = numbered
                 source = folder / f"{number}.cpp"
                 source.write_text("".join(f'#include "{header}"\n' for header in chain), encoding="utf-8")
-                shared = next((folder / Path(header).name for header in PRECOMPILED
-                               if (SOURCE / header).resolve() in included[chain[0]]), None)
-                return compiled(os.devnull, "-fsyntax-only", "-w", *(("-include", shared) if shared else ()), source)
+                shared = [precompiled(name) for name in PRECOMPILED
+                          if (find(name, SOURCE) or name) in included[chain[0]]][:1]
+                return compiled(os.devnull, "-fsyntax-only", "-w", *(part for name in shared for part in ("-include", name)),
+                                source)
 
             with ThreadPoolExecutor(int(os.environ.get("CTEST_PARALLEL_LEVEL") or 2)) as pool:
                 self.assertEqual("".join(pool.map(precompile, PRECOMPILED)), "")

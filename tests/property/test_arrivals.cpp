@@ -35,7 +35,7 @@ Problem random_problem(const testing::TempDir& folder) {
   auto instance = std::make_unique<const Instance>(Instance::make(spec, trace.meta(), trace.totals()).value());
   PlanCost cost = PlanCost::make(trace, *instance, {}).value();
   const GapClasses classes = build_gap_classes(trace, *instance, [] { return false; }, {}).value();
-  const std::int64_t block = instance->kv_block_bytes().value();
+  const std::int64_t block = instance->kv_block_bytes(LayerIndex(0)).value();
   const std::int64_t capacity = instance->capacity().value() / block;
   return {std::move(trace), std::move(instance), std::move(cost), list_gaps(classes, static_cast<double>(block)),
           capacity};

@@ -112,7 +112,7 @@ RC_GTEST_PROP(Background, MovesNoMoreThanIsIssuedAndHoldsTheCapacity, ()) {
   const TraceReader trace = c.trace();
   const Instance instance = c.instance();
   RC_PRE(instance.uniform());
-  const std::int64_t block = instance.kv_block_bytes().value();
+  const std::int64_t block = instance.kv_block_bytes(LayerIndex(0)).value();
   const std::int64_t batch = instance.options().batch;
   const Comparison compared = compare(trace, instance, policies_without_searches(), {}).value();
   for (const ReplayResult& r : compared.results) {

@@ -45,7 +45,7 @@ ExactSolution exactly(const TraceReader& trace, const Instance& instance) {
 }
 
 RC_GTEST_PROP(BoundProperties, IsBetweenTheRelaxationAndTheBestScheduleOnSmallInstances, ()) {
-  const RandomInstance random(CaseLimits{2, 5, 5, 4, 3});
+  const RandomInstance random(CaseLimits{2, 5, 5, 4, 3, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const ExactSolution exact = exactly(trace, instance);
@@ -59,7 +59,7 @@ RC_GTEST_PROP(BoundProperties, IsBetweenTheRelaxationAndTheBestScheduleOnSmallIn
 }
 
 RC_GTEST_PROP(BoundProperties, NoPolicyIsFaster, ()) {
-  const RandomInstance random(CaseLimits{3, 8, 8, 5, 4});
+  const RandomInstance random(CaseLimits{3, 8, 8, 5, 4, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   BoundOptions options;
@@ -93,7 +93,7 @@ RC_GTEST_PROP(BoundProperties, AnyFloorIsProven, ()) {
 
 /// What was possible stays so: a bound that knows of whole blocks may rise, but not above it.
 RC_GTEST_PROP(BoundProperties, MoreOfAnythingIsNoSlower, ()) {
-  const RandomInstance random(CaseLimits{2, 5, 5, 4, 3});
+  const RandomInstance random(CaseLimits{2, 5, 5, 4, 3, false, true});
   const TraceReader trace = random.trace();
   BoundOptions options;
   options.most_exact_cells = 1'000'000;
@@ -122,7 +122,7 @@ RC_GTEST_PROP(BoundProperties, MoreOfAnythingIsNoSlower, ()) {
 }
 
 RC_GTEST_PROP(BoundProperties, IsTheSameOnAnyThreads, ()) {
-  const RandomInstance random(CaseLimits{3, 20, 10, 6, 4});
+  const RandomInstance random(CaseLimits{3, 20, 10, 6, 4, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   BoundOptions options;
@@ -139,7 +139,7 @@ RC_GTEST_PROP(BoundProperties, IsTheSameOnAnyThreads, ()) {
 
 /// Checkpoints are whole certificates, each proves more than the one before, and the last is what the search returns.
 RC_GTEST_PROP(BoundProperties, CheckpointsProveMoreAndMore, ()) {
-  RandomInstance random(CaseLimits{3, 20, 10, 6, 4});
+  RandomInstance random(CaseLimits{3, 20, 10, 6, 4, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   std::vector<Certificate> told;
@@ -197,7 +197,7 @@ TEST(BoundSearch, TellsThatTheTraceCannotBeReadAnyMore) {
 
 /// What the search believes is what the certificate proves, or less where promotions right after a miss cost near time.
 RC_GTEST_PROP(BoundProperties, TheCertificateProvesNoLessThanTheSearchBelieves, ()) {
-  RandomInstance random(CaseLimits{3, 12, 8, 6, 4});
+  RandomInstance random(CaseLimits{3, 12, 8, 6, 4, false, true});
   random.spec.options.mode = Mode::kInclusive;
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();

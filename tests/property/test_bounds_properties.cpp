@@ -49,7 +49,7 @@ RC_GTEST_PROP(BestSplit, IsTheMinimumOverAGrid, ()) {
 }
 
 testing::RandomCase some_case() {
-  return testing::drawn_case({.steps = 30, .prompt_tokens = 50, .reads = 12, .near_blocks = 90});
+  return testing::drawn_case({.steps = 30, .prompt_tokens = 50, .reads = 12, .near_blocks = 90, .unlike = true});
 }
 
 struct BoundsCase : testing::RandomInstance {
@@ -100,8 +100,10 @@ RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
   testing::RandomCase random = some_case();
   testing::RandomTraceShape shape = random.plain_shape();
   shape.block_tokens = 1;
+  shape.tokens = 1;
   BoundsCase c(random, shape);
   c.spec.options.start = Start::kEmpty;
+  c.spec.model->groups.clear();  // fewest misses are not what Belady has where blocks differ in size
   const auto far_reads = [&c](const std::string& policy) {
     const Comparison comparison = c.run();
     return std::find_if(comparison.results.begin(), comparison.results.end(),
@@ -111,8 +113,9 @@ RC_GTEST_PROP(Belady, MoreCapacityNeverCostsAFarRead, ()) {
   const std::uint64_t before = far_reads("belady-global");
   const std::uint64_t before_per_layer = far_reads("belady");
   const Instance instance = c.instance();
-  c.spec.options.near_capacity = *c.spec.options.near_capacity +
-                                 instance.kv_block_bytes() * std::int64_t{instance.layers()} * instance.options().batch;
+  c.spec.options.near_capacity = *c.spec.options.near_capacity + instance.kv_block_bytes(LayerIndex(0)) *
+                                                                     std::int64_t{instance.layers()} *
+                                                                     instance.options().batch;
   RC_ASSERT(far_reads("belady-global") <= before);
   RC_ASSERT(far_reads("belady") <= before_per_layer);
   RC_ASSERT(far_reads("belady-global") <= far_reads("belady"));

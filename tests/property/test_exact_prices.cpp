@@ -24,8 +24,9 @@ struct StepPrices {
 
 /// What a step means for one block.
 struct Event {
-  double read = 0;        ///< bytes read from where the block is; none if the block is appended to: near by rule
-  bool appended = false;  ///< by one token
+  double read = 0;  ///< bytes read from where the block is; none if the block is appended to: near by rule
+  bool appended = false;
+  double new_kv = 0;  ///< bytes appended
 };
 
 class DualValue {
@@ -94,21 +95,26 @@ class DualValue {
     const StepPrices price = at(step);
     double total = 0;
     for (std::size_t c = 0; c < kNumChannels; ++c) {
-      total += on_channel(step, c) * static_cast<double>(instance_.weight_loads().bytes[c]);
+      total += on_channel(step, c) * static_cast<double>(instance_.fixed_loads(view.step, view.layer).bytes[c]);
     }
     total += price.near * static_cast<double>(instance_.traffic(view).reads_appended.value());
     if (instance_.options().mode == Mode::kInclusive) {
-      total += (price.near + price.far_write) * new_kv() * static_cast<double>(view.appended.size());
+      for (std::size_t i = 0; i < view.appended.size(); ++i) {
+        total += (price.near + price.far_write) * static_cast<double>(instance_.new_kv_bytes(view, i).value());
+      }
     }
     return total;
   }
 
-  [[nodiscard]] double new_kv() const { return static_cast<double>(instance_.new_kv_bytes().value()); }
-
   [[nodiscard]] Event event(std::uint32_t step, LayerIndex layer, BlockId id) const {
     const StepView view = records_.view(step, layer.value());
     Event event;
-    event.appended = std::find(view.appended.begin(), view.appended.end(), id) != view.appended.end();
+    const auto appended = std::find(view.appended.begin(), view.appended.end(), id);
+    event.appended = appended != view.appended.end();
+    if (event.appended) {
+      const auto i = static_cast<std::size_t>(appended - view.appended.begin());
+      event.new_kv = static_cast<double>(instance_.new_kv_bytes(view, i).value());
+    }
     const auto read = std::find(view.reads.begin(), view.reads.end(), id);
     if (read != view.reads.end() && !event.appended) {
       event.read = static_cast<double>(
@@ -141,8 +147,8 @@ class DualValue {
       if (!exists && !now.appended) {
         continue;
       }
-      const double written_near = now.appended && exclusive ? new_kv() * price.near : 0;
-      const double written_far = now.appended && exclusive ? new_kv() * price.far_write : 0;
+      const double written_near = exclusive ? now.new_kv * price.near : 0;
+      const double written_far = exclusive ? now.new_kv * price.far_write : 0;
       double far_after = written_far;  // of a newborn block
       double near_after = written_near;
       if (exists) {
@@ -168,7 +174,7 @@ class DualValue {
 };
 
 RC_GTEST_PROP(ExactPrices, GiveTheRelaxationBack, ()) {
-  const testing::RandomInstance random({3, 12, 16, 6, 20});
+  const testing::RandomInstance random({3, 12, 16, 6, 20, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const Segment records = testing::all_records(trace);
@@ -185,7 +191,7 @@ RC_GTEST_PROP(ExactPrices, GiveTheRelaxationBack, ()) {
 }
 
 RC_GTEST_PROP(ExactPrices, NoOtherPricesGiveMore, ()) {
-  const testing::RandomInstance random({3, 8, 10, 6, 12});
+  const testing::RandomInstance random({3, 8, 10, 6, 12, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const Segment records = testing::all_records(trace);

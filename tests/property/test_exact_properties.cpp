@@ -165,7 +165,8 @@ Seconds perfect_split(const TraceReader& trace, const Instance& instance) {
 RC_GTEST_PROP(Exact, TheMilpIsTheBestOfAllSchedules, ()) {
   constexpr double kMostSchedules = 3000;
   const bool two_layers = testing::drawn(rc::gen::arbitrary<bool>());
-  testing::RandomInstance random(two_layers ? testing::CaseLimits{2, 2, 2, 3, 3} : testing::CaseLimits{1, 4, 3, 3, 4});
+  testing::RandomInstance random(two_layers ? testing::CaseLimits{2, 2, 2, 3, 3, false, true}
+                                            : testing::CaseLimits{1, 4, 3, 3, 4, false, true});
   const TraceReader trace = random.trace();
   const Segment records = testing::all_records(trace);
   std::vector<std::vector<Placement>> moments = all_placements(records, random.instance());
@@ -188,7 +189,7 @@ RC_GTEST_PROP(Exact, TheMilpIsTheBestOfAllSchedules, ()) {
 }
 
 RC_GTEST_PROP(Exact, LiesBetweenThePerfectSplitAndEveryPolicy, ()) {
-  testing::RandomInstance random({2, 4, 5, 4, 5});
+  testing::RandomInstance random({2, 4, 5, 4, 5, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const ExactSolution exact = solved(trace, instance);
@@ -219,7 +220,7 @@ RC_GTEST_PROP(Exact, LiesBetweenThePerfectSplitAndEveryPolicy, ()) {
 }
 
 RC_GTEST_PROP(Exact, MoreCapacityOrBandwidthNeverCostsTime, ()) {
-  testing::RandomInstance random({2, 6, 8, 4, 8});
+  testing::RandomInstance random({2, 6, 8, 4, 8, false, true});
   const TraceReader trace = random.trace();
   // With another capacity a recent start would be another placement.
   random.spec.options.start = testing::drawn(rc::gen::element(Start::kEmpty, Start::kFree));

@@ -82,7 +82,7 @@ RC_GTEST_PROP(Plan, IsTheSameForAnyNumberOfThreads, ()) {
 /// of near blocks. From the rules of the formulation, "Machine", "Modes" and "A step".
 double least_total(const Segment& segment, const Instance& instance) {
   const std::uint32_t blocks = instance.num_blocks();
-  const Bytes size = instance.kv_block_bytes();
+  const Bytes size = instance.kv_block_bytes(LayerIndex(0));
   const auto fits = [&](std::uint32_t set) { return size * std::popcount(set) <= instance.capacity(); };
   const std::uint32_t sets = 1u << blocks;
   std::uint32_t exist = (1u << instance.layout().initial_blocks()) - 1;
@@ -122,11 +122,11 @@ double least_total(const Segment& segment, const Instance& instance) {
         loads.add(Transfer::kReadFar, size * std::popcount(missed), std::popcount(missed));
         loads.add(Transfer::kPromotePassive, size * std::popcount(entering & missed), std::popcount(entering & missed));
         loads.add(Transfer::kPromote, size * std::popcount(entering & ~missed), std::popcount(entering & ~missed));
-        const Bytes new_kv = instance.new_kv_bytes() * static_cast<std::int64_t>(record.appended.size());
+        const Bytes new_kv = instance.new_kv_bytes(LayerIndex(0)) * static_cast<std::int64_t>(record.appended.size());
         loads.add(Transfer::kWriteNear, new_kv, 1);
         loads.add(Transfer::kWriteFar, new_kv, 1);
         loads = loads * std::int64_t{instance.options().batch};
-        loads += instance.weight_loads();
+        loads += instance.fixed_loads(StepIndex(0), LayerIndex(0));
         const MovableBytes movable =
             MovableBytes{size, 1} * (std::popcount(reads & from & ~appended) * std::int64_t{instance.options().batch});
         const bool split = instance.options().mirrored_reads == MirroredReads::kSplit;

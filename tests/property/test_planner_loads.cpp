@@ -67,7 +67,7 @@ RC_GTEST_PROP(PlannerLoads, OfGapsAreThoseOfTheReplay, ()) {
   RC_PRE(instance.uniform());
   const testing::TempDir folder;
   const std::string schedule = folder.path("s.kvs");
-  const std::int64_t block = instance.kv_block_bytes().value();
+  const std::int64_t block = instance.kv_block_bytes(LayerIndex(0)).value();
   const PlanCost cost = PlanCost::make(trace, instance, {}).value();
   const std::vector<GapClass> gaps =
       list_gaps(build_gap_classes(trace, instance, [] { return false; }, {}).value(), static_cast<double>(block));

@@ -48,7 +48,7 @@ Run run(const std::string& path, const InstanceSpec& spec, const PolicySpec& pol
 }
 
 testing::RandomCase random_case() {
-  return testing::drawn_case({.steps = 40, .prompt_tokens = 60, .reads = 14, .near_blocks = 60});
+  return testing::drawn_case({.steps = 40, .prompt_tokens = 60, .reads = 14, .near_blocks = 60, .unlike = true});
 }
 
 testing::RandomTraceShape random_shape() {
@@ -153,6 +153,7 @@ RC_GTEST_PROP(PolicyConformance, APrefixOfTheTraceGivesAPrefixOfTheDecisions, ()
   const testing::TempDir folder;
   testing::RandomTraceShape shape = random_shape();
   shape.requests = 1;
+  shape.tokens = 1;  // what all steps verify in the mean is known from the first on
   const std::string whole = testing::write_random_trace(folder.path("whole.kvt"), shape);
   const std::uint32_t cut = *rc::gen::inRange(1u, shape.steps);
   const Segment all = testing::random_segment(shape);

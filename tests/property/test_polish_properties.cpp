@@ -37,7 +37,7 @@ double rounding(const Instance& instance) {
 }
 
 RC_GTEST_PROP(Polish, IsLegalCostsWhatWasPredictedAndNoMoreThanBefore, ()) {
-  RandomInstance random(CaseLimits{3, 40, 20, 8, 6});
+  RandomInstance random(CaseLimits{3, 40, 20, 8, 6, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const testing::TempDir folder;
@@ -64,7 +64,7 @@ RC_GTEST_PROP(Polish, IsLegalCostsWhatWasPredictedAndNoMoreThanBefore, ()) {
 }
 
 RC_GTEST_PROP(Planned, IsNoSlowerThanItsStartsAndNoFasterThanTheBound, ()) {
-  RandomInstance random(CaseLimits{3, 20, 12, 6, 5});
+  RandomInstance random(CaseLimits{3, 20, 12, 6, 5, false, true});
   if (drawn(rc::gen::arbitrary<bool>())) {
     random.spec.options.mode = Mode::kExclusive;
     random.spec.options.mirrored_reads = MirroredReads::kNear;

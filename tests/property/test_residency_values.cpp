@@ -48,7 +48,7 @@ class Futures {
     const double read = bytes_read(next);
     const bool split = instance_.options().mirrored_reads == MirroredReads::kSplit;
     const bool exclusive = instance_.options().mode == Mode::kExclusive;
-    const double written = exclusive && is_appended(next) ? static_cast<double>(instance_.new_kv_bytes().value()) : 0;
+    const double written = exclusive ? bytes_written(next) : 0;
     if (near) {
       total += read * (split ? std::min(near_price, far_price) : near_price) + written * near_price;
       const double eviction = exclusive ? size * (near_price + write_price) : 0;
@@ -72,10 +72,14 @@ class Futures {
     return records_.view(static_cast<std::uint32_t>(k / instance_.layers()),
                          static_cast<std::uint32_t>(k % instance_.layers()));
   }
-  [[nodiscard]] bool is_appended(std::size_t k) const {
+  [[nodiscard]] double bytes_written(std::size_t k) const {
     const StepView view = view_of(k);
-    return std::any_of(view.appended.begin(), view.appended.end(),
-                       [&](BlockId id) { return instance_.index(view.layer, id) == block_; });
+    for (std::size_t i = 0; i < view.appended.size(); ++i) {
+      if (instance_.index(view.layer, view.appended[i]) == block_) {
+        return static_cast<double>(instance_.new_kv_bytes(view, i).value());
+      }
+    }
+    return 0;
   }
   [[nodiscard]] double bytes_read(std::size_t k) const {
     const StepView view = view_of(k);
@@ -95,7 +99,7 @@ class Futures {
 };
 
 RC_GTEST_PROP(ResidencyValues, AreWhatTheCheapestFutureSaves, ()) {
-  RandomInstance random(CaseLimits{2, 5, 4, 3, 3});
+  RandomInstance random(CaseLimits{2, 5, 4, 3, 3, false, true});
   const TraceReader trace = random.trace();
   const Instance instance = random.instance();
   const ProvenBound proven = solve_bound(trace, instance, {}, {}).value();

@@ -173,7 +173,7 @@ RC_GTEST_PROP(Size, NearCapacityAgainstAllReplays, ()) {
   const Instance instance = c.make(c.spec);
   const SizeResult result = find_size(c.trace, instance, options, one_thread()).value();
   const Seconds all_near = compare(c.trace, instance, {}, one_thread()).value().bounds.all_near;
-  const std::int64_t block = instance.kv_block_bytes().value();
+  const std::int64_t block = instance.kv_block_bytes(LayerIndex(0)).value();
   const std::int64_t all = std::int64_t{instance.blocks_per_layer()} * instance.layers();
   const auto reached = [&](std::int64_t blocks) {
     InstanceSpec changed = c.spec;

@@ -1,4 +1,4 @@
-"""As a user begins: pip install in a fresh environment, a capture of 1,024 tokens by the command, compare on it."""
+"""As a user begins: pip install in a fresh environment, a capture of 320 tokens by the command, compare on it."""
 
 import json
 import os
@@ -35,37 +35,31 @@ class FromInstallToComparison(unittest.TestCase):
                               env=cls.clean, stdin=subprocess.DEVNULL)
 
     def capture(self, *options, **changed):
-        flags = {"--model": "smollm2", "--text": SOURCE_DIR / "LICENSE", "--prompt-tokens": 768, "--decode-tokens": 256,
+        flags = {"--model": "smollm2", "--text": SOURCE_DIR / "LICENSE", "--prompt-tokens": 256, "--decode-tokens": 64,
                  "-o": "x.kvt", **changed}
         named = (part for flag in flags.items() for part in flag)
         return self.run_command(self.bin / "kvplace-capture", *options, *named)
 
     def test_capture_and_compare(self):
-        done = self.capture("--quiet", "--select", "quest:page=16,pages=16", "--ranking-depth", 48)
+        done = self.capture("--quiet", "--select", "quest:page=16,pages=8", "--ranking-depth", 16)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, r"^x.kvt: 256 decode steps, 30 layers, 122,880 reads; perplexity \d")
+        self.assertRegex(done.stdout, r"^x.kvt: 64 decode steps, 30 layers, 15,360 reads; perplexity \d")
         done = self.run_command(self.bin / "kvplace", "compare", "x.kvt", "--hardware", "h100-sxm-pcie5",
-                                "--near-blocks-per-layer", 24, "--weight-bytes-per-step", 0, "--policy", "lru",
+                                "--near-blocks-per-layer", 12, "--weight-bytes-per-step", 0, "--policy", "lru",
                                 "--policy", "belady", "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         lru, belady = json.loads(done.stdout)["results"]
-        self.assertEqual(lru["reads"], 122880)
+        self.assertEqual(lru["reads"], 15360)
         self.assertLess(0, belady["far_reads"])
         self.assertLess(belady["far_reads"], lru["far_reads"])
         info = json.loads(self.run_command(self.bin / "kvplace", "info", "x.kvt", "--json").stdout)
-        self.assertEqual((info["model"], info["prompt_tokens"], info["ranks"]), ("smollm2-135m", 768, True))
+        self.assertEqual((info["model"], info["prompt_tokens"], info["ranks"]), ("smollm2-135m", 256, True))
         self.assertIn("perplexity", info["measurements"])
 
     def test_errors(self):
-        for sentence, options in {
-            "the text has": {"--prompt-tokens": 7000},
-            "k must be": {"--select": "mass:k=0"},
-            "cannot be read": {"--text": "no-such-file"},
-            "there is no such folder": {"--model": "./no-such-folder"},
-        }.items():
-            done = self.capture(**options)
-            self.assertEqual(done.returncode, 2, sentence)
-            self.assertRegex(done.stderr, f"^kvplace-capture: .*{sentence}.*\n$")
+        done = self.capture(**{"--model": "./no-such-folder", "--select": "mass:k=64"})
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, "^kvplace-capture: .*there is no such folder.*\n$")
         self.assertEqual(self.run_command(self.bin / "kvplace-capture", "--model", "smollm2").returncode, 2)
 
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from reference_model import (CHANNELS, FAR_CHANNELS, Block, Loads, Machine, OracleRecord, Setting, Trace,  # noqa: F401
                              add_new_kv, add_promotion, background_time, channel_times, copied_bytes, load_fang_csv,
-                             load_oracle_general, load_topk_npy, make_trace, no_loads, start_blocks, step_time)
+                             load_oracle_general, load_topk_npy, make_trace, new_kv, no_loads, start_blocks, step_time)
 
 Move = tuple[Block, bool]  # (block, True = enters near, False = leaves near)
 
@@ -219,7 +219,7 @@ class BeladyGlobal:
                 continue
             if block not in step.newborn:
                 trial = dict(loads)
-                add_promotion(trial, self.setting, block in passive)
+                add_promotion(trial, self.setting, step.layer, block in passive)
                 if self.balanced and block in passive and not self.near_waits_for_far(trial):
                     continue
                 loads = trial
@@ -282,9 +282,10 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
     far_by_layer = [0] * trace.layers
     far_by_step: list[list[int]] = []
     channel_bytes, total_s, peak = no_loads(), 0.0, len(near)
+    occupied = sum(setting.size(layer) for layer, _ in near)
 
     for t, layers in enumerate(trace.steps):
-        counted = t >= warmup_steps
+        counted, context = t >= warmup_steps, trace.context(t)
         token_loads, token_s = no_loads(), 0.0
         far_by_step.append([])
         for l, (reads, appended) in enumerate(layers):
@@ -297,11 +298,12 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
             exists |= newborn
 
             served = no_loads()
-            served["near.mem"] = setting.weight_bytes_per_step + setting.batch * setting.block_bytes * near_reads
-            served["far.link_read"] = served["far.mem"] = setting.batch * setting.block_bytes * far_reads
+            served["near.mem"] = setting.fixed(l, context) + setting.size(l) * near_reads
+            served["far.link_read"] = served["far.mem"] = setting.size(l) * far_reads
             seen = dict(served)
+            fresh = {b: new_kv(trace, setting, t, b) for b in written}
             for b in written:
-                add_new_kv(seen, setting, trace.block_tokens, b in newborn or b in near and b not in flying)
+                add_new_kv(seen, setting, fresh[b], b in newborn or b in near and b not in flying)
             absent = [b for b in written if b not in near]
             moves = actor.act(Step(t, l, t * trace.layers + l, hits, misses, absent, newborn, seen, exists))
 
@@ -311,15 +313,16 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
                 if enters == (b in near):
                     raise AssertionError(f"{b} moved to where it is")
                 (near.add if enters else near.remove)(b)
+                occupied += setting.size(b[0]) if enters else -setting.size(b[0])
             came = [b for b, before in was_near.items() if b in near and not before]
             left = [b for b, before in was_near.items() if before and b not in near]
-            if len(near) * setting.batch * setting.block_bytes > setting.capacity:
+            if occupied > setting.capacity:
                 raise AssertionError("near is over its capacity")
             peak = max(peak, len(near))
 
             loads = served
             for b in written:
-                add_new_kv(loads, setting, trace.block_tokens, b in near if b in newborn else was_whole[b])
+                add_new_kv(loads, setting, fresh[b], b in near if b in newborn else was_whole[b])
             promoted = [b for b in came if b not in newborn]
             demoted = [b for b in left if b not in flying] if setting.mode == "exclusive" else []
             for b in left:
@@ -328,11 +331,11 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
                 token_loads["near.mem"] += flying.pop(b)  # passive: it was read from far as a whole
             for b in promoted:
                 if setting.copies == "background" and b not in misses:
-                    flying[b] = setting.batch * setting.block_bytes
+                    flying[b] = setting.size(b[0])
                 else:
-                    add_promotion(loads, setting, passive=b in misses)
+                    add_promotion(loads, setting, b[0], passive=b in misses)
             for channel in ("near.mem", "far.link_write", "far.mem"):
-                loads[channel] += setting.batch * setting.block_bytes * len(demoted)
+                loads[channel] += sum(setting.size(layer) for layer, _ in demoted)
             for channel in CHANNELS:
                 token_loads[channel] += loads[channel]
             if setting.barrier == "layer" or l == trace.layers - 1:
@@ -349,7 +352,7 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
                     count[name] += n
         total_s += token_s if counted else 0.0
 
-    tokens = max(0, len(trace.steps) - warmup_steps) * setting.batch
+    tokens = sum(trace.tokens_of(t)[1] for t in range(warmup_steps, len(trace.steps))) * setting.batch
     return {"policy": policy, **count, "total_s": total_s, "tokens_per_s": tokens / total_s if total_s else 0.0,
             "peak_near_blocks": peak, "far_reads_by_layer": far_by_layer, "channel_bytes": channel_bytes,
             "far_reads_by_step": far_by_step}
@@ -389,17 +392,16 @@ def bound_time(weights: float, old: float, fresh: float, new: float, machine: Ma
 def bound_s(trace: Trace, setting: Setting, machine: Machine, all_near: bool) -> float:
     """Sum of bound_time over all steps, or over all decode steps with the barrier `token`."""
     total = 0.0
-    for layers in trace.steps:
+    for t, layers in enumerate(trace.steps):
         parts = []
-        for reads, appended in layers:
-            fresh = len(set(reads) & set(appended))
-            parts.append((setting.weight_bytes_per_step, len(reads) - fresh, fresh, len(appended)))
+        for l, (reads, appended) in enumerate(layers):
+            fresh, size = len(set(reads) & set(appended)), setting.size(l)
+            written = sum(new_kv(trace, setting, t, (l, i)) for i in appended)
+            parts.append((setting.fixed(l, trace.context(t)), (len(reads) - fresh) * size, fresh * size, written))
         if setting.barrier == "token":
             parts = [tuple(map(sum, zip(*parts)))]
-        size = setting.batch * setting.block_bytes
-        for weights, old, fresh, appends in parts:
-            total += bound_time(weights, old * size, fresh * size, appends * size / trace.block_tokens,
-                                machine, setting.overlap, setting.mode, all_near)
+        for weights, old, fresh, new in parts:
+            total += bound_time(weights, old, fresh, new, machine, setting.overlap, setting.mode, all_near)
     return total
 
 

@@ -12,8 +12,8 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -56,6 +56,8 @@ class Setting:
     batch: int = 1
     start: str = "recent"  # or empty
     copies: str = "step"  # or background
+    layer_bytes: tuple[int, ...] = ()  # of a block, by layer, where layers differ; block_bytes is then that of none
+    layer_fixed: tuple[tuple[int, int], ...] = ()  # by layer (a, b): weights and such are a + b x context tokens
 
     def __post_init__(self) -> None:
         for value, allowed in ((self.mode, ("inclusive", "exclusive")), (self.barrier, ("layer", "token")),
@@ -65,8 +67,22 @@ class Setting:
                 raise ValueError(f"{value!r} is none of {allowed}")
 
     def places(self, layers: int = 1) -> int:
-        """Blocks of one request that fit near, in each of so many layers of equal shares."""
-        return int(self.capacity // (layers * self.block_bytes * self.batch))
+        """Blocks of one request that fit near, in each of so many layers, the same number in all."""
+        if self.layer_bytes and layers != len(self.layer_bytes):
+            raise ValueError("where layers differ, only buffers of a layer have a number of places")
+        row = sum(self.layer_bytes) if self.layer_bytes else layers * self.block_bytes
+        return int(self.capacity // (row * self.batch))
+
+    def size(self, layer: int) -> int:
+        """Bytes of a block of a layer, of all requests of the batch."""
+        return self.batch * (self.layer_bytes[layer] if self.layer_bytes else self.block_bytes)
+
+    def fixed(self, layer: int, context: int) -> float:
+        """Bytes that a step reads from near whatever the placement."""
+        if not self.layer_fixed:
+            return self.weight_bytes_per_step
+        always, per_token = self.layer_fixed[layer]
+        return always + per_token * context
 
 
 def no_loads() -> Loads:
@@ -119,15 +135,21 @@ def background_time(loads: Loads, machine: Machine, overlap: str, copied: int) -
     return step_time({c: loads[c] + (copied if c in channels else 0) for c in CHANNELS}, machine, overlap)
 
 
-def add_promotion(loads: Loads, setting: Setting, passive: bool) -> None:
+def add_promotion(loads: Loads, setting: Setting, layer: int, passive: bool) -> None:
     """Adds the bytes of one block copied from far to near; passive: its bytes were read from far anyway."""
     for channel in ("near.mem",) if passive else ("near.mem", "far.link_read", "far.mem"):
-        loads[channel] += setting.batch * setting.block_bytes
+        loads[channel] += setting.size(layer)
 
 
-def add_new_kv(loads: Loads, setting: Setting, block_tokens: int, is_near: bool) -> None:
-    """Adds the bytes of one new token of one layer, in a block that is near or not."""
-    size = setting.batch * setting.block_bytes / block_tokens
+def new_kv(trace: Trace, setting: Setting, t: int, block: Block) -> float:
+    """Bytes that decode step t writes to a block it appends to: those of its tokens there."""
+    first, (verified, _) = trace.context(t), trace.tokens_of(t)
+    tokens = sum((first + i) // trace.block_tokens == block[1] for i in range(verified))
+    return setting.size(block[0]) * tokens / trace.block_tokens
+
+
+def add_new_kv(loads: Loads, setting: Setting, size: float, is_near: bool) -> None:
+    """Adds so many bytes of new KV, in a block that is near or not."""
     if setting.mode == "inclusive" or is_near:
         loads["near.mem"] += size
     if setting.mode == "inclusive" or not is_near:
@@ -143,6 +165,15 @@ class Trace:
     prompt_tokens: int
     block_tokens: int
     steps: list[list[tuple[list[int], list[int]]]]
+    tokens: list[tuple[int, int]] = field(default_factory=list)  # by decode step: verified, decoded; empty: one each
+
+    def tokens_of(self, t: int) -> tuple[int, int]:
+        """Verified and decoded in decode step t."""
+        return self.tokens[t] if self.tokens else (1, 1)
+
+    def context(self, t: int) -> int:
+        """Tokens of the text before decode step t."""
+        return self.prompt_tokens + (sum(decoded for _, decoded in self.tokens[:t]) if self.tokens else t)
 
     @property
     def prompt_blocks(self) -> int:
@@ -159,22 +190,27 @@ def open_bytes(path: str) -> bytes:
         return file.read()
 
 
-def make_trace(rows: Iterable[Iterable[Iterable[int]]], prompt_tokens: int, block_tokens: int) -> Trace:
-    """A trace from the ids read, rows[t][l]; decode step t writes token prompt_tokens + t."""
+def make_trace(rows: Iterable[Iterable[Iterable[int]]], prompt_tokens: int, block_tokens: int,
+               tokens: Sequence[tuple[int, int]] = ()) -> Trace:
+    """A trace from the ids read, rows[t][l]. Decode step t writes the tokens that it verifies, from those decoded before
+    on: one each, or tokens[t] = (verified, decoded)."""
     one_object: dict[int, int] = {}  # equal ids share one integer object: long traces must fit in memory
     steps = []
+    first = prompt_tokens
     for t, layers in enumerate(rows):
-        current = (prompt_tokens + t) // block_tokens
+        verified, decoded = tokens[t] if tokens else (1, 1)
+        written = sorted({(first + i) // block_tokens for i in range(verified)})
+        first += decoded
         step = []
         for ids in layers:
             reads = sorted({one_object.setdefault(i, i) for i in ids})
-            if reads and not 0 <= reads[0] <= reads[-1] <= current:
+            if reads and not 0 <= reads[0] <= reads[-1] <= written[-1]:
                 raise ValueError(f"decode step {t} reads a block that does not exist yet")
-            step.append((reads, [current]))
+            step.append((reads, written))
         steps.append(step)
     if len({len(step) for step in steps}) != 1:
         raise ValueError("no steps, or steps of different numbers of layers")
-    return Trace(len(steps[0]), prompt_tokens, block_tokens, steps)
+    return Trace(len(steps[0]), prompt_tokens, block_tokens, steps, list(tokens))
 
 
 def load_topk_npy(path: str, prompt_tokens: int, block_tokens: int) -> Trace:

@@ -93,6 +93,15 @@ class Enumeration {
     return 0;
   }
 
+  /// What is written to the block in the record, to which it is appended.
+  [[nodiscard]] std::int64_t new_kv(const StepView& record, std::uint32_t id) const {
+    const auto at_id = std::find(record.appended.begin(), record.appended.end(), BlockId(id));
+    const auto i = static_cast<std::size_t>(at_id - record.appended.begin());
+    const std::int64_t tokens = record.written_tokens.empty() ? 1 : record.written_tokens[i];
+    const std::uint32_t layer = record.layer.value();
+    return std::min(at(n_.new_kv_bytes, layer) * tokens, at(n_.kv_block_bytes, layer));
+  }
+
   using Prices = std::array<Int128, kNumChannels>;
 
   /// What moves in a group whatever the placement, and what a near block could serve.
@@ -110,18 +119,21 @@ class Enumeration {
       const StepView record =
           segment_.view(static_cast<std::uint32_t>(k / n_.layers), static_cast<std::uint32_t>(k % n_.layers));
       const std::uint32_t layer = record.layer.value();
-      const std::int64_t new_kv = at(n_.new_kv_bytes, layer);
       Prices bytes{};
       for (const BlockId id : record.appended) {
         bytes[0] += bytes_read(record, id.value());
         if (n_.mode == Mode::kInclusive) {
-          bytes[0] += new_kv;
-          bytes[2] += any() ? 0 : new_kv;
-          bytes[3] += any() ? 0 : new_kv;
-          sum.waiting += any() ? n_.batch * new_kv * new_kv_far(record.step.value(), layer) : 0;
+          const std::int64_t written = new_kv(record, id.value());
+          bytes[0] += written;
+          bytes[2] += any() ? 0 : written;
+          bytes[3] += any() ? 0 : written;
+          sum.waiting += any() ? n_.batch * written * new_kv_far(record.step.value(), layer) : 0;
         }
       }
-      const std::int64_t context = trace_tokens_ + record.step.value();
+      std::int64_t context = trace_tokens_;
+      for (std::uint32_t before = 0; before < record.step.value(); ++before) {
+        context += segment_.view(before, 0).tokens.decoded;
+      }
       for (std::size_t c = 0; c < kNumChannels; ++c) {
         const FixedBytes& fixed = at(n_.fixed_bytes, layer)[c];
         sum.fixed_bytes[c] += fixed.bytes + fixed.per_token * context + n_.batch * bytes[c];
@@ -241,9 +253,9 @@ class Enumeration {
     const Int128 far_write = price(step, of, 2) + price(step, of, 3);
     const Int128 whole = size(layer, id) / unit();
     const bool exclusive = n_.mode == Mode::kExclusive;
-    const Int128 new_kv = exclusive ? at(n_.new_kv_bytes, layer) / unit() : 0;
     const StepView record = segment_.view(step, of);
     const bool appended = of == layer && holds(record.appended, id);
+    const Int128 written = exclusive && appended ? new_kv(record, id) / unit() : 0;
     const bool read = of == layer && holds(record.reads, id) && !appended;
     if (!exists && !appended) {
       return from(layer, id, k + 1, false, kFar);
@@ -255,13 +267,13 @@ class Enumeration {
       }
       Int128 cost = next != kFar ? whole * mu(step, of) : 0;
       if (!exists) {
-        cost += new_kv * (next == kNear ? near : new_kv_far(step, of));
+        cost += written * (next == kNear ? near : new_kv_far(step, of));
         cost += next == kArriving ? whole * (near + far_read) : 0;
       } else {
         const Int128 units = read ? bytes_read(record, id) / unit() : 0;
         const bool split = n_.mirrored_reads == MirroredReads::kSplit;
         cost += x == kNear ? units * (split ? std::min(near, far_read) : near) : units * far_read;
-        cost += appended ? new_kv * (x == kNear ? near : new_kv_far(step, of)) : 0;
+        cost += written * (x == kNear ? near : new_kv_far(step, of));
         if (x == kFar && next != kFar) {
           const Int128 rest = any() && units > 0 ? 0 : whole - units;
           cost += units * near + rest * (near + far_read);  // no units are read: all is promoted actively

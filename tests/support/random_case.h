@@ -8,6 +8,7 @@
 #include <functional>
 #include <initializer_list>
 #include <random>
+#include <string>
 #include <utility>
 
 #include "kvplace/instance/instance.h"
@@ -26,6 +27,9 @@ struct CaseLimits {
   /// Blocks of 7 bytes, bandwidths that are no whole numbers and differ 50 times: for arithmetic that is exact. Without
   /// it the channels are about equal, so that none of them decides alone.
   bool wide = false;
+  /// Layers that differ in the KV of a token and in fixed traffic, some of which grows with the context; decode steps
+  /// of several tokens. Each in a part of the cases.
+  bool unlike = false;
 };
 
 /// Near capacity as blocks of each layer, whatever it was.
@@ -65,6 +69,7 @@ class RandomCase {
     shape.reads = 1 + below(most_.reads);
     shape.keep = one_of({0.7, 0.3, 0.9});
     shape.read_bytes = chance(0.3);
+    shape.tokens = most_.unlike ? one_of({1u, 2u, 4u}) : 1;
     return shape;
   }
 
@@ -114,7 +119,28 @@ class RandomCase {
     options.weights_near = one_of({1.0, 0.5, 0.0});
     options.new_kv = !chance(0.2);
     options.seed = below(3);
+    if (most_.unlike && chance(0.6)) {
+      make_layers_unlike(shape, spec);
+    }
     return spec;
+  }
+
+  /// The model layer by layer: figures of their own in each.
+  void make_layers_unlike(const RandomTraceShape& shape, InstanceSpec& spec) {
+    Model& model = *spec.model;
+    spec.options.block_bytes.reset();
+    if (chance(0.7)) {
+      spec.options.weight_bytes_per_step.reset();
+    }
+    for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+      LayerGroup group;
+      group.at = std::to_string(layer);
+      group.kv_bytes_per_token = Bytes(one_of({1000, 500, 1500, 600, 250}));
+      group.selector_bytes_per_token = Bytes(one_of({0, 0, 3, 40}));
+      group.state_bytes_per_request = Bytes(one_of({0, 0, 700}));
+      group.dense_weight_bytes = Bytes(one_of({0, 300, 2500}));
+      model.groups.push_back(group);
+    }
   }
 
   /// The paper's machine with random bandwidths.

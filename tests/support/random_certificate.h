@@ -133,6 +133,7 @@ inline RandomCase exact_case(std::uint64_t seed, std::uint32_t steps, std::uint3
   most.steps = steps;
   most.prompt_tokens = prompt;
   most.wide = true;
+  most.unlike = true;
   return RandomCase(seed, most);
 }
 

@@ -4,6 +4,8 @@
 #include <rapidcheck.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "kvplace/instance/instance.h"
 #include "kvplace/trace/reader.h"
@@ -45,14 +47,19 @@ struct RandomInstance {
 /// All records of a small trace.
 inline Segment all_records(const TraceReader& trace) {
   Segment all(StepIndex(0), trace.meta().layers);
+  std::vector<std::uint32_t> written;
   for (std::size_t chunk = 0; chunk < trace.num_chunks(); ++chunk) {
     const Segment segment = trace.chunk(chunk).value();
     for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
       for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
         const StepView view = segment.view(step, layer);
         all.add(view.reads, view.appended, view.ranking, view.read_bytes);
+        written.insert(written.end(), view.written_tokens.begin(), view.written_tokens.end());
       }
     }
+  }
+  if (trace.totals().step_tokens != nullptr) {
+    all.set_tokens(*trace.totals().step_tokens, std::move(written));
   }
   return all;
 }

@@ -23,6 +23,7 @@ struct RandomTraceShape {
   double keep = 0.7;        ///< chance that a block read in the last step is read again
   bool ranking = false;
   bool read_bytes = false;
+  std::uint32_t tokens = 1;  ///< at most so many are verified by a decode step
   std::uint64_t seed = 1;
 };
 
@@ -32,23 +33,43 @@ inline TraceMeta meta_of(const RandomTraceShape& shape) {
   meta.layout = {shape.experts, shape.requests, shape.block_tokens, shape.prompt_tokens};
   meta.has_ranking = shape.ranking;
   meta.has_read_bytes = shape.read_bytes;
+  meta.has_tokens = shape.tokens > 1;
   meta.block_bytes = Bytes(1000 * std::int64_t{shape.block_tokens});
   meta.source = "random";
   return meta;
 }
 
-/// All records in trace order. The block of the token being decoded is always read.
+/// All records in trace order. The blocks of the tokens being decoded are always read.
 inline Segment random_segment(const RandomTraceShape& shape) {
   std::mt19937_64 random(shape.seed);
   const auto below = [&random](std::uint64_t bound) { return static_cast<std::uint32_t>(random() % bound); };
   const TraceMeta meta = meta_of(shape);
   Segment segment(StepIndex(0), shape.layers);
   std::vector<std::vector<BlockId>> last(shape.layers);
+  std::vector<StepTokens> step_tokens;
+  std::vector<std::uint32_t> written_tokens;
+  std::uint32_t context = shape.prompt_tokens;
   for (std::uint32_t step = 0; step < shape.steps; ++step) {
-    const std::uint32_t page = (shape.prompt_tokens + step) / shape.block_tokens;
-    const BlockId written = meta.layout.page_block(page, step % shape.requests);
+    StepTokens tokens;
+    if (shape.tokens > 1) {
+      tokens.verified = 1 + below(shape.tokens);
+      tokens.decoded = 1 + below(tokens.verified);
+      step_tokens.push_back(tokens);
+    }
+    std::vector<BlockId> written;
+    std::vector<std::uint32_t> counts;
+    for (std::uint32_t token = context; token < context + tokens.verified; ++token) {
+      const BlockId id = meta.layout.page_block(token / shape.block_tokens, step % shape.requests);
+      if (written.empty() || written.back() != id) {
+        written.push_back(id);
+        counts.push_back(0);
+      }
+      ++counts.back();
+    }
+    context += tokens.decoded;
     for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
-      std::vector<BlockId> reads{written};
+      std::vector<BlockId> reads = written;
+      written_tokens.insert(written_tokens.end(), counts.begin(), counts.end());
       for (const BlockId id : last[layer]) {
         if (reads.size() < shape.reads && below(1000) < shape.keep * 1000) {
           reads.push_back(id);
@@ -76,8 +97,11 @@ inline Segment random_segment(const RandomTraceShape& shape) {
           bytes.push_back(below(3) == 0 ? 0 : 1 + below(900));
         }
       }
-      segment.add(reads, std::vector<BlockId>{written}, ranking, bytes);
+      segment.add(reads, written, ranking, bytes);
     }
+  }
+  if (shape.tokens > 1) {
+    segment.set_tokens(std::move(step_tokens), std::move(written_tokens));
   }
   return segment;
 }

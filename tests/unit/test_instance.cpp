@@ -68,13 +68,13 @@ TEST(Instance, BlockSizeComesFromTheOptionThenTheModelThenTheTrace) {
   TraceMeta meta = token_trace();
   meta.layout.block_tokens = 16;
   InstanceSpec spec = paper_spec();
-  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(1000));
-  EXPECT_EQ(make(spec, meta).new_kv_bytes(), Bytes(63));  // 1000 / 16, rounded up
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(LayerIndex(0)), Bytes(1000));
+  EXPECT_EQ(make(spec, meta).new_kv_bytes(LayerIndex(0)), Bytes(63));  // 1000 / 16, rounded up
   spec.model = load_model("smollm2-135m").value();
-  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(16 * 768));
-  EXPECT_EQ(make(spec, meta).new_kv_bytes(), Bytes(768));
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(LayerIndex(0)), Bytes(16 * 768));
+  EXPECT_EQ(make(spec, meta).new_kv_bytes(LayerIndex(0)), Bytes(768));
   spec.options.block_bytes = Bytes(4096);
-  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(4096));
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(LayerIndex(0)), Bytes(4096));
   meta.block_bytes.reset();
   EXPECT_NE(error_of(paper_spec(), meta).find("--block-bytes"), std::string::npos);
 }
@@ -83,7 +83,7 @@ TEST(Instance, WeightsPartlyFarLoadBothSides) {
   InstanceSpec spec = paper_spec();
   spec.options.weight_bytes_per_step = Bytes(1000);
   spec.options.weights_near = 0.75;
-  const Loads loads = make(spec).weight_loads();
+  const Loads loads = make(spec).fixed_loads(StepIndex(0), LayerIndex(0));
   EXPECT_EQ(loads.on(Channel::kNearMem), 750);
   EXPECT_EQ(loads.on(Channel::kFarLinkRead), 250);
   EXPECT_EQ(loads.on(Channel::kFarMem), 250);
@@ -115,16 +115,16 @@ TEST(Instance, AModelBegunByFieldsTakesTheRestFromTheTrace) {
   spec.hardware = testing::paper_machine();
   const Instance instance = make(spec, meta);
   EXPECT_EQ(instance.spec().model->layers, 10u);
-  EXPECT_EQ(instance.kv_block_bytes(), Bytes(1000));
+  EXPECT_EQ(instance.kv_block_bytes(LayerIndex(0)), Bytes(1000));
   EXPECT_EQ(instance.block_bytes(LayerIndex(0), BlockId(7)), Bytes(1'000'000));
   EXPECT_TRUE(instance.notes().empty());
   meta.block_bytes.reset();
   EXPECT_NE(error_of(spec, meta).find("--block-bytes SIZE"), std::string::npos);
   spec.options.block_bytes = Bytes(4096);
-  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(4096));
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(LayerIndex(0)), Bytes(4096));
   spec.options.block_bytes.reset();
   meta.layout = {150, 1, 1, 0};  // experts alone
-  EXPECT_EQ(make(spec, meta).kv_block_bytes(), Bytes(1'000'000));
+  EXPECT_EQ(make(spec, meta).kv_block_bytes(LayerIndex(0)), Bytes(1'000'000));
 }
 
 TEST(Instance, StartsWithTheNewestPromptBlocks) {

@@ -111,7 +111,8 @@ class SmallWindows {
         }
       }
     }
-    return static_cast<double>(counted.size() - near) * static_cast<double>(instance_.kv_block_bytes().value()) -
+    return static_cast<double>(counted.size() - near) *
+               static_cast<double>(instance_.kv_block_bytes(LayerIndex(0)).value()) -
            allowed;
   }
 

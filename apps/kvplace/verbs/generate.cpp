@@ -38,12 +38,14 @@ struct GenerateFlags {
   std::string like;
   std::string out;
   std::string save_config;
-  std::vector<Shortcut> shortcuts{{"prompt_tokens", "tokens before the first decode step"},
-                                  {"layers", "layers"},
-                                  {"steps", "decode steps"},
-                                  {"block_tokens", "tokens of a KV page; not with `--like`"},
-                                  {"ranking_depth", "ids ranked per step and layer; 0 = no rankings"},
-                                  {"seed", "of all random numbers", "0, or the file's"}};
+  std::vector<Shortcut> shortcuts{
+      {"prompt_tokens", "tokens before the first decode step"},
+      {"layers", "layers"},
+      {"steps", "decode steps"},
+      {"tokens_per_step", "tokens decoded in a step, which reads what any of them does", "1, or as in the workload"},
+      {"block_tokens", "tokens of a KV page; not with `--like`"},
+      {"ranking_depth", "ids ranked per step and layer; 0 = no rankings"},
+      {"seed", "of all random numbers", "0, or the file's"}};
   std::vector<std::string> assignments;
   bool show_config = false;
   bool json = false;
@@ -173,6 +175,7 @@ VerbResult run_twin(const GenerateFlags& flags) {
   KVPLACE_ASSIGN(steps, shape_field(flags, "steps"));
   KVPLACE_ASSIGN(ranking_depth, shape_field(flags, "ranking_depth"));
   KVPLACE_ASSIGN(seed, shape_field(flags, "seed"));
+  KVPLACE_ASSIGN(tokens_per_step, shape_field(flags, "tokens_per_step"));
   KVPLACE_ASSIGN(block_tokens, shape_field(flags, "block_tokens"));
   if (block_tokens) {
     return bad_input("generate: --like keeps the block tokens of the trace; leave out --block-tokens");
@@ -182,6 +185,7 @@ VerbResult run_twin(const GenerateFlags& flags) {
   shape.steps = steps;
   shape.ranking_depth = ranking_depth;
   shape.seed = seed.value_or(0);
+  shape.tokens_per_step = tokens_per_step.value_or(1);
   KVPLACE_ASSIGN(trace, TraceReader::open(flags.like));
   if (!flags.out.empty() || !flags.save_config.empty()) {
     KVPLACE_TRY(check_twin(trace, shape));

@@ -28,6 +28,9 @@ VerbResult run(const ShowConfigFlags& flags) {
     meta = trace.meta();
     KVPLACE_ASSIGN(named, named_policies(texts, meta, instance));
     policies = std::move(named);
+    if (!instance.share().layers_are.empty()) {
+      head += "# the trace's layers: " + instance.share().layers_are + "\n";
+    }
     head += fmt::format("trace = {}\n", toml_string(trace.path()));
   }
   for (std::size_t i = 0; path.empty() && i < texts.size(); ++i) {

@@ -22,9 +22,10 @@ struct GeneratorConfig {
 
   std::uint32_t layers = 0;
   std::uint32_t prompt_tokens = 0;
-  std::uint32_t steps = 0;          ///< decode steps
-  std::uint32_t block_tokens = 16;  ///< tokens of a KV page
-  std::uint32_t ranking_depth = 0;  ///< ids ranked per step and layer; 0 = no rankings
+  std::uint32_t steps = 0;            ///< decode steps
+  std::uint32_t tokens_per_step = 1;  ///< decoded in each, all accepted
+  std::uint32_t block_tokens = 16;    ///< tokens of a KV page
+  std::uint32_t ranking_depth = 0;    ///< ids ranked per step and layer; 0 = no rankings
   std::uint32_t seed = 0;
 
   /// Blocks read per step and layer: exactly one of the two.

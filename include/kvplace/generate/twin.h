@@ -58,6 +58,7 @@ struct TwinShape {
   std::optional<std::uint32_t> steps;
   std::optional<std::uint32_t> ranking_depth;
   std::uint32_t seed = 0;
+  std::uint32_t tokens_per_step = 1;  ///< decoded in each step, of as many tokens of the original
 };
 
 /// What Twin::fit and Twin::write would refuse, as far as it can be known before the fit: no twin of such a trace, or

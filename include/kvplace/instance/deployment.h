@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "kvplace/hardware/hardware.h"
 #include "kvplace/instance/options.h"
@@ -33,6 +35,17 @@ struct NearBudget {
   Bytes kv;        ///< what is left, negative if it does not fit
 };
 
+/// What a layer of the trace has of the model, on one GPU: of the layers that read its ids, and of those that run in
+/// its step (instance/layer_map.h).
+struct TracedLayer {
+  Bytes kv_bytes_per_token;  ///< in blocks; 0 if none is known
+  Bytes weight_bytes_per_step;
+  Bytes other_bytes_per_step;   ///< windows, states, index keys, KV that is not in the trace; all its requests
+  Bytes other_bytes_per_token;  ///< and so much for each token of the context
+
+  bool operator==(const TracedLayer&) const = default;
+};
+
 struct GpuShare {
   Hardware machine;
   /// Whether more than the figures of one GPU and the mean layer is known: the model comes layer by layer, or there are
@@ -40,14 +53,16 @@ struct GpuShare {
   bool deployment = false;
   std::uint32_t attention_tp = 1;
   std::uint32_t attention_dp = 1;
-  std::uint32_t requests = 1;      ///< of the batch; of the slowest GPU, if they do not divide
-  std::uint32_t kv_heads = 0;      ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
-  Bytes kv_bytes_per_token;        ///< of a traced layer; 0 without a model
-  bool traced_kv_differs = false;  ///< between layers; kv_bytes_per_token is the most
-  double distinct_experts = 0;     ///< of a layer, read in a step
-  std::uint32_t experts = 0;       ///< of a layer
-  Bytes weight_bytes_per_step;     ///< of the layers of the model that one traced layer stands for
-  Bytes other_bytes_per_step;      ///< windows, states, index keys, KV of layers not in the trace; all its requests
+  std::uint32_t requests = 1;       ///< of the batch; of the slowest GPU, if they do not divide
+  std::uint32_t kv_heads = 0;       ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
+  std::vector<TracedLayer> layers;  ///< by layer of the trace, or one that stands for all; empty without a model
+  std::string layers_are;           ///< of the model, in words; empty if the model has a mean layer only
+  bool stands_in = false;           ///< the trace is of another number of layers than the model has
+  Bytes kv_bytes_per_token;         ///< of a traced layer, the most; 0 without a model
+  double distinct_experts = 0;      ///< of a layer, read in a step
+  std::uint32_t experts = 0;        ///< of a layer
+  Bytes weight_bytes_per_step;      ///< mean over the traced layers
+  Bytes other_bytes_per_step;       ///< likewise, at the mean context
   NearBudget near;
 };
 

@@ -1,6 +1,7 @@
 /// An instance: a machine, a model and a trace resolved to the numbers of the formulation.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,8 +40,16 @@ class Instance {
   [[nodiscard]] const InstanceOptions& options() const { return options_; }
   /// What the GPU has of machine, model and requests.
   [[nodiscard]] const GpuShare& share() const { return share_; }
-  /// Of all GPUs together, in one decode step.
-  [[nodiscard]] std::uint32_t tokens_per_step() const { return spec_.options.batch; }
+  /// Of all GPUs together.
+  [[nodiscard]] std::uint32_t all_requests() const { return spec_.options.batch; }
+  /// What one request decoded before a decode step, or before the end.
+  [[nodiscard]] std::uint64_t tokens_before(std::uint32_t step) const {
+    return tokens_before_.empty() ? step : tokens_before_[step];
+  }
+  /// By all requests in the first decode steps.
+  [[nodiscard]] double tokens_decoded(std::uint32_t steps) const {
+    return static_cast<double>(tokens_before(steps)) * all_requests();
+  }
   [[nodiscard]] const BlockLayout& layout() const { return layout_; }
   [[nodiscard]] std::uint32_t layers() const { return layers_; }
   [[nodiscard]] std::uint32_t steps() const { return steps_; }
@@ -60,12 +69,17 @@ class Instance {
 
   /// s_b of one request's block.
   [[nodiscard]] Bytes block_bytes(BlockIndex block) const {
-    return layout_.experts == 0 ? kv_block_ : block_bytes(layer_of(block), id_of(block));
+    return one_size_ ? kv_blocks_.front() : block_bytes(layer_of(block), id_of(block));
   }
   [[nodiscard]] Bytes block_bytes(LayerIndex layer, BlockId id) const {
-    return layout_.kind(id) == BlockKind::kExpert ? expert_bytes(layer) : kv_block_;
+    return layout_.kind(id) == BlockKind::kExpert ? expert_bytes(layer) : kv_block_bytes(layer);
   }
-  [[nodiscard]] Bytes kv_block_bytes() const { return kv_block_; }
+  /// Of a trace with experts alone, where capacities in blocks are counted in experts, an expert's.
+  [[nodiscard]] Bytes kv_block_bytes(LayerIndex layer) const { return of(kv_blocks_, layer); }
+  /// Of a KV block in each layer together.
+  [[nodiscard]] Bytes kv_row_bytes() const { return kv_row_; }
+  /// The same divided by the layers, rounded down: a KV block where layers are alike.
+  [[nodiscard]] Bytes mean_kv_block_bytes() const { return Bytes(kv_row_.value() / layers_); }
   /// Of one expert of a layer; 0 without experts.
   [[nodiscard]] Bytes expert_bytes(LayerIndex layer) const {
     return expert_blocks_.empty() ? Bytes(0) : expert_blocks_[layer.value()];
@@ -76,25 +90,67 @@ class Instance {
   [[nodiscard]] Bytes all_expert_bytes() const;
   /// Nothing but experts is read; no KV page exists.
   [[nodiscard]] bool experts_alone() const { return layout_.experts > 0 && blocks_per_layer_ == layout_.experts; }
+  /// The sizes of blocks that there are, ascending, each once.
+  [[nodiscard]] std::vector<Bytes> block_sizes() const;
+  /// What all blocks are multiples of.
+  [[nodiscard]] Bytes common_block_bytes() const;
+  /// Whether KV blocks of all layers have one size.
+  [[nodiscard]] bool has_like_layers() const { return kv_blocks_.size() == 1; }
   /// True if all blocks have one size and every read is of a whole block.
-  [[nodiscard]] bool uniform() const { return uniform_; }
+  [[nodiscard]] bool uniform() const { return one_size_ && whole_pages_; }
+  /// True if every read is of a whole KV block.
+  [[nodiscard]] bool reads_whole_pages() const { return whole_pages_; }
 
-  /// N of one appended block: the KV of one token in one layer; 0 if new KV is free.
-  [[nodiscard]] Bytes new_kv_bytes() const { return new_kv_; }
+  /// N, the KV of one token in one layer; 0 if new KV is free.
+  [[nodiscard]] Bytes new_kv_bytes(LayerIndex layer) const { return of(new_kv_, layer); }
+  /// What the record's `appended`-th block gets: N for each token written to it, as far as it holds them.
+  [[nodiscard]] Bytes new_kv_bytes(const StepView& record, std::size_t appended) const {
+    const Bytes of_token = new_kv_bytes(record.layer);
+    return record.written_tokens.empty()
+               ? of_token
+               : std::min(kv_block_bytes(record.layer), of_token * std::int64_t{record.written_tokens[appended]});
+  }
   /// C_near, one request's share.
   [[nodiscard]] Bytes capacity() const { return capacity_; }
   /// Of all requests together: no less than capacity() for each.
   [[nodiscard]] Bytes batch_capacity() const { return batch_capacity_; }
-  /// What a policy with a buffer per layer may use of it in one layer. Equal parts of the bytes unless
-  /// options().layer_shares are given; then whole KV blocks in proportion to them (largest remainders; of equal ones
-  /// the lower layer's). Together never more than capacity().
+  /// What a policy with a buffer per layer may use of it in one layer. As many blocks in each (parts of the bytes as
+  /// their blocks are large) unless options().layer_shares are given; then whole KV blocks in proportion to them
+  /// (largest remainders; of equal ones the lower layer's). Together never more than capacity().
   [[nodiscard]] Bytes layer_capacity(LayerIndex layer) const { return layer_capacity_[layer.value()]; }
   /// What a step reads besides the traced KV, of the whole batch: weights, and of layers that are not in the trace
   /// windows, states and KV; index keys.
-  [[nodiscard]] const Loads& weight_loads() const { return weight_loads_; }
+  struct FixedLoads {
+    Loads loads;
+    Bytes near_per_token;  ///< and so much from near for each token of the context
+    Bytes weights;
+
+    bool operator==(const FixedLoads&) const = default;
+  };
+  [[nodiscard]] const FixedLoads& fixed_of(LayerIndex layer) const { return of(fixed_, layer); }
+  /// Tokens of the text before a decode step.
+  [[nodiscard]] std::uint64_t context_tokens(StepIndex step) const {
+    return layout_.prompt_tokens + (tokens_before_.empty() ? step.value() : tokens_before_[step.value()]);
+  }
+  [[nodiscard]] Loads fixed_loads(StepIndex step, LayerIndex layer) const {
+    const FixedLoads& fixed = fixed_of(layer);
+    Loads loads = fixed.loads;
+    loads.bytes[at(Channel::kNearMem)] +=
+        fixed.near_per_token.value() * static_cast<std::int64_t>(context_tokens(step));
+    return loads;
+  }
+  [[nodiscard]] Loads fixed_loads(FlatStep step) const {
+    return fixed_loads(StepIndex(step.value() / layers_), LayerIndex(step.value() % layers_));
+  }
+  /// Of all layers of a group.
+  [[nodiscard]] Loads fixed_loads(GroupIndex group) const;
+  /// All bytes of fixed_loads(), from whichever side.
+  [[nodiscard]] Bytes fixed_bytes(StepIndex step, LayerIndex layer) const {
+    const Loads loads = fixed_loads(step, layer);
+    return Bytes(loads.on(Channel::kNearMem) + loads.on(Channel::kFarLinkRead));
+  }
+  /// Of the mean layer.
   [[nodiscard]] Bytes weight_bytes_per_step() const { return weight_bytes_per_step_; }
-  /// All of weight_loads().
-  [[nodiscard]] Bytes fixed_bytes_per_step() const { return weight_bytes_per_step_ + share_.other_bytes_per_step; }
   [[nodiscard]] const StepTime& step_time() const { return step_time_; }
 
   /// r_b: what the record's `read`-th read moves; the whole block unless the trace says less.
@@ -121,9 +177,17 @@ class Instance {
     options_.batch = share_.requests;
   }
 
+  /// A number that stands for all layers, or the layer's.
+  template <class T>
+  [[nodiscard]] static const T& of(const std::vector<T>& numbers, LayerIndex layer) {
+    return numbers[numbers.size() == 1 ? 0 : layer.value()];
+  }
+
   Status set_sizes(const TraceMeta& meta);
   Status set_expert_sizes(const TraceMeta& meta);
+  Status set_kv_blocks(const TraceMeta& meta);
   void set_fixed_loads();
+  Status check_totals() const;
   Status set_capacity();
   Status divide_capacity();
   void note_what_does_not_fit();
@@ -135,19 +199,22 @@ class Instance {
   StepTime step_time_;
   BlockLayout layout_;
   StepGroups groups_;
+  std::vector<std::uint64_t> tokens_before_;  // by decode step, and behind the last; empty: one in each
   std::uint32_t layers_ = 0;
   std::uint32_t steps_ = 0;
   std::uint32_t blocks_per_layer_ = 0;
-  bool uniform_ = true;
-  Bytes kv_block_;
+  bool one_size_ = true;
+  bool whole_pages_ = true;
+  std::vector<Bytes> kv_blocks_;  // of()
+  Bytes kv_row_;
   std::vector<Bytes> expert_blocks_;                        // by layer; empty without experts
   std::vector<std::vector<std::uint32_t>> prompt_experts_;  // of the trace
-  Bytes new_kv_;
+  std::vector<Bytes> new_kv_;                               // of()
   Bytes capacity_;
   Bytes batch_capacity_;
   std::vector<Bytes> layer_capacity_;
   Bytes weight_bytes_per_step_;
-  Loads weight_loads_;
+  std::vector<FixedLoads> fixed_;  // of()
   std::vector<std::string> notes_;
 };
 

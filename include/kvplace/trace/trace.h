@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,12 +42,21 @@ struct BlockLayout {
   [[nodiscard]] std::uint32_t initial_blocks() const { return experts + prompt_pages() * requests; }
 };
 
+/// Tokens of a decode step. With speculative decoding it verifies several, and adds those accepted to the text.
+struct StepTokens {
+  std::uint32_t decoded = 1;   ///< added to the text, 1 to verified
+  std::uint32_t verified = 1;  ///< read and computed for; their KV is written. At most 2^16 - 1
+
+  bool operator==(const StepTokens&) const = default;
+};
+
 /// Known before the first step is written.
 struct TraceMeta {
   std::uint32_t layers = 0;
   BlockLayout layout;
   bool has_ranking = false;
   bool has_read_bytes = false;       ///< partial reads: bytes per read are stored
+  bool has_tokens = false;           ///< steps of several tokens: how many is stored
   std::optional<Bytes> block_bytes;  ///< size of a KV page, if the source knows it
   std::uint32_t first_layer = 0;     ///< layer of the model that is layer 0 here: layers before it read nothing
   std::vector<Bytes> expert_bytes;   ///< size of an expert by layer, if the source knows it; else empty
@@ -65,6 +75,14 @@ struct TraceTotals {
   std::uint32_t blocks_per_layer = 0;  ///< largest id + 1 over all layers, prompt included
   std::uint64_t reads = 0;
   std::string digest;  ///< of the contents, whatever the chunks and the compression; 32 hex digits
+  std::shared_ptr<const std::vector<StepTokens>> step_tokens;  ///< of each decode step; null: one in each
+
+  /// Added to the text by the decode steps before this one.
+  [[nodiscard]] std::uint64_t tokens_before(std::uint32_t step) const;
+  /// Added to the text by all.
+  [[nodiscard]] std::uint64_t tokens() const { return tokens_before(steps); }
+  /// Mean over the decode steps.
+  [[nodiscard]] double verified_per_step() const;
 };
 
 /// Decode step of a block's next read if there is none.
@@ -80,6 +98,8 @@ struct StepView {
   std::span<const std::uint32_t> read_bytes;  ///< parallel to reads; 0 = the whole block; empty if not stored
   std::span<const std::uint32_t> next_read;   ///< parallel to reads: decode step of the next read; see NextReads
   std::span<const std::uint32_t> next_read_appended;  ///< parallel to appended
+  StepTokens tokens;                                  ///< of the decode step
+  std::span<const std::uint32_t> written_tokens;      ///< parallel to appended: tokens written; empty: one in each
 };
 
 /// What of a chunk is decoded: most of the bytes of a trace with rankings are theirs.
@@ -107,6 +127,11 @@ class Segment {
   void add(std::span<const BlockId> reads, std::span<const BlockId> appended, std::span<const BlockId> ranking,
            std::span<const std::uint32_t> read_bytes);
 
+  /// Tokens of the decode steps; empty: one in each.
+  [[nodiscard]] const std::vector<StepTokens>& step_tokens() const { return step_tokens_; }
+
+  /// Attaches the tokens of each decode step, and those written to each appended block of the segment.
+  void set_tokens(std::vector<StepTokens> of_steps, std::vector<std::uint32_t> written);
   /// Attaches next reads, parallel to all reads and all appended blocks of the segment.
   void set_next_reads(std::vector<std::uint32_t> of_reads, std::vector<std::uint32_t> of_appended);
 
@@ -128,6 +153,8 @@ class Segment {
   std::vector<std::uint32_t> read_bytes_;
   std::vector<std::uint32_t> next_read_;
   std::vector<std::uint32_t> next_read_appended_;
+  std::vector<StepTokens> step_tokens_;        // by decode step; empty: one in each
+  std::vector<std::uint32_t> written_tokens_;  // parallel to appended_; likewise
 };
 
 }  // namespace kvplace

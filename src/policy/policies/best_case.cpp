@@ -18,7 +18,11 @@ class BestCasePolicy final : public IdealPolicy {
   void start(const PolicyContext& context) override {
     const Instance& instance = *context.instance;
     alpha_star_ = balanced_share(instance);
-    const Bytes weights_near = Bytes(instance.weight_loads().on(Channel::kNearMem)) * std::int64_t{instance.layers()};
+    const StepIndex last(std::max(1u, instance.steps()) - 1);
+    Bytes weights_near;
+    for (std::uint32_t layer = 0; layer < instance.layers(); ++layer) {
+      weights_near += Bytes(instance.fixed_loads(last, LayerIndex(layer)).on(Channel::kNearMem));
+    }
     near_bytes_ = instance.capacity() * std::int64_t{instance.options().batch} + weights_near;
   }
   [[nodiscard]] double near_share(Bytes total) const override {

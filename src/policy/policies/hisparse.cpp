@@ -25,8 +25,8 @@ class HiSparsePolicy final : public CausalPolicy {
     instance_ = context.instance;
     const BlockLayout& layout = instance_->layout();
     const auto slots = [&](std::uint32_t layer) {
-      const std::int64_t places =
-          instance_->layer_capacity(LayerIndex(layer)).value() / instance_->kv_block_bytes().value() / layout.requests;
+      const std::int64_t places = instance_->layer_capacity(LayerIndex(layer)).value() /
+                                  instance_->kv_block_bytes(LayerIndex(layer)).value() / layout.requests;
       return places > 1 ? static_cast<std::uint32_t>(places - 1) : 0;
     };
     links_.reset(*instance_);

@@ -28,7 +28,7 @@ class LirsOrder {
     for (std::size_t buffer = 0; buffer < num_buffers; ++buffer) {
       const Bytes budget = buffer_budget(*instance_, num_buffers, buffer);
       // Room for one block at least, else none could come in beside the LIR ones.
-      const Bytes block = instance_->kv_block_bytes();
+      const Bytes block = block_of_buffer(*instance_, num_buffers, buffer);
       const Bytes most_hir = std::max(share_in_blocks(budget, hir_share_, block), block);
       buffers_.push_back({BlockList(stack_links_), BlockList(queue_links_), BlockList(queue_links_), Bytes(0),
                           std::max(budget - most_hir, Bytes(0)), share_of(budget, history_)});

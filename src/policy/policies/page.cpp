@@ -25,7 +25,7 @@ class PagePolicy final : public LookaheadPolicy {
     instance_ = context.instance;
     const BlockLayout& layout = instance_->layout();
     blocks_per_page_ = std::max(1u, kPageTokens / layout.block_tokens);
-    const Bytes page_bytes = instance_->kv_block_bytes() * (std::int64_t{blocks_per_page_} * instance_->layers());
+    const Bytes page_bytes = instance_->kv_row_bytes() * std::int64_t{blocks_per_page_};
     places_ = static_cast<std::size_t>(instance_->capacity().value() / page_bytes.value());
     const std::uint32_t kv_blocks = instance_->blocks_per_layer() - layout.experts;
     const std::uint32_t pages_of_a_request = (kv_blocks + layout.requests - 1) / layout.requests;

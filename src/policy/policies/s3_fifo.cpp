@@ -23,11 +23,11 @@ class ThreeFifoOrder {
 
   void start(const PolicyContext& context, std::size_t num_buffers) {
     instance_ = context.instance;
-    const Bytes block = instance_->kv_block_bytes();
     links_.reset(*instance_);
     queues_.clear();
     for (std::size_t buffer = 0; buffer < num_buffers; ++buffer) {
       const Bytes budget = buffer_budget(*instance_, num_buffers, buffer);
+      const Bytes block = block_of_buffer(*instance_, num_buffers, buffer);
       const Bytes small = share_in_blocks(budget, small_share_, block);
       queues_.push_back({BlockList(links_), BlockList(links_), BlockList(links_), small, budget - small,
                          share_in_blocks(budget, ghost_share_, block), false});

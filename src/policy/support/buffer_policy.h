@@ -26,6 +26,12 @@ enum class Entering : std::uint8_t { kWrittenAndMisses, kMisses };
                           : instance.layer_capacity(LayerIndex(static_cast<std::uint32_t>(buffer)));
 }
 
+/// A KV block of `buffer`; of a buffer of all layers the mean.
+[[nodiscard]] inline Bytes block_of_buffer(const Instance& instance, std::size_t num_buffers, std::size_t buffer) {
+  return num_buffers == 1 ? instance.mean_kv_block_bytes()
+                          : instance.kv_block_bytes(LayerIndex(static_cast<std::uint32_t>(buffer)));
+}
+
 /// A share of so many bytes, rounded down.
 [[nodiscard]] inline Bytes share_of(Bytes bytes, double share) {
   return Bytes(static_cast<std::int64_t>(static_cast<double>(bytes.value()) * share));

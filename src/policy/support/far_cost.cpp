@@ -16,8 +16,7 @@ void FarCost::start(const Instance& instance) {
   const std::size_t groups = instance.groups().groups_per_decode_step();
   const StepTime& time = instance.step_time();
   near_to_far_ = time.far_read_bandwidth().value() / time.bandwidth(Channel::kNearMem).value();
-  const bool only_experts = instance.kv_block_bytes() == Bytes(0);
-  block_ = std::max(Bytes(1), only_experts ? instance.expert_bytes(LayerIndex(0)) : instance.kv_block_bytes());
+  block_ = instance.mean_kv_block_bytes();
   worth_.assign(groups, 1);
   log_worth_.assign(groups, 0);
 }

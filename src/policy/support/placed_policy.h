@@ -21,7 +21,7 @@ namespace kvplace {
 [[nodiscard]] inline double share_that_fits(const Instance& instance) {
   const BlockLayout& layout = instance.layout();
   const std::int64_t pages = layout.initial_blocks() - layout.experts;
-  const Bytes all = instance.all_expert_bytes() + instance.kv_block_bytes() * (pages * instance.layers());
+  const Bytes all = instance.all_expert_bytes() + instance.kv_row_bytes() * pages;
   return all.value() == 0 ? 1 : std::min(1.0, instance.capacity() / all);
 }
 

@@ -86,7 +86,7 @@ class ExactProgram {
   [[nodiscard]] bool splits() const {
     return instance_.options().mode == Mode::kInclusive && instance_.options().mirrored_reads == MirroredReads::kSplit;
   }
-  [[nodiscard]] double memory_unit() const { return static_cast<double>(instance_.kv_block_bytes().value()); }
+  [[nodiscard]] double memory_unit() const { return static_cast<double>(instance_.mean_kv_block_bytes().value()); }
   /// Mean time of a group if everything is read from far and nothing moves.
   [[nodiscard]] double time_unit() const {
     Seconds total;
@@ -163,8 +163,8 @@ class ExactProgram {
       return;
     }
     Loads moved;
-    moved.add(Transfer::kReadFar, instance_.kv_block_bytes(), 1);
-    moved.add(Transfer::kReadNear, Bytes(0) - instance_.kv_block_bytes(), -1);
+    moved.add(Transfer::kReadFar, instance_.mean_kv_block_bytes(), 1);
+    moved.add(Transfer::kReadNear, Bytes(0) - instance_.mean_kv_block_bytes(), -1);
     const int first_row = static_cast<int>(program_.num_rows());
     for (std::uint32_t group = 0; group < model_.num_groups; ++group) {
       add_load(group, split_column(group), moved);

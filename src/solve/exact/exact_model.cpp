@@ -1,8 +1,8 @@
 #include "solve/exact/exact_model.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
+#include <utility>
 
 namespace kvplace {
 namespace {
@@ -23,10 +23,7 @@ class Builder {
     model_.layers_per_group = instance.groups().layers_per_group();
     model_.num_groups = static_cast<std::uint32_t>(instance.groups().num_groups());
     model_.fixed.assign(model_.num_groups, {});
-    std::int64_t divisor = instance.kv_block_bytes().value();
-    for (const Bytes expert : instance.expert_sizes()) {
-      divisor = std::gcd(divisor, expert.value());
-    }
+    const std::int64_t divisor = instance.common_block_bytes().value();
     model_.capacity = Bytes(instance.capacity().value() / divisor * divisor);
   }
 
@@ -69,14 +66,14 @@ class Builder {
     step_ = step_of(record);
     group_ = instance_.group_of(FlatStep(step_)).value();
     const std::int64_t batch = instance_.options().batch;
-    model_.fixed[group_] += instance_.weight_loads();
+    model_.fixed[group_] += instance_.fixed_loads(record.step, record.layer);
     Loads fixed;
     for (std::size_t i = 0; i < record.reads.size(); ++i) {
       add_read(record, i, fixed);
     }
     newborn_.clear();
-    for (const BlockId id : record.appended) {
-      add_append(instance_.index(record.layer, id), fixed);
+    for (std::size_t i = 0; i < record.appended.size(); ++i) {
+      add_append(instance_.index(record.layer, record.appended[i]), instance_.new_kv_bytes(record, i), fixed);
     }
     model_.fixed[group_] += fixed * batch;
     for (std::uint32_t block = 0; block < state_.size(); ++block) {
@@ -84,13 +81,13 @@ class Builder {
         add_move(BlockIndex(block));
       }
     }
-    for (const BlockIndex block : newborn_) {
+    for (const auto& [block, new_kv] : newborn_) {
       exists_[block.value()] = true;
       if (exclusive_ || used_later(block)) {
         const ExactModel::Variable after = add_state(block, step_ + 1, 0, 1);
         state_[block.value()] = after;
         if (exclusive_) {
-          add_new_kv(after);
+          add_new_kv(after, new_kv);
         }
       }
     }
@@ -139,8 +136,7 @@ class Builder {
     missed_[block.value()] = bytes;
   }
 
-  void add_append(BlockIndex block, Loads& fixed) {
-    const Bytes size = instance_.new_kv_bytes();
+  void add_append(BlockIndex block, Bytes size, Loads& fixed) {
     const std::int64_t count = size > Bytes(0) ? 1 : 0;
     const ExactModel::Variable state = state_[block.value()];
     if (!exclusive_) {
@@ -148,15 +144,14 @@ class Builder {
     }
     fixed.add(Transfer::kWriteFar, size, count);
     if (!exists_[block.value()]) {
-      newborn_.push_back(block);
+      newborn_.emplace_back(block, size);
     } else if (exclusive_ && state != ExactModel::kNone) {
-      add_new_kv(state);
+      add_new_kv(state, size);
     }
   }
 
   /// Exclusive mode: new KV goes to near instead of far if `state` is 1.
-  void add_new_kv(ExactModel::Variable state) {
-    const Bytes size = instance_.new_kv_bytes();
+  void add_new_kv(ExactModel::Variable state, Bytes size) {
     const std::int64_t count = size > Bytes(0) ? 1 : 0;
     Loads near_instead;
     near_instead.add(Transfer::kWriteNear, size, count);
@@ -211,7 +206,7 @@ class Builder {
   std::vector<bool> exists_;                 ///< by block
   std::vector<ExactModel::Variable> state_;  ///< by block, while the step runs; kNone: far, or it does not exist
   std::vector<Bytes> missed_;                ///< by block: bytes this step reads from far if the block is there
-  std::vector<BlockIndex> newborn_;
+  std::vector<std::pair<BlockIndex, Bytes>> newborn_;  ///< and what is written to each
 };
 
 }  // namespace

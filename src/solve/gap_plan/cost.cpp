@@ -7,11 +7,9 @@ namespace kvplace {
 PlanCost::PlanCost(const Instance& instance)
     : instance_(&instance),
       step_groups_(&instance.groups()),
-      weights_(instance.weight_loads() * std::int64_t{instance.groups().layers_per_group()}),
       exclusive_(instance.options().mode == Mode::kExclusive),
       batch_(instance.options().batch),
-      block_(instance.kv_block_bytes() * batch_),
-      new_kv_(instance.new_kv_bytes() * batch_),
+      block_(instance.mean_kv_block_bytes() * batch_),
       groups_(instance.groups().num_groups()) {
   split_ = !exclusive_ && instance.options().mirrored_reads == MirroredReads::kSplit;
 }
@@ -28,10 +26,10 @@ Result<PlanCost> PlanCost::make(const TraceReader& trace, const Instance& instan
         const StepView record = segment.view(step, layer);
         Group& group = cost.groups_[cost.group_of(step * segment.layers() + layer)];
         group.reads += static_cast<std::uint32_t>(record.reads.size());
-        group.appended += static_cast<std::uint32_t>(record.appended.size());
-        for (const BlockId id : record.appended) {
-          group.by_rule += std::binary_search(record.reads.begin(), record.reads.end(), id) ? 1U : 0U;
-        }
+        const StepTraffic traffic = instance.traffic(record);
+        group.appended += static_cast<std::uint32_t>(traffic.num_new_kv);
+        group.new_kv += traffic.new_kv;
+        group.by_rule += static_cast<std::uint32_t>(traffic.num_reads_appended);
       }
     }
     return {};
@@ -60,7 +58,7 @@ MovableBytes PlanCost::mirrored(std::uint32_t group, const GroupCounts& counts) 
 
 Loads PlanCost::loads(std::uint32_t group, const GroupCounts& counts) const {
   const Group& g = groups_[group];
-  Loads sum = weights_;
+  Loads sum = instance_->fixed_loads(GroupIndex(group));
   const auto add = [&sum, this](Transfer transfer, std::int64_t count, Bytes each) {
     sum.add(transfer, each * count, count * batch_);
   };
@@ -68,12 +66,11 @@ Loads PlanCost::loads(std::uint32_t group, const GroupCounts& counts) const {
   add(Transfer::kReadFar, counts.misses, block_);
   add(Transfer::kPromote, counts.prefetches, block_);
   add(Transfer::kPromotePassive, counts.promotions, block_);
-  const std::int64_t appended = new_kv_ > Bytes(0) ? g.appended : 0;
-  add(Transfer::kWriteNear, appended, new_kv_);
+  sum.add(Transfer::kWriteNear, g.new_kv * batch_, g.appended * batch_);
   if (exclusive_) {
     add(Transfer::kDemote, std::int64_t{counts.prefetches} + counts.promotions, block_);
   } else {
-    add(Transfer::kWriteFar, appended, new_kv_);
+    sum.add(Transfer::kWriteFar, g.new_kv * batch_, g.appended * batch_);
   }
   return sum;
 }

@@ -64,8 +64,9 @@ class PlanCost {
   struct Group {
     std::uint32_t reads = 0;      ///< at most 2^32 reads in a decode step
     std::uint32_t by_rule = 0;    ///< of them, near by rule
-    std::uint32_t appended = 0;   ///< blocks
+    std::uint32_t appended = 0;   ///< blocks, if new KV counts
     std::uint32_t allowance = 0;  ///< see allowance()
+    Bytes new_kv;                 ///< of one request
   };
 
   explicit PlanCost(const Instance& instance);
@@ -73,12 +74,10 @@ class PlanCost {
 
   const Instance* instance_;
   const StepGroups* step_groups_;
-  Loads weights_;  ///< of a group
   bool exclusive_;
   bool split_ = false;
   std::int64_t batch_;
   Bytes block_;  ///< of the whole batch
-  Bytes new_kv_;
   std::vector<Group> groups_;
 };
 

@@ -22,7 +22,7 @@ class Forward {
       : instance_(instance),
         cost_(cost),
         draft_(draft),
-        capacity_(static_cast<std::uint64_t>(instance.capacity().value() / instance.kv_block_bytes().value())),
+        capacity_(static_cast<std::uint64_t>(instance.capacity().value() / instance.mean_kv_block_bytes().value())),
         links_(instance.num_blocks(), kNone),
         blocks_(instance.num_blocks()),
         near_(cost.num_steps(), links_),

@@ -82,7 +82,7 @@ class PlanWriter {
       : instance_(instance),
         fates_(fates),
         writer_(writer),
-        capacity_(instance.capacity().value() / instance.kv_block_bytes().value()),
+        capacity_(instance.capacity().value() / instance.mean_kv_block_bytes().value()),
         near_(instance.num_blocks(), 0),
         exists_(instance.num_blocks(), 0),
         now_held_(instance.num_blocks(), 0) {

@@ -59,7 +59,7 @@ class LayerBuilder {
       }
       const auto bytes = static_cast<float>(instance_->bytes_of_read(record, i).value());
       bytes_read += bytes;
-      if (instance_->bytes_of_read(record, i) != instance_->block_bytes(record.layer, id)) {
+      if (instance_->bytes_of_read(record, i) != instance_->block_bytes(layer_, id)) {
         facts.whole_reads[k] = 0;
       }
       const std::uint32_t begin = last_[id.value()];

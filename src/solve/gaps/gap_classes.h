@@ -58,7 +58,7 @@ struct StepFacts {
 [[nodiscard]] inline double all_fixed_bytes(const Instance& instance, const StepFacts& facts, std::size_t step,
                                             std::size_t channel) {
   return facts.fixed_bytes[step][channel] * instance.options().batch +
-         static_cast<double>(instance.weight_loads().bytes[channel]);
+         static_cast<double>(instance.fixed_loads(FlatStep(static_cast<std::uint32_t>(step))).bytes[channel]);
 }
 
 struct GapClasses {

@@ -2,21 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace kvplace {
 namespace {
 
 /// The verifier's forms load two channels at most.
 constexpr std::ptrdiff_t kFewestFreeChannels = kNumChannels - 2;
-
-std::int64_t common_block_bytes(const Instance& instance) {
-  std::int64_t common = instance.kv_block_bytes().value();
-  for (const Bytes expert : instance.expert_sizes()) {
-    common = std::gcd(common, expert.value());
-  }
-  return common;
-}
 
 }  // namespace
 
@@ -27,7 +18,7 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       credits_(claim == Claim::kStep && instance.options().mode == Mode::kInclusive),
       capacity_(static_cast<double>(instance.capacity().value())),
       overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps())),
-      block_bytes_(static_cast<double>(common_block_bytes(instance))),
+      block_bytes_(static_cast<double>(instance.common_block_bytes().value())),
       fixed_times_(groups_.num_groups() * forms_.size()),
       read_bytes_(groups_.num_groups()),
       whole_(groups_.num_groups(), 1),
@@ -37,10 +28,7 @@ GapDual::GapDual(const Instance& instance, const GapClasses& classes, unsigned t
       credited_.push_back(f);
     }
   }
-  const std::vector<Bytes> experts = instance.expert_sizes();
-  const double largest = static_cast<double>(std::max(instance.experts_alone() ? Bytes(0) : instance.kv_block_bytes(),
-                                                      experts.empty() ? Bytes(0) : experts.back())
-                                                 .value());
+  const double largest = static_cast<double>(instance.block_sizes().back().value());
   most_blocks_ = std::round(largest / block_bytes_) * static_cast<double>(instance.blocks_per_layer()) *
                  static_cast<double>(std::size_t{groups_.layers()} * groups_.layers_per_group());
   gap_prices_.occupied.resize(groups_.num_steps() + 2);

@@ -134,7 +134,7 @@ class Descent {
 
   /// A trifle for room: of equal paths the one that takes less is taken.
   void set_holding() {
-    const double size = static_cast<double>(instance_.kv_block_bytes().value());
+    const double size = static_cast<double>(instance_.mean_kv_block_bytes().value());
     const double each = loads_.tie() / static_cast<double>(holding_.size()) / size;
     for (std::size_t r = 0; r < holding_.size(); ++r) {
       holding_[r] = each * static_cast<double>(r);

@@ -7,14 +7,9 @@ PlanLoads::PlanLoads(const Instance& instance, const PlanUses& uses)
     : instance_(instance),
       groups_(instance.groups()),
       split_(instance.options().mode == Mode::kInclusive && instance.options().mirrored_reads == MirroredReads::kSplit),
-      sizes_{instance.kv_block_bytes()},
+      sizes_(instance.block_sizes()),
       loads_(uses.fixed()),
       times_(loads_.size()) {
-  for (const Bytes size : instance.expert_sizes()) {
-    if (size != instance.kv_block_bytes()) {
-      sizes_.push_back(size);
-    }
-  }
   tie_ = kTie * far_read_time();
   for (std::size_t group = 0; group < loads_.size(); ++group) {
     times_[group] = time_of(loads_[group]);
@@ -22,7 +17,8 @@ PlanLoads::PlanLoads(const Instance& instance, const PlanUses& uses)
 }
 
 double PlanLoads::far_read_time() const {
-  return (sizes_[0] * std::int64_t{instance_.options().batch} / instance_.step_time().far_read_bandwidth()).value();
+  const Bytes block = instance_.mean_kv_block_bytes() * std::int64_t{instance_.options().batch};
+  return (block / instance_.step_time().far_read_bandwidth()).value();
 }
 
 double PlanLoads::total() const {

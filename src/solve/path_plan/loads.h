@@ -32,7 +32,7 @@ class PlanLoads {
   void find_prices();
 
   /// Of the steps first ... last the one in which an active promotion costs least, the last of equals; infinity if
-  /// first > last. `size`: of the block, of one of the two kinds.
+  /// first > last. `size`: of the block.
   [[nodiscard]] Step cheapest_promotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
   /// The same for leaving near, the first of equals. Exclusive mode.
   [[nodiscard]] Step cheapest_demotion(Bytes size, std::uint32_t first, std::uint32_t last) const;
@@ -47,8 +47,9 @@ class PlanLoads {
  private:
   [[nodiscard]] double time_of(const GroupLoad& load) const;
   void price(std::uint32_t group);
+  /// Blocks of one size are of one kind.
   [[nodiscard]] std::size_t kind_of(Bytes size) const {
-    return static_cast<std::size_t>(std::find(sizes_.begin(), sizes_.end(), size) - sizes_.begin());
+    return static_cast<std::size_t>(std::lower_bound(sizes_.begin(), sizes_.end(), size) - sizes_.begin());
   }
 
   const Instance& instance_;
@@ -56,7 +57,7 @@ class PlanLoads {
   bool split_;
   bool priced_ = false;
   double tie_;
-  std::vector<Bytes> sizes_;  // of blocks, each once: KV pages, then experts
+  std::vector<Bytes> sizes_;  // by kind, ascending
   std::vector<GroupLoad> loads_;
   std::vector<double> times_;
   std::vector<LeastTree> promotions_;  // by kind

@@ -16,7 +16,7 @@ GroupLoad PathSearch::of_use(const BlockUse& use, bool near) const {
     load.loads.add(near ? Transfer::kReadNear : Transfer::kReadFar, use.bytes * batch, batch);
     load.mirrored = near ? MovableBytes{use.bytes, 1} * batch : MovableBytes{};
   } else if (instance_.options().mode == Mode::kExclusive) {
-    const Bytes size = instance_.new_kv_bytes() * batch;
+    const Bytes size = use.bytes * batch;
     load.loads.add(near ? Transfer::kWriteNear : Transfer::kWriteFar, size, size.value() > 0 ? batch : 0);
   }
   return load;

@@ -8,8 +8,8 @@ namespace kvplace {
 
 PlanUses::PlanUses(const Instance& instance)
     : instance_(&instance), begin_(std::size_t{instance.num_blocks()} + 1), fixed_(instance.groups().num_groups()) {
-  for (GroupLoad& group : fixed_) {
-    group.loads = instance.weight_loads() * std::int64_t{instance.groups().layers_per_group()};
+  for (std::uint32_t group = 0; group < fixed_.size(); ++group) {
+    fixed_[group].loads = instance.fixed_loads(GroupIndex(group));
   }
 }
 
@@ -23,14 +23,14 @@ Result<PlanUses> PlanUses::make(const TraceReader& trace, const Instance& instan
   return uses;
 }
 
-/// Calls `note(block, kind, index of the read)`: births first.
+/// Calls `note(block, kind, index of the read or append)`: births first.
 template <class Note>
 void PlanUses::visit(const StepView& record, const Note& note) const {
   const std::uint32_t base = instance_->index(record.layer, BlockId(0)).value();
-  for (const BlockId id : record.appended) {
-    const bool exists = exists_[base + id.value()];
-    if (!exists || instance_->options().mode == Mode::kExclusive) {
-      note(base + id.value(), exists ? UseKind::kWrite : UseKind::kBirth, 0);
+  for (std::size_t i = 0; i < record.appended.size(); ++i) {
+    const std::uint32_t block = base + record.appended[i].value();
+    if (!exists_[block] || instance_->options().mode == Mode::kExclusive) {
+      note(block, exists_[block] ? UseKind::kWrite : UseKind::kBirth, i);
     }
   }
   for (std::size_t i = 0; i < record.reads.size(); ++i) {
@@ -55,14 +55,14 @@ Status PlanUses::fill(const TraceReader& trace, const RunContext& context) {
       next = begin_;
       steps_.resize(begin_.back());
       kinds_.resize(begin_.back());
-      bytes_.resize(trace.meta().has_read_bytes ? begin_.back() : 0);
+      bytes_.resize(trace.meta().has_read_bytes || trace.meta().has_tokens ? begin_.back() : 0);
     }
     KVPLACE_TRY(plan_pass(trace, nullptr, context, "planning", [&](std::size_t, const Segment& segment) -> Status {
       for (std::uint32_t t = segment.first_step(); t < segment.end_step(); ++t) {
         for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
           const StepView record = segment.view(t, layer);
           const std::uint32_t step = t * segment.layers() + layer;
-          visit(record, [&](std::uint32_t block, UseKind kind, std::size_t read) {
+          visit(record, [&](std::uint32_t block, UseKind kind, std::size_t i) {
             if (counting) {
               ++begin_[std::size_t{block} + 1];
               return;
@@ -70,10 +70,11 @@ Status PlanUses::fill(const TraceReader& trace, const RunContext& context) {
             const std::size_t at = next[block]++;
             steps_[at] = step;
             kinds_[at] = kind;
-            if (!bytes_.empty() && kind == UseKind::kRead) {
-              const std::int64_t bytes = instance_->bytes_of_read(record, read).value();
-              const bool whole = bytes == instance_->block_bytes(BlockIndex(block)).value();
-              bytes_[at] = whole ? 0 : static_cast<std::uint32_t>(bytes);
+            if (!bytes_.empty()) {
+              const bool is_read = kind == UseKind::kRead;
+              const Bytes bytes = is_read ? instance_->bytes_of_read(record, i) : instance_->new_kv_bytes(record, i);
+              const bool whole = is_read && bytes == instance_->block_bytes(BlockIndex(block));
+              bytes_[at] = whole ? 0 : static_cast<std::uint32_t>(bytes.value());
             }
           });
           if (counting) {

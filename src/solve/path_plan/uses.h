@@ -37,12 +37,13 @@ enum class UseKind : std::uint8_t { kRead, kWrite, kBirth };
 struct BlockUse {
   std::uint32_t step = 0;  ///< t * layers + l
   UseKind kind = UseKind::kRead;
-  Bytes bytes;  ///< read
+  Bytes bytes;  ///< read or written
 };
 
 class PlanUses {
  public:
-  /// Two passes over the trace; 5 bytes per use, 9 with partial reads. Failed if there are more than `most_uses`.
+  /// Two passes over the trace; 5 bytes per use, 9 with partial reads or several tokens. Failed if there are more than
+  /// `most_uses`.
   [[nodiscard]] static Result<PlanUses> make(const TraceReader& trace, const Instance& instance,
                                              std::uint64_t most_uses, const RunContext& context);
 
@@ -50,8 +51,9 @@ class PlanUses {
   [[nodiscard]] std::size_t total() const { return steps_.size(); }
   [[nodiscard]] BlockUse use(std::uint32_t block, std::size_t i) const {
     const std::size_t at = begin_[block] + i;
-    const bool whole = bytes_.empty() || bytes_[at] == 0;
-    return {steps_[at], kinds_[at], whole ? instance_->block_bytes(BlockIndex(block)) : Bytes(bytes_[at])};
+    const Bytes whole = kinds_[at] == UseKind::kRead ? instance_->block_bytes(BlockIndex(block))
+                                                     : instance_->new_kv_bytes(instance_->layer_of(BlockIndex(block)));
+    return {steps_[at], kinds_[at], bytes_.empty() || bytes_[at] == 0 ? whole : Bytes(bytes_[at])};
   }
   /// By group of steps.
   [[nodiscard]] const std::vector<GroupLoad>& fixed() const { return fixed_; }
@@ -67,7 +69,7 @@ class PlanUses {
   std::vector<std::size_t> begin_;  // by block, and behind the last
   std::vector<std::uint32_t> steps_;
   std::vector<UseKind> kinds_;
-  std::vector<std::uint32_t> bytes_;  // 0: the whole block; empty if all reads are
+  std::vector<std::uint32_t> bytes_;  // 0: the whole block, one token; empty if all are
   std::vector<GroupLoad> fixed_;
   std::vector<bool> exists_;
 };

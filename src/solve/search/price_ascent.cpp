@@ -55,7 +55,7 @@ class Ascent {
         free_start_(instance.options().start == Start::kFree),
         split_(instance.options().mirrored_reads == MirroredReads::kSplit),
         full_(instance.options().overlap == Overlap::kFull),
-        block_bytes_(static_cast<double>(instance.kv_block_bytes().value())),
+        block_bytes_(static_cast<double>(instance.mean_kv_block_bytes().value())),
         overhead_(instance.step_time().overhead().value() * static_cast<double>(groups_.num_steps())),
         capacity_blocks_(std::floor(dual.capacity_bytes() / block_bytes_)),
         fixed_(groups_.num_groups()),

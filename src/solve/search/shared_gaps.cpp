@@ -5,7 +5,7 @@ namespace kvplace {
 bool SharedGaps::fit(const Instance& instance) const {
   const InstanceOptions& options = instance.options();
   return start == Start::kFree && options.start == start && instance.groups() == groups &&
-         instance.kv_block_bytes() == kv_block && instance.new_kv_bytes() == new_kv;
+         instance.kv_row_bytes() == kv_row && instance.new_kv_bytes(LayerIndex(0)) == new_kv;
 }
 
 Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance, const RunContext& context) {
@@ -15,8 +15,8 @@ Result<SharedGaps> share_gaps(const TraceReader& trace, const Instance& instance
   shared.classes = std::move(classes);
   shared.start = instance.options().start;
   shared.groups = instance.groups();
-  shared.kv_block = instance.kv_block_bytes();
-  shared.new_kv = instance.new_kv_bytes();
+  shared.kv_row = instance.kv_row_bytes();
+  shared.new_kv = instance.new_kv_bytes(LayerIndex(0));
   return shared;
 }
 

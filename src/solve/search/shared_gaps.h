@@ -14,8 +14,8 @@ struct SharedGaps {
   WindowTables tables;
   Start start = Start::kFree;
   StepGroups groups;
-  Bytes kv_block;
-  Bytes new_kv;
+  Bytes kv_row;
+  Bytes new_kv;  ///< of the first layer
 
   /// Of the same trace.
   [[nodiscard]] bool fit(const Instance& instance) const;

@@ -1,5 +1,6 @@
 /// dsa-jsonl: JSON lines of an instrumented DeepSeek-V3.2-Exp, one per request, layer and step: request_id, layer_id,
-/// step_idx (the token's position), seq_len_current, selected_token_pos. Lines of the prompt hold several tokens.
+/// step_idx (the token's position, or only a count where there is a position), seq_len_current, selected_token_pos.
+/// Lines of the prompt hold several tokens; those of speculative decoding say tokens_verified and tokens_accepted.
 #include <array>
 
 #include "kvplace/trace/formats.h"
@@ -20,7 +21,9 @@ Result<ImportSummary> import_trace(std::span<const std::string> sources, const s
   form.step = "step_idx";
   form.step_is_position = true;
   form.length = "seq_len_current";
-  form.several = "tokens_verified";
+  form.verified = "tokens_verified";
+  form.accepted = "tokens_accepted";
+  form.position = "position";
   form.blocks = "selected_token_pos";
   return import_stream(form, {}, sources, out, options, context);
 }
