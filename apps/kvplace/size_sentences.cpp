@@ -37,7 +37,9 @@ std::string with_what(const SizeResult& result, const SizeProbe& probe) {
 std::string why_not_more(const SizeResult& result, RangeEnd end) {
   switch (end) {
     case RangeEnd::kEverythingNear:
-      return result.has_experts ? "which hold all KV and all experts" : "which hold all KV";
+      return result.experts_alone ? "which hold all experts"
+             : result.has_experts ? "which hold all KV and all experts"
+                                  : "which hold all KV";
     case RangeEnd::kSearchLimit:
       return "the most that is tried";
     case RangeEnd::kFarMemory:
@@ -105,7 +107,7 @@ std::string value_text(const SizeResult& result, const SizeProbe& probe) {
     case Find::kNearCapacity:
       return long_bytes(std::llround(probe.value), rounding);
     case Find::kBuffer:
-      return fmt::format("{:.0f} blocks", probe.value);
+      return fmt::format("{:.0f} {}", probe.value, result.experts_alone ? "experts" : "blocks");
     case Find::kLink:
       return gb_per_s(probe.value, rounding);
     case Find::kBatch:

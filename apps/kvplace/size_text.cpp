@@ -54,7 +54,7 @@ std::string answers_table(const SizeResult& result, const Instance& instance) {
   for (const SizeAnswer& answer : result.answers) {
     const double block = static_cast<double>(instance.kv_row_bytes().value());
     const std::string per_layer =
-        answer.answer && !result.has_experts
+        answer.answer && (!result.has_experts || result.experts_alone)
             ? fmt::format("{:.4g}", static_cast<double>(answer.answer->near_bytes) /
                                         instance.share().requests_of(answer.answer->batch) / block)
             : "-";
@@ -142,15 +142,18 @@ std::string table(const SizeResult& result, const TraceReader& trace, const Inst
 }
 
 std::string table(const LayerBudgets& budgets, const BudgetTrace& first) {
-  std::string out = fmt::format("budgets   {} blocks of one request over {} layers for {}, from {} trace{}\n\n",
-                                with_commas(budgets.total_blocks), budgets.blocks.size(), budgets.policy.text(),
-                                budgets.from_each.size(), budgets.from_each.size() == 1 ? "" : "s");
+  const bool are_experts = first.instance->experts_alone();
+  std::string out =
+      fmt::format("budgets   {} {} over {} layers for {}, from {} trace{}\n\n", with_commas(budgets.total_blocks),
+                  are_experts ? "experts" : "blocks of one request", budgets.blocks.size(), budgets.policy.text(),
+                  budgets.from_each.size(), budgets.from_each.size() == 1 ? "" : "s");
   const bool several = budgets.from_each.size() > 1;
   const std::uint32_t most = *std::max_element(budgets.blocks.begin(), budgets.blocks.end());
-  out += several ? "layer  blocks  mean of each  deviation\n" : "layer  blocks\n";
+  out +=
+      std::string(are_experts ? "layer  experts" : "layer  blocks") + (several ? "  mean of each  deviation\n" : "\n");
   for (std::size_t layer = 0; layer < budgets.blocks.size(); ++layer) {
     const std::uint32_t blocks = budgets.blocks[layer];
-    out += fmt::format("{:>5}  {:>6}  ", layer, blocks);
+    out += fmt::format("{:>5}  {:>{}}  ", layer, blocks, are_experts ? 7 : 6);
     if (several) {
       out += fmt::format("{:>12.1f}  {:>9.1f}  ", budgets.mean_blocks[layer], budgets.deviation_blocks[layer]);
     }

@@ -99,6 +99,17 @@ std::string draw(const std::vector<Row>& rows, const Yardstick& yardstick, doubl
   return out;
 }
 
+/// "12.6 MiB", or of unlike ones "2.53 MiB to 2.92 MiB".
+std::string sizes_text(Bytes least, Bytes most) {
+  const auto text = [](Bytes size) { return short_bytes(static_cast<double>(size.value())); };
+  return least == most ? text(most) : text(least) + " to " + text(most);
+}
+
+std::string expert_size_text(const Instance& instance) {
+  const std::vector<Bytes> sizes = instance.expert_sizes();
+  return sizes_text(sizes.front(), sizes.back());
+}
+
 /// The size of KV blocks, or where layers differ the least and the most.
 std::string block_text(const Instance& instance) {
   Bytes least = instance.kv_block_bytes(LayerIndex(0));
@@ -107,24 +118,46 @@ std::string block_text(const Instance& instance) {
     least = std::min(least, instance.kv_block_bytes(LayerIndex(layer)));
     most = std::max(most, instance.kv_block_bytes(LayerIndex(layer)));
   }
-  const auto text = [](Bytes size) { return short_bytes(static_cast<double>(size.value())); };
-  return least == most ? text(most) : text(least) + " to " + text(most);
+  return sizes_text(least, most);
 }
 
-std::string experts_text(const Instance& instance) {
-  return fmt::format(" and {} experts of {}", with_commas(instance.layout().experts),
-                     short_bytes(static_cast<double>(instance.expert_block_bytes().value())));
+/// What is decoded in steps of several tokens.
+std::string tokens_text(const TraceReader& trace) {
+  const TraceTotals& totals = trace.totals();
+  return trace.meta().has_tokens ? fmt::format(" of {} tokens ({:.4g} verified in each)", with_commas(totals.tokens()),
+                                               totals.verified_per_step())
+                                 : std::string();
+}
+
+/// What is read, and of which size it is.
+std::string reads_text(const TraceReader& trace, const Instance& instance) {
+  const std::string reads = with_commas(trace.totals().reads);
+  const std::string experts = with_commas(instance.layout().experts);
+  if (instance.experts_alone()) {
+    return fmt::format("{} reads of experts of {}, {} per layer", reads, expert_size_text(instance), experts);
+  }
+  return fmt::format("prompt {}, {} reads of {} blocks ({} tokens){}", with_commas(instance.layout().prompt_tokens),
+                     reads, block_text(instance), instance.layout().block_tokens,
+                     instance.layout().experts > 0
+                         ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
+                         : std::string());
 }
 
 /// How much near memory there is, for what, and how much of it fits.
 std::string capacity_text(const Instance& instance) {
   const double capacity = static_cast<double>(instance.capacity().value());
   const std::string size = short_bytes(capacity * instance.options().batch);
-  if (instance.layout().experts > 0) {
-    const std::uint32_t experts = instance.layout().experts;
-    const Bytes all = instance.expert_block_bytes() * (std::int64_t{experts} * instance.layers()) +
-                      instance.kv_row_bytes() * std::int64_t{instance.blocks_per_layer() - experts};
-    const double share = capacity / static_cast<double>(all.value());
+  const std::uint32_t experts = instance.layout().experts;
+  const double of_experts = static_cast<double>(instance.all_expert_bytes().value());
+  if (instance.experts_alone()) {
+    const double per_layer = capacity / of_experts * experts;
+    return fmt::format("{} = {} of {} experts per layer", size,
+                       per_layer >= experts ? std::string("all") : fmt::format("{:.4g}", per_layer),
+                       with_commas(experts));
+  }
+  if (experts > 0) {
+    const Bytes pages = instance.kv_row_bytes() * std::int64_t{instance.blocks_per_layer() - experts};
+    const double share = capacity / (of_experts + static_cast<double>(pages.value()));
     return size + " for KV and experts = " + (share >= 1 ? "all" : percent(share)) + " of their bytes";
   }
   const double per_layer = capacity / static_cast<double>(instance.kv_row_bytes().value());
@@ -206,6 +239,29 @@ std::string engine_text(const Instance& instance) {
          "\n";
 }
 
+/// ", of 2.53 MiB to 2.92 MiB", if the trace knows it.
+std::string expert_bytes_text(const TraceMeta& meta) {
+  if (meta.expert_bytes.empty()) {
+    return {};
+  }
+  const auto [least, most] = std::minmax_element(meta.expert_bytes.begin(), meta.expert_bytes.end());
+  const auto size = [](Bytes bytes) { return short_bytes(static_cast<double>(bytes.value())); };
+  return ", of " + (*least == *most ? size(*least) : size(*least) + " to " + size(*most));
+}
+
+/// How many experts of a layer the prompt used.
+std::string prompt_experts_text(const TraceMeta& meta) {
+  if (meta.prompt_experts.empty()) {
+    return "not known: none is near at the start";
+  }
+  std::size_t all = 0;
+  for (const std::vector<std::uint32_t>& list : meta.prompt_experts) {
+    all += list.size();
+  }
+  return fmt::format("{:.1f} of a layer's, near at the start as far as there is room",
+                     static_cast<double>(all) / static_cast<double>(meta.layers));
+}
+
 std::vector<Row> bound_rows(const Bounds& bounds) {
   return {{"(all near)", "-", bounds.all_near, "-", "-", "-"},
           {"(perfect split)", kBound, bounds.perfect_split, "-", "-", "-"}};
@@ -225,11 +281,8 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   const TraceTotals& totals = trace.totals();
   std::string out;
   const std::string& path = trace.path();
-  out += fmt::format("trace     {}: {} decode steps{}, {} layers, prompt {}, {} reads of {} blocks ({} tokens){}\n",
-                     path.substr(path.find_last_of('/') + 1), with_commas(totals.steps), tokens_text(totals),
-                     instance.layers(), with_commas(instance.layout().prompt_tokens), with_commas(totals.reads),
-                     block_text(instance), instance.layout().block_tokens,
-                     instance.layout().experts > 0 ? experts_text(instance) : std::string());
+  out += fmt::format("trace     {}: {} decode steps{}, {} layers, {}\n", path.substr(path.find_last_of('/') + 1),
+                     with_commas(totals.steps), tokens_text(totals), instance.layers(), reads_text(trace, instance));
   out += fmt::format("machine   {}: near {}, far {} behind links of {} (read) and {} (write)\n", hardware.name,
                      format_bandwidth(hardware.effective(hardware.near.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.bandwidth)),
@@ -307,35 +360,45 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   line("layers",
        std::to_string(meta.layers) +
            (meta.first_layer == 0 ? "" : fmt::format(", the first is layer {} of the model", meta.first_layer)));
-  line("prompt tokens", with_commas(meta.layout.prompt_tokens));
-  line("block tokens", std::to_string(meta.layout.block_tokens));
-  line("blocks per layer", with_commas(totals.blocks_per_layer));
-  line("experts, requests", fmt::format("{}, {}", meta.layout.experts, meta.layout.requests));
+  const bool experts_alone = meta.layout.experts > 0 && totals.blocks_per_layer == meta.layout.experts;
+  if (experts_alone) {
+    line("experts per layer", with_commas(meta.layout.experts) + expert_bytes_text(meta));
+    line("used by the prompt", prompt_experts_text(meta));
+  } else {
+    line("prompt tokens", with_commas(meta.layout.prompt_tokens));
+    line("block tokens", std::to_string(meta.layout.block_tokens));
+    line("blocks per layer", with_commas(totals.blocks_per_layer));
+    line("experts, requests",
+         fmt::format("{}{}, {}", meta.layout.experts, expert_bytes_text(meta), meta.layout.requests));
+  }
+  const std::string blocks = experts_alone ? "experts" : "blocks";
   line("rankings", meta.has_ranking ? "yes" : "no");
-  line("reads", fmt::format("{} ({:.1f} per step and layer, {} of the blocks there are)", with_commas(totals.reads),
-                            statistics.reads_per_step, percent(statistics.density)));
+  line("reads", fmt::format("{} ({:.1f} per step and layer, {} of the {} there are)", with_commas(totals.reads),
+                            statistics.reads_per_step, percent(statistics.density), blocks));
   const auto [least, most] =
       std::minmax_element(statistics.overlap_by_layer.begin(), statistics.overlap_by_layer.end());
   if (least != statistics.overlap_by_layer.end()) {
     line("overlap", fmt::format("{:.3f} of a step's reads were read in the step before ({:.3f} to {:.3f} by layer)",
                                 statistics.overlap, *least, *most));
   }
-  line("recent, first", fmt::format("{} of reads in the newest 64 tokens, {} in the first 4",
-                                    percent(statistics.recent_share), percent(statistics.first_share)));
-  std::string windows;
-  for (const auto& [window, blocks] : statistics.working_set) {
-    windows += fmt::format("{}{:.0f} in {}", windows.empty() ? "" : ", ", blocks, window);
+  if (!experts_alone) {
+    line("recent, first", fmt::format("{} of reads in the newest 64 tokens, {} in the first 4",
+                                      percent(statistics.recent_share), percent(statistics.first_share)));
   }
-  line("working set", windows + " decode steps (distinct blocks per layer)");
+  std::string windows;
+  for (const auto& [window, distinct] : statistics.working_set) {
+    windows += fmt::format("{}{:.0f} in {}", windows.empty() ? "" : ", ", distinct, window);
+  }
+  line("working set", windows + " decode steps (distinct " + blocks + " per layer)");
   out += "  LRU misses, share of reads, by buffer size\n";
-  out += fmt::format("    {:>18}  {:>9}  {:>16}\n", "blocks per layer", "per layer", "over all layers");
+  out += fmt::format("    {:>18}  {:>9}  {:>16}\n", blocks + " per layer", "per layer", "over all layers");
   for (std::size_t i = 0; i < statistics.lru.capacity_blocks.size(); ++i) {
     const std::string pooled =
         i < statistics.lru_pooled.miss_ratio.size() ? percent(statistics.lru_pooled.miss_ratio[i], 2) : "-";
     out += fmt::format("    {:>18}  {:>9}  {:>16}\n", with_commas(statistics.lru.capacity_blocks[i]),
                        percent(statistics.lru.miss_ratio[i], 2), pooled);
   }
-  out += "  reads by decode steps since the block's last read\n";
+  out += fmt::format("  reads by decode steps since the {}'s last read\n", experts_alone ? "expert" : "block");
   const double reads = static_cast<double>(std::max<std::uint64_t>(1, totals.reads));
   for (std::size_t i = 0; i < statistics.reuse_distance_steps.size(); ++i) {
     const std::uint64_t from = std::uint64_t{1} << i;

@@ -107,6 +107,9 @@ void bind_reader(nb::module_& module) {
           "first_layer", [](const TraceReader& t) { return t.meta().first_layer; },
           "Layer of the model that is layer 0 of the trace.")
       .def_prop_ro(
+          "prompt_experts", [](const TraceReader& t) { return t.meta().prompt_experts; },
+          "Experts that the prompt used, by layer, the last used last; empty if the source did not say.")
+      .def_prop_ro(
           "expert_bytes",
           [](const TraceReader& t) {
             std::vector<std::int64_t> sizes;

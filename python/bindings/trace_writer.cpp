@@ -53,6 +53,9 @@ class Writer {
   void set_measurements(const std::map<std::string, double>& measurements) {
     unwrap(open().set_measurements(measurements));
   }
+  void set_prompt_experts(const std::vector<std::vector<std::uint32_t>>& prompt_experts) {
+    unwrap(open().set_prompt_experts(prompt_experts));
+  }
   nb::tuple keep_partial() {
     const PartialTrace kept = unwrap(open().keep_partial());
     writer_.reset();
@@ -175,6 +178,7 @@ void bind_trace_writer(nb::module_& module) {
            "verified"_a, "written_tokens"_a)
       .def("set_measurements", &Writer::set_measurements, "measurements"_a)
       .def("keep_partial", &Writer::keep_partial)
+      .def("set_prompt_experts", &Writer::set_prompt_experts)
       .def("finish", &Writer::finish)
       .def("discard", &Writer::discard);
   bind_import_and_export(module);

@@ -77,7 +77,8 @@ class TraceWriter:
     :param selection: method and parameters of the selection, for people.
     :param source: where the trace came from, for people.
     :param measurements: what was measured on the way, as ``{"perplexity": 19.0}``; ``kvplace info`` shows it.
-    :param measurement_room: characters left free in the metadata for measurements that are known only at the end.
+    :param measurement_room: characters left free in the metadata for what is known only at the end: measurements, experts
+        of the prompt.
     :param zstd_level: 1 to 19.
     :param chunk_bytes: a chunk ends once it holds this much before compression.
 
@@ -188,13 +189,18 @@ class TraceWriter:
             self.add(np.sort(array[array != -1]), ranking=None if ranked is None else ranked[ranked != -1])
 
     @checked
-    def finish(self, measurements: Mapping[str, float] | None = None) -> Trace:
+    def finish(self, measurements: Mapping[str, float] | None = None,
+               prompt_experts: Sequence[Sequence[int]] | None = None) -> Trace:
         """Puts the file into place and opens it. ``measurements`` replace those given at the beginning.
+        ``prompt_experts`` are the experts that the prompt used, by layer, the last used last: what is near when decoding
+        begins.
 
-        Raises BadInput if a decode step is incomplete, or if the measurements need more than the room left for them.
+        Raises BadInput if a decode step is incomplete, or if what is said here needs more than the room left for it.
         """
         if measurements is not None:
             self._writer.set_measurements(dict(measurements))
+        if prompt_experts is not None:
+            self._writer.set_prompt_experts([[int(expert) for expert in layer] for layer in prompt_experts])
         self._writer.finish()
         return Trace(self._path)
 

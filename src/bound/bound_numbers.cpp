@@ -102,13 +102,20 @@ Result<BoundNumbers> bound_numbers(const Instance& instance, const TraceReader& 
   numbers.mode = options.mode;
   numbers.barrier = options.barrier;
   numbers.overlap = options.overlap;
-  // A certificate does not know how layers divide the capacity at the start: the free start is no worse than any.
-  const bool divided_start = options.start == Start::kRecent && !options.layer_shares.empty();
+  // A certificate does not know how layers divide the capacity at the start, nor which experts the prompt used: the
+  // free start is no worse than any.
+  const bool divided_start =
+      options.start == Start::kRecent && (!options.layer_shares.empty() || !trace.meta().prompt_experts.empty());
   numbers.start = divided_start ? Start::kFree : options.start;
   numbers.mirrored_reads = options.mirrored_reads;
   numbers.batch = options.batch;
-  numbers.expert_block_bytes = instance.expert_block_bytes().value();
   set_layers(instance, numbers);
+  // Of unlike experts the smallest stands for all: any schedule fits as well, and none of its steps takes longer.
+  const std::vector<Bytes> experts = instance.expert_sizes();
+  numbers.expert_block_bytes = experts.empty() ? 0 : experts.front().value();
+  if (instance.experts_alone()) {
+    numbers.kv_block_bytes = {numbers.expert_block_bytes};  // there is none
+  }
   numbers.capacity_bytes = instance.batch_capacity().value();
   for (std::size_t c = 0; c < kNumChannels; ++c) {
     const auto channel = static_cast<Channel>(c);

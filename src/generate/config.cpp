@@ -78,6 +78,9 @@ std::vector<Field<GeneratorConfig>> make_fields() {
       KVPLACE_COUNT(experts.count, "expert blocks per layer", 0, 65536),
       KVPLACE_COUNT(experts.active, "experts read per step and layer", 0, 65536),
       KVPLACE_NUMBER(experts.overlap, "share of the experts read that were read in the step before", 0, 1),
+      KVPLACE_NUMBER(experts.layer_spread, "sigma of the log-normal factor by which layers differ in 1 - overlap", 0,
+                     4),
+      KVPLACE_NUMBER(experts.recency, "an expert not read for a steps comes back with weight a^-recency", 0, 8),
   };
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <unordered_set>
 
 #include "base/parallel.h"
@@ -14,6 +15,7 @@ namespace kvplace::generate {
 namespace {
 
 constexpr std::uint64_t kForLayerSpread = 16;
+constexpr std::uint64_t kForExpertSpread = 17;
 
 /// Weights that are powers of the age, for two classes of blocks.
 Weights power_weights(const GeneratorConfig& config) {
@@ -35,6 +37,24 @@ Weights power_weights(const GeneratorConfig& config) {
   weights.cold.assign(kNumAges, std::pow(static_cast<double>(kLeastAge.back()), -config.reuse.recency) *
                                     std::min(1.0, kFewBudgets / budgets));
   return weights;
+}
+
+/// Of experts, by layer: log-normal factors of 1 - overlap, whose mean is 1.
+std::vector<double> expert_overlaps(const GeneratorConfig& config) {
+  std::vector<double> overlaps(config.layers, config.experts.overlap);
+  if (config.experts.layer_spread == 0) {
+    return overlaps;
+  }
+  std::vector<double> factors;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    factors.push_back(
+        std::exp(config.experts.layer_spread * normal_of(hash_of({config.seed, kForExpertSpread, layer}))));
+  }
+  const double mean = std::accumulate(factors.begin(), factors.end(), 0.0) / config.layers;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    overlaps[layer] = std::max(0.0, 1 - (1 - config.experts.overlap) * factors[layer] / mean);
+  }
+  return overlaps;
 }
 
 /// By layer: log-normal factors of 1 - overlap, scaled so that the mean over the layers is as asked for.
@@ -75,14 +95,16 @@ ProcessModel page_model(const GeneratorConfig& config, double overlap) {
   return model;
 }
 
-ProcessModel expert_model(const GeneratorConfig& config) {
+ProcessModel expert_model(const GeneratorConfig& config, double overlap) {
   ProcessModel model;
   model.budget.count = config.experts.active;
-  model.churn.overlap = config.experts.overlap;
+  model.churn.overlap = overlap;
   model.weights.leave.assign(kNumAges, 1);
-  model.weights.enter.assign(kNumAges, 1);
+  for (const std::uint32_t age : kLeastAge) {
+    model.weights.enter.push_back(std::pow(age, -config.experts.recency));
+  }
+  model.weights.cold.assign(kNumAges, model.weights.enter.back());
   model.weights.enter[0] = 0;
-  model.weights.cold.assign(kNumAges, 1);
   return model;
 }
 
@@ -287,8 +309,10 @@ TracePlan make_plan(const GeneratorConfig& config) {
     use_fit(config.fit, plan);
     return plan;
   }
-  for (const double overlap : overlaps(config)) {
-    plan.layers.push_back({page_model(config, overlap), expert_model(config)});
+  const std::vector<double> of_pages = overlaps(config);
+  const std::vector<double> of_experts = expert_overlaps(config);
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    plan.layers.push_back({page_model(config, of_pages[layer]), expert_model(config, of_experts[layer])});
   }
   return plan;
 }

@@ -29,8 +29,7 @@ bool has_size_costs(const FarTier& far) { return !far.link_read_by_size.points.e
 
 void Instance::set_times(double verified_per_step) {
   const bool has_pages = blocks_per_layer_ > layout_.experts;
-  const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
-                    expert_block_ * (std::int64_t{layout_.experts} * layers_);
+  const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} + all_expert_bytes();
   tiered_ = capacity_ < all;
 
   // Far reads are of whole blocks, so the link is as fast as it is for pieces of their size. Of pieces of several

@@ -178,7 +178,8 @@ LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, const 
   const double gpus = options.gpus;
   const double expert = static_cast<double>(layer.expert_bytes.value());
   const double dense = static_cast<double>(layer.dense_weight_bytes.value());
-  const double experts_near = options.experts_near.value_or(1);
+  // Of a trace with experts they are what competes for near memory.
+  const double experts_near = text.reads_experts ? options.experts_near.value_or(1) : 0;
   sums.weights = dense / division.tp + experts_near * layer.experts * expert / gpus;
   sums.whole_weights = dense + layer.experts * expert;
   const double distinct = experts_read(options, layer.experts, layer.experts_per_token, text.tokens_of_step);
@@ -237,7 +238,12 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const Trace
     const double of_mean_layer = more * with_experts / std::max(1u, model.layers);
     share.weight_bytes_per_step = std::max(Bytes(0), share.weight_bytes_per_step + rounded(of_mean_layer));
   }
-  share.near.weights = rounded(static_cast<double>(model.weight_bytes.value()) * spec.options.weights_near);
+  Bytes weights = model.weight_bytes;
+  if (meta.layout.experts > 0) {  // they are what competes for near memory
+    const std::uint32_t with_experts = experts.layers == 0 ? model.layers : std::min(experts.layers, model.layers);
+    weights = std::max(Bytes(0), weights - expert * (std::int64_t{experts.count} * with_experts));
+  }
+  share.near.weights = rounded(static_cast<double>(weights.value()) * spec.options.weights_near);
   share.stands_in = meta.layers != model.layers;
   TracedLayer mean;
   mean.kv_bytes_per_token = share.kv_bytes_per_token;

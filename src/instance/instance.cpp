@@ -81,6 +81,7 @@ Result<Instance> Instance::make(const InstanceSpec& given, const TraceMeta& meta
   instance.steps_ = totals.steps;
   instance.groups_ = StepGroups(totals.steps, meta.layers, spec.options.barrier);
   instance.blocks_per_layer_ = totals.blocks_per_layer;
+  instance.prompt_experts_ = meta.prompt_experts;
   KVPLACE_TRY(instance.set_sizes(meta));
   KVPLACE_TRY(instance.set_capacity());
   KVPLACE_TRY(instance.divide_capacity());
@@ -126,15 +127,7 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   const Model* model = spec_.model ? &*spec_.model : nullptr;
   KVPLACE_TRY(set_kv_blocks(meta));
   if (layout_.experts > 0) {
-    if (model == nullptr || model->experts.bytes_per_expert.value() <= 0) {
-      return bad_input(
-          "the trace has expert blocks, but their size is not known: give a --model with "
-          "experts.bytes_per_expert, or --set model.experts.bytes_per_expert=SIZE");
-    }
-    if (options.batch != 1) {
-      return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
-    }
-    expert_block_ = model->experts.bytes_per_expert;
+    KVPLACE_TRY(set_expert_sizes(meta));
   }
   // A layer without KV (a state) has blocks in the trace that nothing reads: as small as any.
   const auto is_none = [](Bytes size) { return size.value() <= 0; };
@@ -152,8 +145,9 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   }
   for (const Bytes size : kv_blocks_) {
     const std::int64_t of_token = (size.value() + layout_.block_tokens - 1) / layout_.block_tokens;
-    new_kv_.emplace_back(options.new_kv ? of_token : 0);
+    new_kv_.emplace_back(options.new_kv && !experts_alone() ? of_token : 0);
   }
+  merge_like_ones(new_kv_);
   one_size_ = layout_.experts == 0 && has_like_layers();
   whole_pages_ = layout_.experts == 0 && !meta.has_read_bytes;
 
@@ -179,6 +173,46 @@ Status Instance::check_totals() const {
                      " of weights per step exceed 10^18 bytes in a decode step: check the sizes");
   }
   return {};
+}
+
+/// The model's, layer by layer if it comes so; without one the trace's own.
+Status Instance::set_expert_sizes(const TraceMeta& meta) {
+  const std::optional<Model>& model = spec_.model;
+  if (options_.batch != 1) {
+    return bad_input("the trace has expert blocks, which requests share: --batch must be 1");
+  }
+  if (model && model->experts.bytes_per_expert.value() > 0) {
+    expert_blocks_.assign(layers_, model->experts.bytes_per_expert);
+    for (const LayerGroup& group : model->groups) {
+      KVPLACE_ASSIGN(layers, parse_layer_set(group.at));
+      for (const std::uint32_t layer : layers) {
+        if (group.experts > 0 && layer >= meta.first_layer && layer - meta.first_layer < layers_) {
+          expert_blocks_[layer - meta.first_layer] = group.expert_bytes;
+        }
+      }
+    }
+  } else if (!meta.expert_bytes.empty()) {
+    expert_blocks_ = meta.expert_bytes;
+  } else {
+    return bad_input(
+        "the trace has expert blocks, but their size is not known: give a --model with experts.bytes_per_expert, or "
+        "--set model.experts.bytes_per_expert=SIZE");
+  }
+  if (experts_alone()) {  // capacities in blocks are counted in experts
+    kv_blocks_ = expert_blocks_;
+  }
+  return {};
+}
+
+std::vector<Bytes> Instance::expert_sizes() const {
+  std::vector<Bytes> sizes = expert_blocks_;
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  return sizes;
+}
+
+Bytes Instance::all_expert_bytes() const {
+  return std::accumulate(expert_blocks_.begin(), expert_blocks_.end(), Bytes(0)) * std::int64_t{layout_.experts};
 }
 
 void Instance::set_fixed_loads() {
@@ -217,9 +251,7 @@ Loads Instance::fixed_loads(GroupIndex group) const {
 
 std::vector<Bytes> Instance::block_sizes() const {
   std::vector<Bytes> sizes = kv_blocks_;
-  if (layout_.experts > 0) {
-    sizes.push_back(expert_block_);
-  }
+  sizes.insert(sizes.end(), expert_blocks_.begin(), expert_blocks_.end());
   std::sort(sizes.begin(), sizes.end());
   sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
   return sizes;

@@ -51,11 +51,10 @@ Status Instance::set_capacity() {
   }
   const std::int64_t batch = options.batch;
   if (options.near_blocks_per_layer) {
-    const std::uint32_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
-    batch_capacity_ = kv_row_ * std::int64_t{blocks} * batch;
+    const std::int64_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
+    batch_capacity_ = kv_row_ * blocks * batch;
   } else if (options.near_fraction) {
-    const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} +
-                      expert_block_ * (std::int64_t{layout_.experts} * layers_);
+    const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} + all_expert_bytes();
     batch_capacity_ =
         Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction)) * batch;
   } else if (options.near_capacity) {
@@ -144,15 +143,38 @@ void Instance::note_what_does_not_fit() {
   }
 }
 
+/// What the prompt used last of each layer's experts, as far as the layer's room goes.
+void Instance::add_prompt_experts(std::vector<Bytes>& rooms, std::vector<BlockIndex>& near) const {
+  std::size_t most = 0;
+  std::vector<std::size_t> places;  // by layer
+  for (std::size_t layer = 0; layer < prompt_experts_.size(); ++layer) {
+    const Bytes size = expert_blocks_[layer];
+    const auto fit = static_cast<std::size_t>(rooms[layer].value() / size.value());
+    places.push_back(std::min(fit, prompt_experts_[layer].size()));
+    rooms[layer] -= size * static_cast<std::int64_t>(places.back());
+    most = std::max(most, places.back());
+  }
+  for (std::size_t from_last = most; from_last > 0; --from_last) {
+    for (std::uint32_t layer = 0; layer < places.size(); ++layer) {
+      if (from_last <= places[layer]) {
+        const std::vector<std::uint32_t>& used = prompt_experts_[layer];
+        near.push_back(index(LayerIndex(layer), BlockId(used[used.size() - from_last])));
+      }
+    }
+  }
+}
+
 std::vector<BlockIndex> Instance::initial_near() const {
   std::vector<BlockIndex> near;
   if (spec_.options.start == Start::kEmpty) {
     return near;
   }
+  std::vector<Bytes> rooms = layer_capacity_;
+  add_prompt_experts(rooms, near);
   const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
   std::vector<std::uint32_t> places;  // by layer
   for (std::uint32_t layer = 0; layer < layers_; ++layer) {
-    const std::int64_t blocks = layer_capacity_[layer].value() / kv_block_bytes(LayerIndex(layer)).value();
+    const std::int64_t blocks = rooms[layer].value() / kv_block_bytes(LayerIndex(layer)).value();
     places.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(blocks, prompt_blocks)));
   }
   const std::uint32_t most = places.empty() ? 0 : *std::max_element(places.begin(), places.end());

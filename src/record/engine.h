@@ -1,9 +1,9 @@
 /// How an engine is asked for what its indexers and routers choose.
 ///
 /// Sources: sgl-project/sglang 0.5.23, python/sglang/srt/managers/io_struct.py (GenerateReqInput: return_indexer_topk,
-/// return_routed_experts) and docs/basic_usage/native_api.md (/generate, /server_info); vllm-project/vllm 0.32,
-/// /v1/completions with --enable-return-routed-experts, and its pull request 49555 (--enable-return-indexer-topk,
-/// indexer_topk_prompt_start).
+/// return_routed_experts) and docs/basic_usage/native_api.md (/generate, /server_info); vllm-project/vllm 0.29
+/// to 0.32, /v1/completions with --enable-return-routed-experts, and its pull request 49555
+/// (--enable-return-indexer-topk, indexer_topk_prompt_start).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -81,6 +81,10 @@ Json json_of(const Instance& instance) {
   json["tokens"] = instance.tokens_before(instance.steps());
   json["blocks_per_layer"] = instance.blocks_per_layer();
   add_layer_sizes(instance, json);
+  json["expert_bytes_by_layer"] = Json::array();
+  for (std::uint32_t layer = 0; instance.layout().experts > 0 && layer < instance.layers(); ++layer) {
+    json["expert_bytes_by_layer"].push_back(instance.expert_bytes(LayerIndex(layer)).value());
+  }
   json["weight_bytes_per_step"] = instance.weight_bytes_per_step().value();
   json["near_capacity_bytes_per_request"] = instance.capacity().value();
   if (instance.share().deployment) {
@@ -246,6 +250,10 @@ std::string to_json(const TraceStatistics& statistics, const TraceReader& trace)
   json["expert_bytes_by_layer"] = Json::array();
   for (const Bytes size : meta.expert_bytes) {
     json["expert_bytes_by_layer"].push_back(size.value());
+  }
+  json["prompt_experts_by_layer"] = Json::array();
+  for (const std::vector<std::uint32_t>& list : meta.prompt_experts) {
+    json["prompt_experts_by_layer"].push_back(list.size());
   }
   json["requests"] = meta.layout.requests;
   json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);

@@ -13,6 +13,21 @@ namespace {
 
 constexpr int kPointsPerDoubling = 4;
 
+/// What may be near at the start, the newest last: pages, or the experts that the prompt used.
+void touch_prompt(const TraceMeta& meta, std::uint32_t layer, RecencyList& list) {
+  std::vector<BlockId> pages;
+  for (std::uint32_t id = meta.layout.experts; id < meta.layout.initial_blocks(); ++id) {
+    pages.emplace_back(id);
+  }
+  list.touch({}, pages);
+  if (!meta.prompt_experts.empty()) {
+    for (const std::uint32_t expert : meta.prompt_experts[layer]) {
+      const BlockId id(expert);
+      list.touch({}, {&id, 1});
+    }
+  }
+}
+
 Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const Instance& instance,
                                                std::span<const std::uint32_t> reference_blocks,
                                                const RunContext& context) {
@@ -20,12 +35,8 @@ Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const I
   const std::uint32_t blocks = trace.totals().blocks_per_layer;
   std::vector<RecencyList> lists(layers, RecencyList(blocks));
   if (instance.options().start == Start::kRecent) {
-    std::vector<BlockId> prompt;
-    for (std::uint32_t id = 0; id < trace.meta().layout.initial_blocks(); ++id) {
-      prompt.emplace_back(id);
-    }
-    for (RecencyList& list : lists) {
-      list.touch({}, prompt);
+    for (std::uint32_t layer = 0; layer < layers; ++layer) {
+      touch_prompt(trace.meta(), layer, lists[layer]);
     }
   }
   if (context.progress != nullptr) {
@@ -116,8 +127,8 @@ Status check_miss_curves(const TraceReader& trace, const PolicySpec& policy) {
     return bad_input("policy " + policy.name +
                      " has no buffer per layer that a budget could size; those that have: " + names);
   }
-  if (trace.meta().layout.experts > 0) {
-    return bad_input(trace.path() + ": has expert blocks; budgets per layer are in blocks of one size");
+  if (trace.meta().layout.experts > 0 && trace.meta().layout.experts < trace.totals().blocks_per_layer) {
+    return bad_input(trace.path() + ": has KV pages and experts; budgets per layer are in blocks of one kind");
   }
   return {};
 }

@@ -56,6 +56,7 @@ class SizeSearch {
     result_.target = options_.target;
     result_.find = options_.find;
     result_.has_experts = instance_.layout().experts > 0;
+    result_.experts_alone = instance_.experts_alone();
     for (const PolicySpec& policy : options_.policies) {
       contenders_.push_back({policy});
     }

@@ -36,10 +36,7 @@ Bytes kv_bytes_of_request(const Instance& instance) {
   return instance.kv_row_bytes() * std::int64_t{pages};
 }
 
-Bytes competing_bytes(const Instance& instance) {
-  const std::uint32_t experts = instance.layout().experts;
-  return kv_bytes_of_request(instance) + instance.expert_block_bytes() * (std::int64_t{experts} * instance.layers());
-}
+Bytes competing_bytes(const Instance& instance) { return kv_bytes_of_request(instance) + instance.all_expert_bytes(); }
 
 Result<std::vector<ReplayResult>> replay_whole(const TraceReader& trace, std::span<const ReplayJob> jobs,
                                                const RunContext& context, std::span<TraceVisitor* const> visitors) {

@@ -167,6 +167,22 @@ std::string source_name(std::span<const std::string> sources) {
   return name;
 }
 
+/// What the prompt chose, of the layers that are in the trace; it may be experts that decoding never chose.
+Status take_prompt_experts(const ImportRules& rules, std::span<const std::string> sources, const Findings& found,
+                           bool are_counted, TraceMeta& meta) {
+  meta.prompt_experts = rules.prompt->lists(found.first_layer - rules.facts.dense_layers, found.layers);
+  for (const std::vector<std::uint32_t>& list : meta.prompt_experts) {
+    for (const std::uint32_t expert : list) {
+      if (are_counted && expert >= meta.layout.experts) {
+        return bad_input(sources.front() + ": its prompt has an expert " + std::to_string(expert) + " of " +
+                         std::to_string(meta.layout.experts) + "; experts are counted from 0");
+      }
+      meta.layout.experts = std::max(meta.layout.experts, expert + 1);
+    }
+  }
+  return {};
+}
+
 Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::string> sources, const Findings& found,
                             const ImportOptions& options) {
   TraceMeta meta;
@@ -179,6 +195,9 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
                      std::to_string(experts) + "; experts are counted from 0");
   }
   meta.layout.experts = std::max(found.experts, experts);
+  if (rules.prompt != nullptr && found.experts > 0) {
+    KVPLACE_TRY(take_prompt_experts(rules, sources, found, experts > 0, meta));
+  }
   for (std::uint32_t layer = 0; layer < meta.layers; ++layer) {
     const auto size = rules.facts.expert_bytes.find(found.first_layer + layer);
     if (size == rules.facts.expert_bytes.end()) {
@@ -195,7 +214,7 @@ Result<TraceMeta> make_meta(const ImportRules& rules, std::span<const std::strin
   meta.block_bytes = options.block_bytes;
   meta.model = options.model;
   meta.selection = options.selection;
-  meta.source = source_name(sources);
+  meta.source = options.source.empty() ? source_name(sources) : options.source;
   if (found.least_prompt > kMostTokens) {
     return bad_input(found.place_of_least_prompt + " of " + std::to_string(*options.block_tokens) +
                      " tokens would need a prompt of " + std::to_string(found.least_prompt) +

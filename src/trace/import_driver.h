@@ -14,6 +14,7 @@
 #include "kvplace/base/result.h"
 #include "kvplace/base/run_context.h"
 #include "kvplace/trace/formats.h"
+#include "trace/prompt_experts.h"
 #include "trace/row_order.h"
 
 namespace kvplace {
@@ -69,6 +70,7 @@ struct ImportRules {
   /// The order of a row's KV ids is kept as a ranking if it is not ascending, or if ImportOptions::read_k says so.
   bool order_is_ranking = false;
   SourceFacts facts;
+  const PromptExperts* prompt = nullptr;  ///< what the prompt chose, known when all rows have been read once
 };
 
 /// For what looks into the files before it calls import_records: claims the output, and refuses what cannot be read

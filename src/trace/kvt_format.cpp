@@ -2,8 +2,10 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "kvplace/base/parse.h"
 #include "trace/byte_order.h"
@@ -50,6 +52,49 @@ Status take_needs(const Json& json, TraceMeta& meta) {
 bool flag_of(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
+Result<std::vector<std::vector<std::uint32_t>>> lists_of(const Json& json) {
+  const auto wrong = [] { return bad_input("metadata: prompt_experts is no list of lists of experts"); };
+  if (!json.is_array()) {
+    return wrong();
+  }
+  std::vector<std::vector<std::uint32_t>> lists;
+  for (const Json& list : json) {
+    if (!list.is_array()) {
+      return wrong();
+    }
+    lists.emplace_back();
+    for (const Json& id : list) {
+      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > 0xffffffffu) {
+        return wrong();
+      }
+      lists.back().push_back(id.get<std::uint32_t>());
+    }
+  }
+  return lists;
+}
+
+/// One list for each layer, of experts that there are, each once.
+Status check_prompt_experts(const TraceMeta& meta) {
+  if (meta.prompt_experts.empty()) {
+    return {};
+  }
+  std::size_t count = 0;
+  for (std::vector<std::uint32_t> list : meta.prompt_experts) {
+    count += list.size();
+    std::sort(list.begin(), list.end());
+    if (std::adjacent_find(list.begin(), list.end()) != list.end() ||
+        (!list.empty() && list.back() >= meta.layout.experts)) {
+      return bad_input("metadata: prompt_experts must be experts that there are, each once");
+    }
+  }
+  if (meta.prompt_experts.size() != meta.layers || count > kMostPromptExperts) {
+    return bad_input("metadata: prompt_experts has " + std::to_string(meta.prompt_experts.size()) + " lists of " +
+                     std::to_string(count) + " experts; one per layer and at most " +
+                     std::to_string(kMostPromptExperts) + " in all are needed");
+  }
+  return {};
 }
 
 }  // namespace
@@ -129,6 +174,9 @@ std::string meta_to_json(const TraceMeta& meta) {
       json["expert_bytes"].push_back(size.value());
     }
   }
+  if (!meta.prompt_experts.empty()) {
+    json["prompt_experts"] = meta.prompt_experts;
+  }
   json["has_ranking"] = meta.has_ranking;
   json["has_read_bytes"] = meta.has_read_bytes;
   json["model"] = meta.model;
@@ -168,6 +216,10 @@ Result<TraceMeta> meta_from_json(std::string_view text, std::uint32_t version) {
     for (const Json& size : *sizes) {
       meta.expert_bytes.emplace_back(size.is_number_unsigned() ? size.get<std::int64_t>() : 0);
     }
+  }
+  if (const auto lists = json.find("prompt_experts"); lists != json.end()) {
+    KVPLACE_ASSIGN(prompt_experts, lists_of(*lists));
+    meta.prompt_experts = std::move(prompt_experts);
   }
   meta.has_ranking = flag_of(json, "has_ranking");
   meta.has_read_bytes = flag_of(json, "has_read_bytes");
@@ -211,6 +263,7 @@ Status check_meta(const TraceMeta& meta) {
       return bad_input("metadata: sizes in expert_bytes must be 1 to 2^40");
     }
   }
+  KVPLACE_TRY(check_prompt_experts(meta));
   const std::uint64_t initial = std::uint64_t{layout.prompt_pages()} * layout.requests + layout.experts;
   if (initial > kMostBlocksPerLayer) {
     return bad_input("metadata: " + std::to_string(initial) + " blocks per layer before the first step; at most " +

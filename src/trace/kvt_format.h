@@ -32,6 +32,7 @@ inline constexpr std::size_t kStepTokensBytes = 2 + 2;  // of a decode step, in 
 // Limits: far above any real trace, low enough that a damaged length cannot ask for absurd memory.
 inline constexpr std::uint32_t kMostMetadataBytes = 1u << 20;
 inline constexpr std::uint32_t kMostLayers = 1u << 16;
+inline constexpr std::uint32_t kMostPromptExperts = 1u << 16;  // over all layers; so that they fit the metadata
 inline constexpr std::uint32_t kMostBlocksPerLayer = 1u << 28;
 inline constexpr std::uint64_t kMostBlocks = 0xffffffffu;  // over all layers
 inline constexpr std::uint32_t kMostStepTokens = 0xffff;

@@ -41,13 +41,14 @@ bool is_prompt(const RecordValue& phase) {
 
 class RecordStream : public RecordSource {
  public:
+  /// `prompt`: where the prompt's choices go; may be null.
   static Result<std::unique_ptr<RecordStream>> open(const RecordForm& form, const std::string& wanted,
-                                                    const std::string& path) {
+                                                    const std::string& path, PromptExperts* prompt) {
     const std::array<std::string, kNumColumns> columns{form.request,  form.layer,   form.step,   form.blocks,
                                                        form.experts,  form.phase,   form.length, form.verified,
                                                        form.accepted, form.position};
     KVPLACE_ASSIGN(rows, RecordRows::open(path, columns));
-    return std::unique_ptr<RecordStream>(new RecordStream(form, wanted, path, std::move(rows)));
+    return std::unique_ptr<RecordStream>(new RecordStream(form, wanted, path, std::move(rows), prompt));
   }
 
   Result<bool> next(SourceRecord& record) override {
@@ -90,8 +91,8 @@ class RecordStream : public RecordSource {
 
  private:
   RecordStream(const RecordForm& form, const std::string& wanted, const std::string& path,
-               std::unique_ptr<RecordRows> rows)
-      : form_(form), wanted_(wanted), path_(path), rows_(std::move(rows)), place_(path) {}
+               std::unique_ptr<RecordRows> rows, PromptExperts* prompt)
+      : form_(form), wanted_(wanted), path_(path), rows_(std::move(rows)), prompt_(prompt), place_(path) {}
 
   /// The next row that is a decode step of the request, checked; false at the end.
   Result<bool> next_row() {
@@ -101,6 +102,9 @@ class RecordStream : public RecordSource {
         return false;
       }
       KVPLACE_ASSIGN(is_ours, is_of_request());
+      if (is_ours && is_prompt(values_[kPhase])) {
+        note_prompt();
+      }
       if (!is_ours || is_prompt(values_[kPhase])) {
         continue;
       }
@@ -122,6 +126,19 @@ class RecordStream : public RecordSource {
       KVPLACE_TRY(require_ids());
       has_row_ = true;
       return true;
+    }
+  }
+
+  void note_prompt() {
+    const RecordValue& experts = values_[kExperts];
+    if (prompt_ == nullptr || values_[kLayer].kind != Kind::kNumber) {
+      return;
+    }
+    if (experts.kind == Kind::kList) {
+      prompt_->use(values_[kLayer].number, experts.list);
+    } else if (experts.kind == Kind::kNumber && experts.number < kvt::kMostPromptExperts) {
+      const auto expert = static_cast<std::uint32_t>(experts.number);
+      prompt_->use(values_[kLayer].number, {&expert, 1});
     }
   }
 
@@ -250,6 +267,7 @@ class RecordStream : public RecordSource {
   std::string wanted_;
   std::string path_;
   std::unique_ptr<RecordRows> rows_;
+  PromptExperts* prompt_;
   std::array<RecordValue, kNumColumns> values_;
   bool has_row_ = false;    ///< values_ is a row that no record holds yet
   bool has_begun_ = false;  ///< a record was made
@@ -322,10 +340,12 @@ Result<ImportSummary> import_stream(const RecordForm& form, const SourceFacts& f
   rules.takes.columns = form.is_named;
   rules.rows.any_first_step = rules.rows.any_first_layer = rules.rows.one_request = true;
   rules.facts = facts;
-  rules.open = [&form, &options](const std::string& path) -> Result<std::unique_ptr<RecordSource>> {
-    return RecordStream::open(form, options.request, path);
+  PromptExperts prompt_experts;
+  rules.prompt = &prompt_experts;
+  rules.open = [&form, &options, &prompt_experts](const std::string& path) -> Result<std::unique_ptr<RecordSource>> {
+    return RecordStream::open(form, options.request, path, &prompt_experts);
   };
-  KVPLACE_ASSIGN(first_file, RecordStream::open(form, options.request, sources.front()));
+  KVPLACE_ASSIGN(first_file, RecordStream::open(form, options.request, sources.front(), nullptr));
   SourceRecord first;
   KVPLACE_ASSIGN(has_rows, first_file->next(first));
   const bool is_position = first.position || form.step_is_position;

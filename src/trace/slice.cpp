@@ -81,6 +81,12 @@ Result<TraceTotals> slice_trace(const TraceReader& trace, const std::string& out
           meta.expert_bytes.assign(trace.meta().expert_bytes.begin() + layers.first,
                                    trace.meta().expert_bytes.begin() + layers.end);
         }
+        if (steps.first > 0) {
+          meta.prompt_experts.clear();  // what came before is no prompt's
+        } else if (!meta.prompt_experts.empty()) {
+          meta.prompt_experts.assign(trace.meta().prompt_experts.begin() + layers.first,
+                                     trace.meta().prompt_experts.begin() + layers.end);
+        }
         KVPLACE_ASSIGN(created, TraceWriter::create(out, meta, options.writer));
         writer.emplace(std::move(created));
       }

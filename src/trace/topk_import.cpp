@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "trace/loop_watch.h"
 #include "trace/topk_array.h"
@@ -112,6 +113,20 @@ Result<TopkPlan> plan_of_experts(const TopkArray& array, const TopkRequest& requ
   return plan;
 }
 
+/// What the prompt chose: the rows before the first decode step.
+Status read_prompt(const TopkArray& array, TopkPart part, PromptExperts& prompt) {
+  const std::uint64_t rows = std::exchange(part.first_row, 0);
+  KVPLACE_ASSIGN(source, read_topk(array, part));
+  SourceRecord record;
+  while (true) {
+    KVPLACE_ASSIGN(more, source->next(record));
+    if (!more || record.step >= rows) {
+      return {};
+    }
+    prompt.use(record.layer, record.experts);
+  }
+}
+
 Status check_type(const TopkArray& array, const TopkRequest& request, const ImportOptions& options) {
   const std::string_view descr = array.shape.type->descr;
   if (request.are_experts || options.experts || request.is_engines || array.shape.type->size > 2 || descr == "<u2") {
@@ -183,6 +198,11 @@ Result<ImportSummary> import_topk(std::span<const TopkArray> arrays, const TopkR
   if (part.are_experts && look.dense_layers < first.shape.layers) {
     part.first_layer = look.dense_layers;
     rules.facts.dense_layers = look.dense_layers;
+  }
+  PromptExperts prompt;
+  if (part.are_experts && part.first_row > 0) {
+    KVPLACE_TRY(read_prompt(first, part, prompt));
+    rules.prompt = &prompt;
   }
   rules.facts.block_tokens = plan.block_tokens;
   if (!part.are_experts) {

@@ -31,6 +31,8 @@ struct TraceWriter::State {
   Status check(const StepView& record);
   Status check_tokens(const StepView& record) const;
   Status flush_chunk();
+  /// Rewrites the metadata, within its room.
+  Status replace(TraceMeta changed, const std::string& what_needs);
 
   OutputFile file;
   TraceMeta meta;
@@ -194,6 +196,21 @@ Status TraceWriter::State::flush_chunk() {
   return {};
 }
 
+Status TraceWriter::State::replace(TraceMeta changed, const std::string& what_needs) {
+  if (Status status = kvt::check_meta(changed); !status) {
+    return bad_input(file.path() + ": " + status.error().message);
+  }
+  std::string metadata = kvt::meta_to_json(changed);
+  if (metadata.size() > metadata_bytes) {
+    return bad_input(file.path() + ": " + what_needs + std::to_string(metadata.size() - metadata_bytes) +
+                     " characters more than the metadata has room for");
+  }
+  metadata.resize(metadata_bytes, ' ');
+  KVPLACE_TRY(file.rewrite(0, head_of(kvt::version_of(changed), metadata)));
+  meta = std::move(changed);
+  return {};
+}
+
 TraceWriter::TraceWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TraceWriter::TraceWriter(TraceWriter&&) noexcept = default;
 TraceWriter& TraceWriter::operator=(TraceWriter&&) noexcept = default;
@@ -219,21 +236,15 @@ Result<TraceWriter> TraceWriter::create(const std::string& path, const TraceMeta
 }
 
 Status TraceWriter::set_measurements(const std::map<std::string, double>& measurements) {
-  State& s = *state_;
-  TraceMeta meta = s.meta;
+  TraceMeta meta = state_->meta;
   meta.measurements = measurements;
-  if (Status status = kvt::check_meta(meta); !status) {
-    return bad_input(s.file.path() + ": " + status.error().message);
-  }
-  std::string metadata = kvt::meta_to_json(meta);
-  if (metadata.size() > s.metadata_bytes) {
-    return bad_input(s.file.path() + ": the measurements need " + std::to_string(metadata.size() - s.metadata_bytes) +
-                     " characters more than the metadata has room for");
-  }
-  metadata.resize(s.metadata_bytes, ' ');
-  KVPLACE_TRY(s.file.rewrite(0, head_of(kvt::version_of(meta), metadata)));
-  s.meta = std::move(meta);
-  return {};
+  return state_->replace(std::move(meta), "the measurements need ");
+}
+
+Status TraceWriter::set_prompt_experts(const std::vector<std::vector<std::uint32_t>>& prompt_experts) {
+  TraceMeta meta = state_->meta;
+  meta.prompt_experts = prompt_experts;
+  return state_->replace(std::move(meta), "the prompt's experts need ");
 }
 
 Status TraceWriter::add(const StepView& record) {

@@ -96,6 +96,8 @@ CLAIMS = {
     " tokens would do": (ADVICE, "EngineSettingsOnlyForWhatHiSparseServes"),
     "no settings for engines: ": (SIZE, "test_settings_for_engines_only_where_they_serve_the_model"),
     "lru has no answer": (SIZE, "test_out_of_reach"),
+    # info
+    "not known: none is near at the start": ("tests/cli/test_experts.py", "test_start"),
     # size: size_sentences.cpp
     "out of reach": (SIZE, "test_out_of_reach"),
     "(certified) speaks of schedules": (SIZINGS, "WhatIsCertifiedOfASizing"),
@@ -134,6 +136,7 @@ NO_CLAIMS = (
     "an output appears only when it is complete", "not __fish_use_subcommand; and ", "EXIT STATUS", "no verb is named: ",
     "the trace does not say how large a block is", ") does not hold ", " of a GPU: give more --gpus",
     "KV as sized here, of one GPU's share", ", and no preset is called ", "{} more GPU{}",
+    "no whole answer (",
 )
 
 #: Files of docs of flags, settings and result fields.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "kvplace/select/selector.h"
@@ -220,11 +221,12 @@ RC_GTEST_PROP(Select, TopPIsTheSmallestSetThatHoldsTheShare, ()) {
   const Selection s = select(selector_with_keys("top-p:block=2,p=" + std::to_string(p), c), c, 0, c.steps, 1);
   for (std::uint32_t step = 0; step < c.steps; ++step) {
     const Scores mass = testing::naive_scores("mass", "layer", 2, c, c.first_position + step).front();
+    const double all = std::accumulate(mass.begin(), mass.end(), 0.0);  // sinks have the rest
     const auto held = [&](std::size_t count) {
       const auto ranking = testing::naive_ranking(mass, count, 0, 1);
       double sum = 0;
       for (std::size_t i = 0; i < count; ++i) {
-        sum += mass[ranking[i].value()] / c.shape.query_heads;
+        sum += mass[ranking[i].value()] / all;
       }
       return sum;
     };

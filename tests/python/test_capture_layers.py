@@ -175,6 +175,26 @@ class WithoutExperts(CaptureTest):
             self.pass_over(model, select="mass:k=10")
         self.assertEqual(self.pass_over(model, select="mass:k=10", without_experts=True).experts, 0)
 
+    def test_the_prompts_experts_are_kept(self):
+        """By layer, the last used last, as the model's own routers choose in one pass."""
+        model = tiny_model("mixtral")
+        with torch.no_grad():
+            logits = model(token_ids(self.text)[:, :PROMPT], output_router_logits=True).router_logits
+        wanted = []
+        for layer in logits:
+            order: dict[int, None] = {}
+            for chosen in layer.topk(2, dim=-1).indices.tolist():
+                for expert in sorted(chosen):  # of one token in order
+                    order.pop(expert, None)
+                    order[expert] = None
+            wanted.append(list(order))
+        for select in ("router", "mass:k=10"):
+            for trace in (self.pass_over(model, select=select), self.step_by_step(model, select=select)):
+                self.assertEqual(trace.prompt_experts, wanted)
+        with unittest.mock.patch.object(text_pass, "PIECE_TOKENS", 9):
+            self.assertEqual(self.pass_over(model, select="router").prompt_experts, wanted)
+        self.assertEqual(self.pass_over(tiny_model("llama"), select="mass:k=10").prompt_experts, [])
+
     def test_nothing_would_be_left(self):
         with self.assertRaisesRegex(kvplace.BadInput, "router: captures experts alone, which without_experts"):
             self.pass_over(tiny_model("mixtral"), select="router", without_experts=True)

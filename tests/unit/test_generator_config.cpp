@@ -10,7 +10,7 @@ namespace {
 TEST(GeneratorConfig, EveryPresetIsValidAndNamesItself) {
   const std::vector<std::string> names = generator_names();
   for (const char* name : {"fang2025-narrativeqa", "fang2025-narrativeqa-low", "fang2025-narrativeqa-high", "dsa-32k",
-                           "dsa-128k", "quest-64k", "mixtral-experts"}) {
+                           "dsa-128k", "quest-64k", "mixtral-experts", "qwen3-30b-a3b-experts"}) {
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
   }
   for (const std::string& name : names) {

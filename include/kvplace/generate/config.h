@@ -71,6 +71,8 @@ struct GeneratorConfig {
     std::uint32_t count = 0;
     std::uint32_t active = 0;
     double overlap = 0;
+    double layer_spread = 0;
+    double recency = 0;
   } experts;
 
   /// If it is not empty, it stands for all from budget on but experts.count.

@@ -72,15 +72,24 @@ class Instance {
     return one_size_ ? kv_blocks_.front() : block_bytes(layer_of(block), id_of(block));
   }
   [[nodiscard]] Bytes block_bytes(LayerIndex layer, BlockId id) const {
-    return layout_.kind(id) == BlockKind::kExpert ? expert_block_ : kv_block_bytes(layer);
+    return layout_.kind(id) == BlockKind::kExpert ? expert_bytes(layer) : kv_block_bytes(layer);
   }
+  /// Of a trace with experts alone, where capacities in blocks are counted in experts, an expert's.
   [[nodiscard]] Bytes kv_block_bytes(LayerIndex layer) const { return of(kv_blocks_, layer); }
   /// Of a KV block in each layer together.
   [[nodiscard]] Bytes kv_row_bytes() const { return kv_row_; }
   /// The same divided by the layers, rounded down: a KV block where layers are alike.
   [[nodiscard]] Bytes mean_kv_block_bytes() const { return Bytes(kv_row_.value() / layers_); }
-  /// 0 without experts.
-  [[nodiscard]] Bytes expert_block_bytes() const { return expert_block_; }
+  /// Of one expert of a layer; 0 without experts.
+  [[nodiscard]] Bytes expert_bytes(LayerIndex layer) const {
+    return expert_blocks_.empty() ? Bytes(0) : expert_blocks_[layer.value()];
+  }
+  /// The sizes of experts that there are, ascending: one if those of all layers are alike; empty without experts.
+  [[nodiscard]] std::vector<Bytes> expert_sizes() const;
+  /// Of all experts of all layers.
+  [[nodiscard]] Bytes all_expert_bytes() const;
+  /// Nothing but experts is read; no KV page exists.
+  [[nodiscard]] bool experts_alone() const { return layout_.experts > 0 && blocks_per_layer_ == layout_.experts; }
   /// The sizes of blocks that there are, ascending, each once.
   [[nodiscard]] std::vector<Bytes> block_sizes() const;
   /// What all blocks are multiples of.
@@ -161,7 +170,8 @@ class Instance {
   [[nodiscard]] StepTraffic traffic(const StepView& record) const;
 
   /// What is near at the first decode step if the start is not free: in order of entry, oldest first. With
-  /// layer_shares, as many of the newest blocks of each layer as its capacity holds.
+  /// layer_shares, as many of the newest blocks of each layer as its capacity holds. If the trace tells which experts
+  /// the prompt used, they come before pages: those used last, the same number in each layer, until it is full.
   [[nodiscard]] std::vector<BlockIndex> initial_near() const;
 
   /// The same with another start.
@@ -189,6 +199,7 @@ class Instance {
   }
 
   Status set_sizes(const TraceMeta& meta);
+  Status set_expert_sizes(const TraceMeta& meta);
   Status set_kv_blocks(const TraceMeta& meta);
   void set_fixed_loads();
   Status check_totals() const;
@@ -196,6 +207,7 @@ class Instance {
   Status divide_capacity();
   void set_times(double verified_per_step);
   void note_what_does_not_fit();
+  void add_prompt_experts(std::vector<Bytes>& rooms, std::vector<BlockIndex>& near) const;
 
   InstanceSpec spec_;
   InstanceOptions options_;
@@ -213,8 +225,9 @@ class Instance {
   bool whole_pages_ = true;
   std::vector<Bytes> kv_blocks_;  // of()
   Bytes kv_row_;
-  Bytes expert_block_;
-  std::vector<Bytes> new_kv_;  // of()
+  std::vector<Bytes> expert_blocks_;                        // by layer; empty without experts
+  std::vector<std::vector<std::uint32_t>> prompt_experts_;  // of the trace
+  std::vector<Bytes> new_kv_;                               // of()
   Bytes capacity_;
   Bytes batch_capacity_;
   std::vector<Bytes> layer_capacity_;

@@ -64,8 +64,8 @@ struct LayerBudgets {
 /// (allocate.h) and replays the result. Never worse than equal budgets on the traces given, over all of them together.
 /// Traces without `held_out` are checked by leaving one out.
 ///
-/// Errors: bad input if there is no trace, if traces differ in layers, block size or capacity in blocks, or have expert
-/// blocks, if the capacity holds no block, or if the policy has no buffer per layer; interrupted.
+/// Errors: bad input if there is no trace, if traces differ in layers, block size or capacity in blocks, or have pages
+/// and experts, if the capacity holds no block, or if the policy has no buffer per layer; interrupted.
 [[nodiscard]] Result<LayerBudgets> find_budgets(std::span<const BudgetTrace> traces,
                                                 std::span<const BudgetTrace> held_out, const BudgetOptions& options,
                                                 const RunContext& context);

@@ -27,7 +27,7 @@ using LayerMissCurve = std::vector<CurvePoint>;
 /// Point by point over the capacities of all of them. REQUIRES: at least one curve.
 [[nodiscard]] LayerMissCurve sum_of(std::span<const LayerMissCurve* const> curves);
 
-/// Bad input for a policy without a buffer per layer, and for traces with expert blocks: they have no such curves.
+/// Bad input for a policy without a buffer per layer, and for traces with pages and experts: they have no such curves.
 [[nodiscard]] Status check_miss_curves(const TraceReader& trace, const PolicySpec& policy);
 
 /// One curve per layer, for a policy with a buffer per layer, from the instance's start; its capacity does not matter.

@@ -105,6 +105,7 @@ struct SizeResult {
   SizeStatus status = SizeStatus::kComplete;
   std::optional<SizeRange> range;         ///< none for a cost
   bool has_experts = false;               ///< experts compete with the KV for near memory
+  bool experts_alone = false;             ///< there is no KV to compete with
   double all_near_tokens_per_second = 0;  ///< of the instance given
   /// The most requests whose whole KV is near, and how fast they are; only with SizeOptions::crossover.
   std::uint32_t all_near_batch = 0;

@@ -60,9 +60,11 @@ struct TraceMeta {
   std::optional<Bytes> block_bytes;  ///< size of a KV page, if the source knows it
   std::uint32_t first_layer = 0;     ///< layer of the model that is layer 0 here: layers before it read nothing
   std::vector<Bytes> expert_bytes;   ///< size of an expert by layer, if the source knows it; else empty
-  std::string model;                 ///< preset name, or empty
-  std::string selection;             ///< method and parameters, for people
-  std::string source;                ///< where it came from, for people
+  /// Experts that the prompt used, by layer, the last used last; empty if the source does not know.
+  std::vector<std::vector<std::uint32_t>> prompt_experts;
+  std::string model;      ///< preset name, or empty
+  std::string selection;  ///< method and parameters, for people
+  std::string source;     ///< where it came from, for people
   /// What was measured where the trace was made, as "perplexity"; finite. Names end in their unit if they have one.
   std::map<std::string, double> measurements;
 };

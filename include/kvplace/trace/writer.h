@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kvplace/base/result.h"
 #include "kvplace/trace/trace.h"
@@ -15,7 +16,7 @@ namespace kvplace {
 struct TraceWriterOptions {
   int zstd_level = 3;                              ///< 1 to 19
   std::size_t chunk_bytes = std::size_t{1} << 20;  ///< a chunk is closed once it holds this much before compression
-  /// Characters left free in the metadata for measurements that are known only at the end.
+  /// Characters left free in the metadata for what is known only at the end: measurements, experts of the prompt.
   std::uint32_t measurement_room = 0;
 };
 
@@ -40,6 +41,9 @@ class TraceWriter {
 
   /// Replaces the metadata's measurements. Errors if they need more than the room that was left for them.
   [[nodiscard]] Status set_measurements(const std::map<std::string, double>& measurements);
+
+  /// Replaces what the metadata says of the experts that the prompt used, with the same room.
+  [[nodiscard]] Status set_prompt_experts(const std::vector<std::vector<std::uint32_t>>& prompt_experts);
 
   /// Writes the index and the totals, and renames the file into place. Errors if a decode step is incomplete.
   [[nodiscard]] Result<TraceTotals> finish();

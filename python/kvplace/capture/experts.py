@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .model import Decoder
 from .routers import Choice
 from .steps import Ids
+
+
+#: Experts of the prompt that a trace can hold, over all layers.
+MOST_OF_PROMPT = 1 << 16
 
 
 class ExpertStep(NamedTuple):
@@ -24,6 +30,27 @@ class ExpertChoices:
     def __init__(self, decoder: Decoder) -> None:
         self._router_layers = decoder.router_layers
         self._choices: dict[int, Choice] = {}
+        self._last_use: dict[int, NDArray[np.int64]] = {
+            layer: np.zeros(decoder.experts, np.int64) for layer in decoder.router_layers
+        }
+        self._prompt = 0  # tokens noted
+
+    def note_prompt(self, tokens: int) -> None:
+        """The call's first ``tokens`` are the prompt's: what they chose may be near when decoding begins."""
+        for layer, choice in self._choices.items():
+            for token, chosen in enumerate(choice.chosen[:tokens].detach().cpu().numpy()):
+                self._last_use[layer][chosen] = self._prompt + token + 1
+        self._prompt += tokens
+
+    def of_prompt(self, layers: Sequence[int]) -> list[list[int]] | None:
+        """Of each of these layers the experts that the prompt used, the last used last; None if there are none, or more
+        than a trace holds."""
+        lists = []
+        for layer in layers:
+            last_use = self._last_use.get(layer, np.zeros(0, np.int64))
+            used = np.flatnonzero(last_use)
+            lists.append(used[np.argsort(last_use[used], kind="stable")].tolist())
+        return lists if 0 < sum(map(len, lists)) <= MOST_OF_PROMPT else None
 
     def receive(self, layer: int, choice: Choice) -> None:
         self._choices[layer] = choice

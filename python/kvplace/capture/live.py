@@ -125,7 +125,8 @@ class Capture:
                 error.args = (f"{error}; {kept}",)
             return
         prompt, decoded = self._tokens[: self._prompt_tokens], self._tokens[self._prompt_tokens :]
-        self.trace = self._sink.finish(measurements(prompt, decoded, *self._perplexity))
+        self.trace = self._sink.finish(measurements(prompt, decoded, *self._perplexity),
+                                       self._experts.of_prompt(self._layers.numbers))
 
     def _before(self, _model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         ids = kwargs.get("input_ids", args[0] if args else None)
@@ -180,7 +181,9 @@ class Capture:
         if len(logits) == ids.shape[1] > 1:
             self._perplexity[0].add(logits[:-1], ids[0, 1:].to(logits.device))
         self._logits = logits[-1:]
-        if self._sink is not None:
+        if self._sink is None:
+            self._experts.note_prompt(int(ids.shape[1]))
+        else:
             try:
                 self._sink.add_step([(*page, self._experts.step(number, 0))
                                      for number, page in step_of(self._layers.numbers, self._chosen, 0)])

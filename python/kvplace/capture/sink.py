@@ -11,12 +11,14 @@ import numpy as np
 from .._errors import Error
 from .._trace import Trace
 from .._trace_writer import TraceWriter
-from .experts import ExpertStep
+from .experts import MOST_OF_PROMPT, ExpertStep
 from .model import Decoder
 from .steps import NO_IDS, Ids, LayerSteps
 
 #: Characters of metadata for what quality.measurements returns.
 _MEASUREMENT_ROOM = 256
+#: Characters of metadata for an expert that the prompt used.
+_EXPERT_ROOM = 6
 #: Of a chunk before compression: what a full disk may cost at the end of what was captured.
 CHUNK_BYTES = 1 << 18
 
@@ -57,7 +59,7 @@ class TraceSink:
             model=model,
             selection=selection,
             source=source,
-            measurement_room=_MEASUREMENT_ROOM,
+            measurement_room=_MEASUREMENT_ROOM + _EXPERT_ROOM * (layers + min(layers * decoder.expert_blocks, MOST_OF_PROMPT)),
             chunk_bytes=CHUNK_BYTES,
         )
         self.steps = 0  #: decode steps written
@@ -80,8 +82,8 @@ class TraceSink:
             self._writer.add(reads, appended=appended, ranking=ranked)
         self.steps += 1
 
-    def finish(self, measurements: dict[str, float]) -> Trace:
-        return self._writer.finish(measurements)
+    def finish(self, measurements: dict[str, float], prompt_experts: list[list[int]] | None) -> Trace:
+        return self._writer.finish(measurements, prompt_experts)
 
     def abandon(self) -> str:
         """Leaves the whole chunks written so far under the trace's name; says, for an error's end, what is left."""

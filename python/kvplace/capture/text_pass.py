@@ -119,8 +119,9 @@ def capture_selections(
             )
             targets.append(_Target(layers, sink, prompt_tokens + one.decode_tokens))
         with shown(progress) as bar:
-            likelihoods = _Pass(model, decoder, targets, prompt_tokens, bar).run(tokens)
-        return [target.finish(tokens, likelihoods, prompt_tokens) for target in targets]
+            reading = _Pass(model, decoder, targets, prompt_tokens, bar)
+            likelihoods = reading.run(tokens)
+        return [target.finish(tokens, likelihoods, prompt_tokens, reading.experts) for target in targets]
     except Error as error:
         raise type(error)("; ".join([str(error), *(target.sink.abandon() for target in targets)])) from error
     except BaseException:
@@ -205,7 +206,9 @@ class _Target:
             )
         self._chosen.clear()
 
-    def finish(self, tokens: torch.Tensor, likelihoods: torch.Tensor, prompt_tokens: int) -> Trace:
+    def finish(
+        self, tokens: torch.Tensor, likelihoods: torch.Tensor, prompt_tokens: int, experts: ExpertChoices
+    ) -> Trace:
         prompt, decoded = tokens[:prompt_tokens].tolist(), tokens[prompt_tokens : self._end].tolist()
         return self.sink.finish(
             measurements(
@@ -213,7 +216,8 @@ class _Target:
                 decoded,
                 Perplexity.of(likelihoods[: prompt_tokens - 1]),
                 Perplexity.of(likelihoods[prompt_tokens - 1 : self._end - 1]),
-            )
+            ),
+            experts.of_prompt(self._layers.numbers),
         )
 
 
@@ -226,7 +230,7 @@ class _Pass:
         self._targets = targets
         self._prompt_tokens = prompt_tokens
         self._bar = bar
-        self._experts = ExpertChoices(decoder)
+        self.experts = ExpertChoices(decoder)
         self._begin = 0
 
     def _receive(self, call: AttentionCall) -> None:
@@ -248,7 +252,7 @@ class _Pass:
         with (
             torch.no_grad(),
             attached(self._model, self._receive),
-            watched_routers(self._model, self._decoder.expert_blocks, self._experts.receive),
+            watched_routers(self._model, self._decoder.expert_blocks, self.experts.receive),
         ):
             for begin in range(0, len(tokens), PIECE_TOKENS):
                 self._begin, end = begin, min(begin + PIECE_TOKENS, len(tokens))
@@ -258,8 +262,9 @@ class _Pass:
                 likelihoods.append(negative_log_likelihoods(logits[: len(following)], following).cpu())
                 del logits
                 for target in self._targets:
-                    target.write(begin, end, self._prompt_tokens, self._experts)
-                self._experts.clear()
+                    target.write(begin, end, self._prompt_tokens, self.experts)
+                self.experts.note_prompt(max(0, min(end, self._prompt_tokens) - begin))
+                self.experts.clear()
                 if self._bar is not None:
                     self._bar.update(end)
         return torch.cat(likelihoods)

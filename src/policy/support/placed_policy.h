@@ -19,11 +19,9 @@ namespace kvplace {
 
 /// The share of the blocks that exist at the first decode step for which near has room; 1 if there are none.
 [[nodiscard]] inline double share_that_fits(const Instance& instance) {
-  Bytes all;
-  for (std::uint32_t id = 0; id < instance.layout().initial_blocks(); ++id) {
-    const bool is_page = instance.layout().kind(BlockId(id)) == BlockKind::kKvPage;
-    all += is_page ? instance.kv_row_bytes() : instance.expert_block_bytes() * std::int64_t{instance.layers()};
-  }
+  const BlockLayout& layout = instance.layout();
+  const std::int64_t pages = layout.initial_blocks() - layout.experts;
+  const Bytes all = instance.all_expert_bytes() + instance.kv_row_bytes() * pages;
   return all.value() == 0 ? 1 : std::min(1.0, instance.capacity() / all);
 }
 
