@@ -121,14 +121,6 @@ std::string block_text(const Instance& instance) {
   return sizes_text(least, most);
 }
 
-/// What is decoded in steps of several tokens.
-std::string tokens_text(const TraceReader& trace) {
-  const TraceTotals& totals = trace.totals();
-  return trace.meta().has_tokens ? fmt::format(" of {} tokens ({:.4g} verified in each)", with_commas(totals.tokens()),
-                                               totals.verified_per_step())
-                                 : std::string();
-}
-
 /// What is read, and of which size it is.
 std::string reads_text(const TraceReader& trace, const Instance& instance) {
   const std::string reads = with_commas(trace.totals().reads);

@@ -48,7 +48,7 @@ class BudgetSearch {
       return bad_input("budgets are made from a trace: name at least one");
     }
     const Instance& first = *traces_.front().instance;
-    if (!first.has_like_layers()) {
+    if (!first.has_like_layers() && !first.experts_alone()) {
       return bad_input("budgets divide blocks of one size, but layers of " +
                        (first.spec().model ? first.spec().model->name : std::string("the model")) +
                        " differ in the KV of a token: give --block-bytes");

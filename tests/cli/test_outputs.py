@@ -34,6 +34,7 @@ FILES = [*INSTANCE, "--layer-budgets", "b.toml"]
 #: Commands of each verb that succeed once the outputs are given, with every flag that reads a file.
 COMMANDS = {
     "import": [["import", "t.csv", "--format", "fang-csv"], ["import", "t.npy", "u.npy", "--format", "topk-npy"]],
+    "record": [["record", "sglang", "--url", "http://127.0.0.1:9", "--prompts", "p.jsonl"]],  # no server: what comes before
     "generate": [["generate", "g.toml"], ["generate", "--like", "t.kvt"]],
     "info": [["info", "t.kvt"]],
     "export": [["export", "t.kvt", "--format", format] for format in ("fang-csv", "topk-npy", "oracle-general")],
@@ -71,6 +72,7 @@ class OutputsTest(cli.CliTest):
         self.write("h.toml", HARDWARE)
         self.write("m.toml", MODEL)
         self.write("e.toml", "kv_efficiency = 0.9\n")
+        self.write("p.jsonl", '{"prompt": "a text"}\n')
         self.write("c.toml", "[options]\nbatch = 2\n")
         self.write("b.toml", "layer_budgets = [5, 3]\n")
         self.write("g.toml", "layers = 2\nsteps = 9\nprompt_tokens = 64\nbudget.blocks = 4\n")

@@ -57,6 +57,7 @@ class Outputs(CliTest):
         self.write("g.toml", "layers = 2\nsteps = 9\nprompt_tokens = 64\nbudget.blocks = 4\n")
         self.write("t.cert", "")
         self.write("t.kvs", "")
+        self.write("p.txt", "a text")
         self.trace = kvplace.Trace(self.path("t.kvt"))
         self.instance = self.instance_of()
 
@@ -69,7 +70,9 @@ class Outputs(CliTest):
         """Function -> what calls it with further keywords, and the inputs it then has. Outputs are left out."""
         of_instance = ["t.kvt", "c.toml", "h.toml", "m.toml", "b.toml"]
         trace, instance, path = self.trace, self.instance, self.path
+        deployment = {"model": path("m.toml"), "hardware": path("h.toml"), "context": 64, "time_limit": 0}
         return {
+            "advise": (lambda **more: kvplace.advise(**{**deployment, **more}), []),
             "bound": (lambda **more: kvplace.bound(trace, instance, **more), of_instance),
             "budgets": (lambda **more: kvplace.budgets(instance, **more), of_instance),
             "compare": (lambda **more: kvplace.compare(trace, instance, "lru", **more), of_instance),
@@ -79,6 +82,8 @@ class Outputs(CliTest):
             "generate_like": (lambda **more: kvplace.generate_like(trace, **more), ["t.kvt"]),
             "import_trace": (lambda sources=path("t.npy"), out=path("new.kvt"): kvplace.import_trace(
                 sources, out, "topk-npy"), ["t.npy"]),
+            "record": (lambda prompts=path("p.txt"), out=path("new.kvt"): kvplace.record(
+                "sglang", "http://127.0.0.1:9", prompts, out), ["p.txt"]),
             "record_schedule": (lambda out: kvplace.record_schedule(trace, instance, "lru", out), of_instance),
             "replay": (lambda schedule: kvplace.replay(trace, schedule, instance), []),
             "show_config": (lambda **more: kvplace.show_config(trace, **more), []),
@@ -128,7 +133,7 @@ class Outputs(CliTest):
         self.assertEqual(refused, {
             "bound(any_certificate)", "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)",
             "compare(schedule_out)", "from_arrays(out)", "generate(out)", "generate_like(out)", "generate_like(save_config)",
-            "import_trace(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
+            "import_trace(out)", "record(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
 
     def test_what_is_no_longer_in_use_may_be_replaced(self):
         out = self.path("new.kvt")
