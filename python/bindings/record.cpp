@@ -15,7 +15,6 @@
 #include "http/http_client.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
 
 namespace kvplace::python {
 namespace {
@@ -58,9 +57,10 @@ void bind_record(nb::module_& module) {
         options.import.model = model;
         return record_all(options, {url, key, Seconds(timeout)}, progress, interrupt);
       },
-      "engine"_a, "url"_a, "prompts"_a, "out"_a, "max_tokens"_a, "sampling"_a, "timeout"_a, "experts"_a.none(),
-      "layers"_a.none(), "block_tokens"_a.none(), "model"_a, "key"_a, "progress"_a.none(), "interrupt"_a.none());
-  module.def("recorded_path", &recorded_path, "out"_a, "prompts"_a, "prompt"_a);
+      nb::arg("engine"), nb::arg("url"), nb::arg("prompts"), nb::arg("out"), nb::arg("max_tokens"), nb::arg("sampling"),
+      nb::arg("timeout"), nb::arg("experts").none(), nb::arg("layers").none(), nb::arg("block_tokens").none(),
+      nb::arg("model"), nb::arg("key"), nb::arg("progress").none(), nb::arg("interrupt").none());
+  module.def("recorded_path", &recorded_path, nb::arg("out"), nb::arg("prompts"), nb::arg("prompt"));
 }
 
 }  // namespace kvplace::python

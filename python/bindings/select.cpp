@@ -17,7 +17,6 @@
 #include "kvplace/select/selector.h"
 
 namespace nb = nanobind;
-using namespace nb::literals;
 
 namespace kvplace::python {
 namespace {
@@ -191,7 +190,7 @@ void bind_lists(nb::module_& module) {
             }
             return kvplace::python::view_of(lists[static_cast<std::size_t>(i < 0 ? i + size : i)], self);
           },
-          "index"_a, "uint32 ids of a list.")
+          nb::arg("index"), "uint32 ids of a list.")
       .def("__repr__", [](const Lists& lists) {
         return "<SelectedLists: " + std::to_string(lists.lists->size()) + " lists, " +
                std::to_string(lists.lists->ids.size()) + " ids>";
@@ -243,9 +242,9 @@ void bind_selector(nb::module_& module) {
                                 softcap.value_or(0), std::move(sinks)};
             new (self) PySelector{unwrap(Selector::make(spec, shape)), threads};
           },
-          "method"_a, nb::kw_only(), "query_heads"_a = 1, "kv_heads"_a = 1, "head_dim"_a = 1,
-          "scale"_a.none() = nb::none(), "softcap"_a.none() = nb::none(), "sinks"_a = std::vector<float>(),
-          "threads"_a = 0,
+          nb::arg("method"), nb::kw_only(), nb::arg("query_heads") = 1, nb::arg("kv_heads") = 1,
+          nb::arg("head_dim") = 1, nb::arg("scale").none() = nb::none(), nb::arg("softcap").none() = nb::none(),
+          nb::arg("sinks") = std::vector<float>(), nb::arg("threads") = 0,
           "method: NAME or NAME:key=value,...; see methods(). scale: of q.k in the softmax, default "
           "1 / sqrt(head_dim). softcap: scores are softcap * tanh(scale * q.k / softcap), default no cap. sinks: of "
           "each "
@@ -257,7 +256,7 @@ void bind_selector(nb::module_& module) {
             const nb::gil_scoped_release released;
             unwrap(self.selector.append_keys(view));
           },
-          "keys"_a, "The keys [kv_heads, new tokens, head_dim] of the next positions, after RoPE.")
+          nb::arg("keys"), "The keys [kv_heads, new tokens, head_dim] of the next positions, after RoPE.")
       .def(
           "observe",
           [](PySelector& self, const Array& queries, std::uint32_t first_position) {
@@ -265,12 +264,13 @@ void bind_selector(nb::module_& module) {
             const nb::gil_scoped_release released;
             unwrap(self.selector.observe(view, first_position));
           },
-          "queries"_a, "first_position"_a,
+          nb::arg("queries"), nb::arg("first_position"),
           "Shows queries [query_heads, tokens, head_dim] of the prompt's end, whose keys have been appended; needed "
           "once before the first select if observed_queries > 0, and ignored otherwise.")
-      .def("select", &select, "queries"_a.none() = nb::none(), "keys"_a.none() = nb::none(), nb::kw_only(),
-           "scores"_a.none() = nb::none(), "head_weights"_a.none() = nb::none(), "first_position"_a.none() = nb::none(),
-           "steps"_a.none() = nb::none(), "ranking_depth"_a = 0,
+      .def("select", &select, nb::arg("queries").none() = nb::none(), nb::arg("keys").none() = nb::none(),
+           nb::kw_only(), nb::arg("scores").none() = nb::none(), nb::arg("head_weights").none() = nb::none(),
+           nb::arg("first_position").none() = nb::none(), nb::arg("steps").none() = nb::none(),
+           nb::arg("ranking_depth") = 0,
            "Selects for consecutive decode steps: queries [query_heads, steps, head_dim]; keys are appended first; "
            "scores [steps, columns] are token scores or router logits for methods that take them; head_weights "
            "[steps, query_heads] are those of method scores. first_position is that of the first step, by default "
