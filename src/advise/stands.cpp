@@ -30,6 +30,7 @@ Status Stands::make(double context_factor) {
   }
   workload_ = options_.workload.empty() ? workload_of(model_) : options_.workload;
   if (workload_ == "experts") {  // the KV beside them
+    KVPLACE_TRY(workload_config({"experts", {}, {}}, model_));
     workload_ = workload_of(model_);
   }
   const double middle = context_factor * (options_.context + options_.output / 2.0);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import sys
 import unittest
+from dataclasses import replace
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -16,7 +17,8 @@ UNLIKE = audit.Audit(Scale(120), unlike=True)
 
 class Unlike(unittest.TestCase):
     def test_nothing_is_wrong(self) -> None:
-        outcomes = [audit.audit_one(seed, UNLIKE) for seed in range(60)]
+        # Forgeries of every third: they take most of the time.
+        outcomes = [audit.audit_one(seed, replace(UNLIKE, forgeries=seed % 3 == 0)) for seed in range(60)]
         wrong = [f"scripts/audit --unlike --seed {o.seed} --instances 1 --size 120: {violation}"
                  for o in outcomes for violation in o.violations]
         self.assertEqual(wrong, [])

@@ -155,6 +155,7 @@ class Advise(AdviseTest):
             ((*model, "--context", "8K", "--engine", "vlm"), "vllm"),
             ((*model, "--context", "8K", "--target", "90%"), "--target"),
             ((*model, "--context", "8K", "--workload", "nonsense"), "workload"),
+            ((*model, "--context", "8K", "--workload", "experts"), "llama-3.1-8b has no routed experts"),
             ((*model, "--context", "8K", "--gpus", "3", "--attention-tp", "3"), "heads"),
             ((*model, "--context", "8K", "--set", "engine.kv_efficiency=2"), "kv_efficiency"),
         ]:
