@@ -140,9 +140,6 @@ Status Instance::set_sizes(const TraceMeta& meta) {
   }
   std::replace_if(kv_blocks_.begin(), kv_blocks_.end(), is_none, least);
   merge_like_ones(kv_blocks_);
-  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
-    kv_row_ += kv_block_bytes(LayerIndex(layer));
-  }
   for (const Bytes size : kv_blocks_) {
     const std::int64_t of_token = (size.value() + layout_.block_tokens - 1) / layout_.block_tokens;
     new_kv_.emplace_back(options.new_kv && !experts_alone() ? of_token : 0);
@@ -157,7 +154,11 @@ Status Instance::set_sizes(const TraceMeta& meta) {
                      std::to_string(model->layers) +
                      ": sizes per layer are the model's, the number of layers the trace's");
   }
-  return check_totals();
+  KVPLACE_TRY(check_totals());
+  for (std::uint32_t layer = 0; layer < layers_; ++layer) {
+    kv_row_ += kv_block_bytes(LayerIndex(layer));
+  }
+  return {};
 }
 
 Status Instance::check_totals() const {
