@@ -237,8 +237,7 @@ std::string expert_bytes_text(const TraceMeta& meta) {
     return {};
   }
   const auto [least, most] = std::minmax_element(meta.expert_bytes.begin(), meta.expert_bytes.end());
-  const auto size = [](Bytes bytes) { return short_bytes(static_cast<double>(bytes.value())); };
-  return ", of " + (*least == *most ? size(*least) : size(*least) + " to " + size(*most));
+  return ", of " + sizes_text(*least, *most);
 }
 
 /// How many experts of a layer the prompt used.

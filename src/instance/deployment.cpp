@@ -161,7 +161,7 @@ struct Text {
       : longest(static_cast<double>(meta.layout.prompt_tokens) + static_cast<double>(totals.tokens())),
         mean(meta.layout.prompt_tokens + (static_cast<double>(totals.tokens()) + 1) / 2),
         verified(totals.verified_per_step()),
-        tokens_of_step(spec.options.batch * meta.layout.requests * verified),
+        tokens_of_step(kvplace::tokens_of_step(spec, meta, totals)),
         reads_experts(meta.layout.experts == 0) {}
 
   double longest;

@@ -72,12 +72,11 @@ class PolicyRun {
   const Instance& instance_;
   ReplayJob job_;
   AnyPolicy policy_;
-  std::optional<ToldReads> told_;     // of a look-ahead policy
-  std::optional<CopyQueue> copies_;   // with copies in the background
-  std::vector<BlockIndex> complete_;  // whose last byte has just moved
-  std::vector<std::uint8_t> state_;   // by BlockIndex
-  std::vector<std::uint32_t>
-      missed_bytes_;  // by BlockIndex, of those read from far in this step; only if not all are whole pages
+  std::optional<ToldReads> told_;            // of a look-ahead policy
+  std::optional<CopyQueue> copies_;          // with copies in the background
+  std::vector<BlockIndex> complete_;         // whose last byte has just moved
+  std::vector<std::uint8_t> state_;          // by BlockIndex
+  std::vector<std::uint32_t> missed_bytes_;  // by BlockIndex, read from far in this step; not with whole pages alone
   std::vector<BlockIndex> initial_near_;
   Bytes occupied_;
   std::uint64_t near_blocks_ = 0;

@@ -72,7 +72,7 @@ EngineSettings hisparse_settings(const HisparseNeeds& needs) {
 
 EngineSettings engine_settings(const Instance& instance, std::uint64_t buffer_blocks, std::uint32_t requests) {
   // A data-parallel replica has its own pools.
-  const std::uint64_t batch = rounded_up(requests, instance.share().attention_dp);
+  const std::uint64_t batch = instance.share().requests_of(requests);
   const bool shared = instance.share().attention_tp > 1;
   const BlockLayout& layout = instance.layout();
   const std::uint64_t context =
