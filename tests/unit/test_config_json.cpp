@@ -94,6 +94,9 @@ TEST(ConfigJson, QuantizationTakesLinearLayersOnly) {
   EXPECT_EQ(layer_bytes("\"quantization_config\":{\"quant_method\":\"fp8\",\"modules_to_not_convert\":"
                         "[\"model.layers.*.self_attn\",\"lm_head\"]}"),
             2 * attention + mlp + 2 * norms);
+  // A group of -1 is a column: its scale counts for nothing.
+  EXPECT_EQ(layer_bytes("\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":-1}"),
+            (attention + mlp) / 2 + 2 * norms);
   EXPECT_EQ(layer_bytes("\"quantization_config\":{\"quant_method\":\"hqq\"}"), -1);
 }
 
@@ -123,6 +126,13 @@ TEST(ConfigJson, WhatIsMissingAbsurdOrContradictsIsOneSentence) {
   says(small("hidden_size", "66"), "hidden_size = 66 is not divided by num_attention_heads = 4");
   says(small("num_attention_heads", "1048576", "\"head_dim\":1048576"), "num_attention_heads x head_dim");
   says(small("", "", "\"dtype\":\"float8\""), "dtype \"float8\" is none of bfloat16, float16, float32");
+  says(small("", "", "\"dtype\":\"bfloat16\",\"torch_dtype\":\"float7\""),
+       "dtype \"bfloat16\" contradicts torch_dtype \"float7\"");
+  says(small("", "", "\"quantization_config\":[1]"), "quantization_config is no object");
+  for (const char* weights : {"\"bits\":0", "\"bits\":99", "\"group_size\":-5"}) {
+    says(small("", "", std::string("\"quantization_config\":{\"quant_method\":\"gptq\",") + weights + "}"),
+         "quant_method \"gptq\" is not known as it stands there");
+  }
   says(small("", "", "\"attention_bias\":3"), "attention_bias is neither true nor false");
   const std::string qwen = small("model_type", "\"qwen3\"", "\"use_sliding_window\":true,\"sliding_window\":8,");
   says(qwen.substr(0, qwen.size() - 2) + ",\"layer_types\":[\"full_attention\"]}",
@@ -133,6 +143,15 @@ TEST(ConfigJson, WhatIsMissingAbsurdOrContradictsIsOneSentence) {
        "a token uses 3 experts, but there are 2");
   says("{\"model_type\":\"gemma4_text\",\"num_hidden_layers\":2,\"hidden_size\":64,\"num_kv_shared_layers\":2}",
        "leaves no layer that has KV of its own");
+}
+
+TEST(ConfigJson, MoreDenseLayersThanThereAreContradict) {
+  std::ifstream file(kConfigs + "deepseek-v3/config.json");
+  Json config = Json::parse(file);
+  config["first_k_dense_replace"] = 62;
+  const Result<Model> model = parse_config_json(config.dump(), "c.json", "c");
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().message, "c.json: first_k_dense_replace = 62 is more than the 61 of num_hidden_layers");
 }
 
 TEST(ConfigJson, OfAModelWithOtherPartsTheTextModelIsRead) {

@@ -178,6 +178,9 @@ const Json* HfConfig::object(const std::string& key) const {
     const auto found = whole_->find(key);
     value = found == whole_->end() ? nullptr : &*found;
   }
+  if (value != nullptr && !value->is_object() && !value->is_null()) {
+    fail(key + " is no object");
+  }
   return value != nullptr && value->is_object() ? value : nullptr;
 }
 

@@ -152,6 +152,10 @@ std::vector<std::string> words_by_layer(const HfConfig& config, const std::strin
 std::vector<bool> expert_layers(const HfConfig& config, const Decoder& decoder, std::int64_t first_dense_by_default) {
   const std::vector<std::string> words = words_by_layer(config, "mlp_layer_types", decoder.layers, {"dense", "sparse"});
   const std::int64_t dense = config.count_or("first_k_dense_replace", first_dense_by_default);
+  if (config.has("first_k_dense_replace") && dense > decoder.layers) {
+    config.fail("first_k_dense_replace = " + std::to_string(dense) + " is more than the " +
+                std::to_string(decoder.layers) + " of num_hidden_layers");
+  }
   std::vector<bool> experts;
   for (std::int64_t i = 0; i < decoder.layers; ++i) {
     experts.push_back(words.empty() ? i >= dense : words[static_cast<std::size_t>(i)] == "sparse");

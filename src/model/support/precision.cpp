@@ -38,6 +38,15 @@ const Json* weights_of_group(const Json& quantization) {
   return weights != first.end() && weights->is_object() ? &*weights : nullptr;
 }
 
+/// Of GPTQ and AWQ; a group of -1 is a whole column, whose scale counts for nothing. 0 if they are not sane.
+std::int64_t bits_of_integers(std::int64_t bits, std::int64_t group) {
+  constexpr std::int64_t kScaleBits = 16;
+  if (bits < 1 || bits > 16 || group == 0 || group < -1) {
+    return 0;
+  }
+  return bits_of_32(bits, group > 0 ? kScaleBits : 0, group);
+}
+
 /// 0 if the method is not known.
 std::int64_t bits_of(const Json& quantization, const std::string& method) {
   constexpr std::int64_t kScale16 = 16;
@@ -48,8 +57,7 @@ std::int64_t bits_of(const Json& quantization, const std::string& method) {
     return bits_of_32(4, 8, 32);
   }
   if (method == "gptq" || method == "awq" || method == "auto-round") {
-    const std::int64_t bits = number_of(quantization, "bits", 4);
-    return bits_of_32(bits, kScale16, number_of(quantization, "group_size", 128));
+    return bits_of_integers(number_of(quantization, "bits", 4), number_of(quantization, "group_size", 128));
   }
   if (method == "modelopt" || method == "modelopt_fp4" || method == "nvfp4") {
     const std::string algorithm = text_of(quantization, "quant_algo");
@@ -103,7 +111,12 @@ bool names_one_layer(std::string_view pattern) {
 }  // namespace
 
 Precision::Precision(const HfConfig& config) {
-  const std::string dtype = config.text("dtype", config.text("torch_dtype", "bfloat16"));
+  const std::string older = config.text("torch_dtype", "");
+  const std::string dtype = config.text("dtype", older.empty() ? "bfloat16" : older);
+  if (!older.empty() && older != dtype) {
+    config.fail("dtype " + in_quotes(dtype) + " contradicts torch_dtype " + in_quotes(older) +
+                ": leave one of them out");
+  }
   if (dtype == "float32") {
     dtype_bytes_ = 4;
   } else if (dtype != "bfloat16" && dtype != "float16" && dtype != "auto") {
