@@ -1,6 +1,7 @@
 #include "kvplace/instance/deployment.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "kvplace/base/parse.h"
@@ -27,6 +28,15 @@ Result<Division> divide_gpus(const InstanceOptions& options) {
                      std::to_string(division.tp) + " x --attention-dp " + std::to_string(division.dp));
   }
   return division;
+}
+
+/// Columns of a routed expert's gate, up and down, or their bytes where parameters are not known. 0 if neither says it,
+/// and of experts with biases (3 h c + 2 c + h), as gpt-oss has them, which engines pad.
+std::int64_t columns_of_expert(const LayerGroup& group, std::int64_t hidden) {
+  const std::int64_t parameters = group.expert_parameters;
+  const std::int64_t elements = parameters > 0 ? parameters : group.expert_bytes.value();
+  const bool biases = parameters > 0 && (parameters - hidden) % (3 * hidden + 2) == 0;
+  return hidden == 0 || biases || elements % (3 * hidden) != 0 ? 0 : elements / (3 * hidden);
 }
 
 Status check_division(const InstanceSpec& spec, const TraceMeta& meta, const Division& division,
@@ -77,6 +87,15 @@ Status check_division(const InstanceSpec& spec, const TraceMeta& meta, const Div
     if (spec.options.expert_parallel && group.experts % gpus != 0) {
       return bad_input(std::to_string(gpus) + " GPUs do not divide the " + std::to_string(group.experts) +
                        " experts of " + spec.model->name + ": give another --gpus, or no --expert-parallel");
+    }
+    if (!spec.options.expert_parallel && group.experts > 0) {
+      // Bytes may be one or two of a column, so that they tell nothing of factors of two.
+      const std::uint32_t parts = group.expert_parameters > 0 ? gpus : gpus >> std::countr_zero(gpus);
+      const std::int64_t columns = columns_of_expert(group, spec.model->hidden_size);
+      if (columns % parts != 0) {
+        return bad_input(std::to_string(gpus) + " GPUs do not divide the columns of an expert of " + spec.model->name +
+                         ", of which each has a part: give another --gpus, or --expert-parallel");
+      }
     }
     if (division.tp == 1 || !group.has_kv() || group.latent_dim > 0) {
       continue;
