@@ -121,16 +121,25 @@ MostRequests most_requests(const Evaluator& evaluator, const Instance& instance)
 
 Scale batch_scale(const Evaluator& evaluator, const Instance& instance, std::int64_t least) {
   const InstanceSpec& spec = instance.spec();  // copied where it is captured
-  const MostRequests most = most_requests(evaluator, instance);
+  const Bytes index_keys = spec.options.near_capacity ? index_keys_of_request(instance) : Bytes(0);
+  const std::int64_t groups = instance.share().attention_dp;  // which share the requests
+  MostRequests most = most_requests(evaluator, instance);
+  if (index_keys.value() > 0) {
+    most.limit(spec.options.near_capacity->value() / index_keys.value() * groups, RangeEnd::kNearMemory);
+  }
   Scale scale;
   scale.least = least;
   scale.most = most.count;
   scale.end = most.end;
   scale.from = Bracket::From::kLeast;
   scale.position = [](std::int64_t batch) { return std::log(static_cast<double>(batch)); };
-  scale.spec = [spec](std::int64_t batch) {
+  scale.spec = [spec, index_keys, groups](std::int64_t batch) {
     InstanceSpec changed = spec;
     changed.options.batch = static_cast<std::uint32_t>(batch);
+    if (index_keys.value() > 0) {  // an engine's pool holds them beside the KV, of each request
+      const Bytes keys = index_keys * ((batch + groups - 1) / groups);
+      changed.options.near_capacity = std::max(Bytes(0), *spec.options.near_capacity - keys);
+    }
     return changed;
   };
   scale.value = [](std::int64_t batch) { return static_cast<double>(batch); };

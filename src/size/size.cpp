@@ -257,7 +257,7 @@ class SizeSearch {
     const std::int64_t groups = instance_.share().attention_dp;  // which share the requests
     const std::int64_t near = instance_.capacity().value() * instance_.options().batch;
     if (!divides_near_memory()) {
-      return std::min(near / kv * groups, kMostBatch);
+      return std::min(near / (kv + index_keys_of_request(instance_).value()) * groups, kMostBatch);
     }
     const auto fits = [&](std::int64_t batch) {
       InstanceSpec spec = instance_.spec();

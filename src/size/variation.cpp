@@ -1,6 +1,9 @@
 #include "size/variation.h"
 
 #include <algorithm>
+#include <cmath>
+
+#include "kvplace/model/report.h"
 
 namespace kvplace {
 namespace {
@@ -34,6 +37,17 @@ void scale_link(Hardware& hardware, double factor) {
 Bytes kv_bytes_of_request(const Instance& instance) {
   const std::uint32_t pages = instance.blocks_per_layer() - instance.layout().experts;
   return instance.kv_row_bytes() * std::int64_t{pages};
+}
+
+Bytes index_keys_of_request(const Instance& instance) {
+  const std::optional<Model>& model = instance.spec().model;
+  if (!model || instance.layout().requests > 1) {
+    return Bytes(0);
+  }
+  const double of_token = static_cast<double>(model_totals(*model).selector_bytes_per_token.value());
+  const double layers = instance.share().stands_in ? instance.layers() / static_cast<double>(model->layers) : 1;
+  const auto tokens = static_cast<double>(instance.layout().prompt_tokens + instance.tokens_before(instance.steps()));
+  return Bytes(std::llround(of_token * layers * tokens));
 }
 
 Bytes competing_bytes(const Instance& instance) { return kv_bytes_of_request(instance) + instance.all_expert_bytes(); }

@@ -19,6 +19,8 @@ void scale_link(Hardware& hardware, double factor);
 
 /// Bytes of all KV of one request at the end of the trace.
 [[nodiscard]] Bytes kv_bytes_of_request(const Instance& instance);
+/// Index keys of one request at the end of the trace, of the layers that the trace is of; on each GPU that shares it.
+[[nodiscard]] Bytes index_keys_of_request(const Instance& instance);
 /// Bytes of all that competes for one request's near capacity: its KV at the end of the trace, and all experts.
 [[nodiscard]] Bytes competing_bytes(const Instance& instance);
 

@@ -176,6 +176,22 @@ class UnlikeLayers(DeploymentTest):
         sized = self.json("size", trace, *self.GLM, "--target", "50%", "--policy", "lru", "--crossover")
         self.assertEqual(sized["all_near_batch"], 8 * ((left["kv_bytes"] + left["selector_bytes"]) // of_request))
 
+    def test_index_keys_fill_a_pool_as_kv_does(self) -> None:
+        """143.2 GB hold 78.6 requests of 32K + 1K tokens with 78 indexers, 91.0 with 21 (published: 79 and 91)."""
+        for model, layers, of_token, requests in (("glm-5", 78, 55224, 78), ("glm-5.2", 21, 47700, 91)):
+            prompt = 32896  # and the token of the step: 32,960 of whole blocks
+            trace = self.dense_trace(layers, 64, prompt, steps=1)
+            sized = self.json("size", trace, "--model", model, "--kv-dtype", "fp8", "--near-capacity", "143.2GB", "--target",
+                              "50%", "--find", "batch", "--policy", "lru", "--crossover")
+            keys = (78 if model == "glm-5" else 21) * 132
+            of_request = (of_token - keys) * (prompt + 64) + keys * (prompt + 1)
+            self.assertEqual(sized["all_near_batch"], 143_200_000_000 // of_request)
+            self.assertEqual(sized["all_near_batch"], requests)
+            # What is left of the pool for the KV of more requests: of those, KV is far.
+            answer = sized["answers"][0]["crossover"]
+            if answer is not None:
+                self.assertGreater(answer["batch"], requests)
+
     def test_fixed_traffic_grows_with_the_context(self) -> None:
         """Index keys of 132 bytes are read of the whole context: a step later of one token more."""
         trace = self.dense_trace(21, 64, PROMPT, steps=2)
@@ -247,6 +263,10 @@ class Gpus(DeploymentTest):
         self.refused(self.run_cli(*base, "--gpus", 8, "--attention-tp", 3), cli.BAD_INPUT, "--gpus 8 are not")
         self.refused(self.run_cli(*base, "--gpus", 0), cli.BAD_INPUT, "1 to 4096")
         self.refused(self.run_cli(*base, "--gpus", 8, "--expert-parallel"), cli.BAD_INPUT, "routed experts")
+        for model in (CONFIGS / "deepseek-v3", "deepseek-v3.2"):  # 2,048 columns, 256 experts
+            seven = ("compare", trace, "--hardware", "8xh200", "--model", model, "--gpus", 7, "--attention-dp", 7)
+            self.refused(self.run_cli(*seven), cli.BAD_INPUT, "7 GPUs do not divide the columns of an expert")
+            self.refused(self.run_cli(*seven, "--expert-parallel"), cli.BAD_INPUT, "7 GPUs do not divide the 256 experts")
         self.refused(self.run_cli(*base[:-2], "--gpus", 8, "--block-bytes", 4096), cli.BAD_INPUT, "needs --model")
         self.refused(self.run_cli(*base), cli.BAD_INPUT, "does not hold", "weights", "--gpus")
 
