@@ -128,7 +128,9 @@ std::string bound_sentence(const Advice& advice) {
   const bool any = std::any_of(advice.points.begin(), advice.points.end(),
                                [](const AdvicePoint& point) { return point.bound_step_s.has_value(); });
   if (!any) {
-    return {};
+    return advice.fit == FarHolds::kExperts && advice.spec.options.gpus > 1
+               ? "No bound and no policy but the split: traces of experts are of one GPU.\n"
+               : "";
   }
   std::string out = "Bound: proven; no placement ";
   out += advice.fit == FarHolds::kExperts ? "that brings experts over the link " : "of the KV ";
@@ -137,17 +139,49 @@ std::string bound_sentence(const Advice& advice) {
   return out + (advice.synthetic ? ", for the reads of the workload.\n" : ", for the reads of the trace.\n");
 }
 
+/// Of an engine that has tiers for other models than this.
+std::string serves_sentence(const Advice& advice) {
+  const bool tiers_kv = advice.spec.engine.tiering == Tiering::kKv;
+  return tiers_kv && advice.spec.model->attention.sparse_top_k == 0
+             ? fmt::format("{} keeps KV far of models with an indexer, which {} has not: here all KV is near.\n",
+                           advice.spec.engine.name, advice.spec.model->name)
+             : "";
+}
+
+double near_of_all(const Advice& advice) {
+  return static_cast<double>(advice.near.memory.value()) * advice.spec.options.gpus;
+}
+
+/// Of the most requests, all of it; with a share of the heads on each GPU that shares them.
+double most_kv(const Advice& advice) {
+  const double shared_by = advice.spec.options.gpus / std::max(1.0, 1.0 * advice.spec.options.attention_dp.value_or(1));
+  return static_cast<double>(advice.kv_per_request.value()) * advice.requests_tiered * shared_by;
+}
+
+/// Why not even one request fits, as sums of all GPUs.
+std::string nothing_fits(const Advice& advice) {
+  const auto size = [](double bytes) { return short_bytes(bytes); };
+  return fmt::format("fits      no request: weights take {}, near memory has {}{}, far memory {}\n",
+                     size(static_cast<double>(advice.spec.model->weight_bytes.value())), size(near_of_all(advice)),
+                     advice.spec.options.gpus > 1 ? " in all" : "",
+                     size(static_cast<double>(advice.spec.hardware.far.capacity.value())));
+}
+
 }  // namespace
 
 std::string fit_sentence(const Advice& advice) {
   switch (advice.fit) {
     case FarHolds::kNothing:
+      if (advice.requests_all_near == 0 && advice.requests_tiered == 0) {
+        return nothing_fits(advice);
+      }
       return fmt::format("fits      not {}; all KV near: {}, with far memory: {}\n",
                          requests(advice.spec.options.batch), requests(advice.requests_all_near),
                          requests(advice.requests_tiered));
     case FarHolds::kExperts:
-      return fmt::format("fits      weights do not fit near: {} of the routed experts are, with all KV; {} at most\n",
-                         percent(advice.asked()->experts_near, 1), requests(advice.requests_tiered));
+      return fmt::format("fits      weights do not fit near: {} of the routed experts are, with all KV; {} at most{}\n",
+                         percent(advice.asked()->experts_near, 1), requests(advice.requests_tiered),
+                         most_kv(advice) > near_of_all(advice) ? ", with KV far as well" : "");
     case FarHolds::kWeights:
       return fmt::format("fits      weights do not fit near: some are read from far in each step, and KV; {} at most\n",
                          requests(advice.requests_tiered));
@@ -157,7 +191,8 @@ std::string fit_sentence(const Advice& advice) {
   std::string out = fmt::format("fits      all KV near: {}", requests(advice.requests_all_near));
   if (advice.requests_tiered > 0) {
     out += fmt::format(
-        "; with KV in far memory: {}{}", requests(advice.requests_tiered),
+        "; with {} in far memory: {}{}", advice.spec.engine.tiering == Tiering::kExperts ? "experts" : "KV",
+        requests(advice.requests_tiered),
         advice.least_buffer_blocks > 0
             ? fmt::format(", at {} tokens near of each", with_commas(advice.least_buffer_blocks * advice.block_tokens))
             : std::string());
@@ -179,7 +214,7 @@ std::string workload_sentence(const Advice& advice) {
 
 std::string conclusions(const Advice& advice) {
   std::string out = crossover_sentence(advice) + target_sentence(advice) + gains_sentence(advice) +
-                    sensitivity_sentence(advice) + bound_sentence(advice);
+                    sensitivity_sentence(advice) + bound_sentence(advice) + serves_sentence(advice);
   out += advice.complete ? "" : "Time was up before all was varied: --time-limit gives more.\n";
   for (const std::string& choice : advice.assumes) {
     out += "Chosen: " + choice + "\n";

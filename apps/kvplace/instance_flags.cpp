@@ -99,6 +99,16 @@ Result<InstanceSpec> InstanceFlags::spec(const TraceMeta& meta) const {
   return resolve_spec(entries, meta);
 }
 
+Result<bool> InstanceFlags::says(const std::string& key) const {
+  KVPLACE_ASSIGN(entries, config());
+  entries.insert(entries.end(), flags_.begin(), flags_.end());
+  for (const std::string& assignment : assignments_) {
+    KVPLACE_ASSIGN(entry, parse_assignment(assignment));
+    entries.push_back(std::move(entry));
+  }
+  return std::any_of(entries.begin(), entries.end(), [&](const ConfigEntry& entry) { return entry.key == key; });
+}
+
 Result<Instance> InstanceFlags::instance(const TraceReader& trace) const {
   KVPLACE_ASSIGN(resolved, spec(trace.meta()));
   return Instance::make(resolved, trace.meta(), trace.totals());

@@ -28,6 +28,8 @@ class InstanceFlags {
     flags_.push_back({key, text, flag});
   }
   [[nodiscard]] unsigned threads() const { return threads_; }
+  /// Whether a field is given, like "options.gpus".
+  [[nodiscard]] Result<bool> says(const std::string& key) const;
   /// Whether anything is said of an instance, by flags or a --config file.
   [[nodiscard]] bool given() const {
     return !config_file_.empty() || !flags_.empty() || !assignments_.empty() || !layer_budgets_.empty();

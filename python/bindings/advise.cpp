@@ -48,6 +48,7 @@ void bind_advise(nb::module_& module) {
         std::vector<ConfigEntry> list;
         for (const auto& [key, text, where] : entries) {
           list.push_back({key, text, where});
+          options.all_gpus = options.all_gpus && key != "options.gpus";
         }
         const InstanceSpec spec = unwrap(resolve_spec(list, trace != nullptr ? trace->meta() : TraceMeta()));
         return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<AdviceTold> {

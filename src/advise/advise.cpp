@@ -55,7 +55,7 @@ Status Adviser::prepare() {
   if (spec.options.near_capacity || spec.options.near_blocks_per_layer || spec.options.near_fraction) {
     return bad_input("advise finds what is left near for KV: leave out --near-capacity and the like");
   }
-  choose_deployment(spec, advice_.assumes);
+  choose_deployment(spec, options_.all_gpus, advice_.assumes);
   spec.options.bound_costs = BoundCosts::kEngine;
   spec.options.start = Start::kRecent;
   TraceMeta meta;
@@ -105,10 +105,10 @@ const AdvicePoint* Advice::asked() const {
   return nullptr;
 }
 
-void choose_deployment(InstanceSpec& spec, std::vector<std::string>& notes) {
+void choose_deployment(InstanceSpec& spec, bool all_gpus, std::vector<std::string>& notes) {
   InstanceOptions& options = spec.options;
   const Model& model = *spec.model;
-  if (options.gpus == 1 && spec.hardware.gpus > 1 && !options.attention_tp && !options.attention_dp) {
+  if (all_gpus && options.gpus == 1 && spec.hardware.gpus > 1 && !options.attention_tp && !options.attention_dp) {
     options.gpus = spec.hardware.gpus;
     notes.push_back("all " + std::to_string(options.gpus) + " GPUs of " + spec.hardware.name + " (--gpus)");
   }

@@ -112,7 +112,7 @@ Status Adviser::prove_points() {
     search.time_limit = Seconds(std::clamp(share, 0.5, kMostSecondsOfBound));
     search.ascend = false;
     // A split of experts has them near from the start.
-    const bool any_start = advice_.fit == FarHolds::kExperts;
+    const bool any_start = advice_.points[i].experts_near < 1;
     const Instance machine = bench_->instance(at).for_bounds();
     KVPLACE_ASSIGN(proven, solve_bound(*bench_->trace(at), any_start ? machine.with_start(Start::kFree) : machine,
                                        search, context_));

@@ -35,11 +35,13 @@ Result<Room::Plan> Room::plan(std::uint32_t batch) const {
   const double without_weights = plan.room + static_cast<double>(whole.near.weights.value());
   const double far = static_cast<double>(whole.machine.far.capacity.value());
   const double requests = whole.requests;
-  if (plan.room >= 0) {
+  // An engine that puts experts on the host makes room for all KV that way.
+  const bool yields = spec_.engine.tiering == Tiering::kExperts && whole.experts > 0;
+  if (plan.room >= (yields ? requests * kv : 0)) {
     plan.fit = FarHolds::kKv;
     return plan;
   }
-  if (weights_fit_) {
+  if (weights_fit_ && !yields) {
     return plan;
   }
   if (whole.experts > 0) {

@@ -96,7 +96,7 @@ Status Adviser::find_gain_of_gpus(double now) {
     spec.options.attention_tp.reset();
     spec.options.expert_parallel = false;
     std::vector<std::string> notes;
-    choose_deployment(spec, notes);
+    choose_deployment(spec, false, notes);
     TraceMeta meta;
     meta.layers = stands_->layers();
     if (!share_of_one_gpu(spec, meta, {})) {

@@ -112,6 +112,32 @@ class Advise(AdviseTest):
         on_host = int(re.search(r"--n-cpu-moe (\d+)", advice["settings"]["llama.cpp"])[1])
         self.assertEqual(on_host, -(-36 * (1 - point["experts_near"]) // 1))
 
+    def test_a_little_too_little_for_all_kv_sends_experts_to_the_host(self) -> None:
+        """Weights of 61.06 GB fit 90 % of the memory, and 864 MiB of KV beside them do not."""
+        for capacity in ("68GB", "68.5GB", "70GB"):
+            advice = self.advise("--model", "qwen3-30b-a3b", "--hardware", "rtx4090-pcie4", "--set",
+                                 f"hardware.near.capacity={capacity}", "--context", "8K", "--engine", "llama.cpp")
+            (point,) = (point for point in advice["points"] if point["batch"] == 1)
+            self.assertIsNotNone(point["engine"])
+            self.assertEqual(point["all_near"] is None, capacity != "70GB")
+            self.assertEqual(point["experts_near"] < 1, capacity != "70GB")
+            self.assertTrue(all(rate["plus_20_percent"] > 0 for rate in advice["sensitivity"].values()))
+
+    def test_one_gpu_of_a_node_may_be_asked_for(self) -> None:
+        flags = ("--model", "llama-3.1-8b", "--hardware", "8xh200", "--context", "8K")
+        for given, gpus in (((), 8), (("--gpus", 1), 1), (("--set", "options.gpus=1"), 1), (("--gpus", 4), 4)):
+            self.assertEqual(self.advise(*flags, *given)["deployment"]["gpus"], gpus)
+
+    def test_what_does_not_serve_or_fit_is_said(self) -> None:
+        text = self.ok("advise", "--model", "llama-3.1-8b", "--hardware", "8xh200", "--context", "8K", "--engine",
+                       "sglang-hisparse", "--quiet")
+        self.assertIn("sglang-hisparse keeps KV far of models with an indexer, which llama-3.1-8b has not", text)
+        text = self.ok("advise", "--model", "deepseek-v3.2", "--hardware", "rtx4090-pcie4", "--context", "8K", "--quiet")
+        self.assertIn("fits      no request: weights take 628 GiB, near memory has 22.4 GiB, far memory 128 GiB\n", text)
+        text = self.ok("advise", "--model", "deepseek-v3.2", "--hardware", "8xh100", "--context", "8K", "--engine",
+                       "ktransformers", "--quiet")
+        self.assertIn("No bound and no policy but the split: traces of experts are of one GPU.", text)
+
     def test_weights_that_do_not_fit(self) -> None:
         advice = self.advise("--model", "llama-3.1-70b", "--hardware", "gh200-96", "--context", "128K")
         self.assertEqual(advice["far_holds"], "weights")

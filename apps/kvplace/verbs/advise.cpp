@@ -56,6 +56,8 @@ VerbResult run(const AdviseFlags& flags) {
     options.time_limit = time_limit;
   }
   options.workload = flags.workload;
+  KVPLACE_ASSIGN(says_gpus, flags.instance.says("options.gpus"));
+  options.all_gpus = !says_gpus;
   KVPLACE_ASSIGN(spec, flags.instance.spec(trace ? trace->meta() : TraceMeta()));
   KVPLACE_ASSIGN(advice, advise(spec, options, run_context(flags.instance.threads())));
   KVPLACE_TRY(print(flags.json ? to_json(advice) + "\n" : advise_text(advice)));

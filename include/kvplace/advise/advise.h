@@ -24,6 +24,7 @@ struct AdviseOptions {
   std::optional<double> target;        ///< tokens/s that each request is to get
   const TraceReader* trace = nullptr;  ///< what is read; null: a synthetic workload
   std::string workload;                ///< its name; empty: that which fits the model
+  bool all_gpus = true;                ///< of a node, if one is all that options.gpus says
   Seconds time_limit{50};              ///< of the searches for bounds and for what is varied
 };
 
@@ -106,9 +107,9 @@ struct Advice {
   [[nodiscard]] const AdvicePoint* asked() const;
 };
 
-/// Chooses what is left open: all GPUs of a node, attention data-parallel for MLA and tensor-parallel else, whole
-/// experts per GPU where they divide, a reserve of 0.1.
-void choose_deployment(InstanceSpec& spec, std::vector<std::string>& notes);
+/// Chooses what is left open: all GPUs of a node if asked for, attention data-parallel for MLA and tensor-parallel
+/// else, whole experts per GPU where they divide, a reserve of 0.1.
+void choose_deployment(InstanceSpec& spec, bool all_gpus, std::vector<std::string>& notes);
 
 /// Errors: bad input, as without a model; interrupted.
 [[nodiscard]] Result<Advice> advise(const InstanceSpec& spec, const AdviseOptions& options, const RunContext& context);
