@@ -138,7 +138,9 @@ std::string table(const SizeResult& result, const TraceReader& trace, const Inst
       "+1 ...: tokens/s gained by one more GiB near (or what is not near yet), GB/s of link, and 1 % fewer bytes "
       "read.\n";
   out += brackets(result) + crossover_sentences(result, name_width(result));
-  return out + settings_text("settings for lru's buffer", engine_advice(trace, instance, result));
+  return result.experts_alone
+             ? out  // which engines have other settings for
+             : out + settings_text("settings for lru's buffer", engine_advice(trace, instance, result));
 }
 
 std::string table(const LayerBudgets& budgets, const BudgetTrace& first) {
@@ -162,7 +164,9 @@ std::string table(const LayerBudgets& budgets, const BudgetTrace& first) {
   out += "\nfar reads as a share of reads\n" + checks_table(budgets);
   const std::string verdict = budgets_verdict(budgets);
   out += (verdict.empty() ? "" : "\n") + verdict;
-  return out + settings_text("settings for equal buffers of the same total", engine_advice(first, budgets));
+  return are_experts
+             ? out
+             : out + settings_text("settings for equal buffers of the same total", engine_advice(first, budgets));
 }
 
 }  // namespace kvplace::cli

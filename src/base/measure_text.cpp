@@ -1,5 +1,6 @@
 // Quantities to text that reads back as exactly the same value, in the unit that makes it shortest.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <utility>
@@ -38,6 +39,9 @@ class ShortestText {
 
 /// The units must ascend.
 std::string format_measure(double value, std::span<const UnitName> units) {
+  if (std::isinf(value)) {
+    return "infinite";
+  }
   const UnitName* base = nullptr;
   const UnitName* largest = nullptr;
   ShortestText shortest;

@@ -43,6 +43,16 @@ class DamagedTraces(cli.CliTest):
             # show-config reads no chunk, so it may not see all.
             self.refuses(bytes(damaged), self.verbs[at // 2 % 3])
 
+    def test_reads_of_blocks_that_do_not_exist_yet(self) -> None:
+        """Whole in form, and no trace: what searches a bound or a plan must not take it on."""
+        damaged = cli.SOURCE_DIR / "tests/data/damaged"
+        for name, *verb in (("damaged.kvt", "bound", "--block-bytes", 1000, "--near-capacity", "1000B", "--start", "empty",
+                             "-o", "x.cert"),
+                            ("dam10074.kvt", "compare", "--config", damaged / "dam10074.toml", "--policy", "planned")):
+            ran = self.run_cli(verb[0], damaged / name, *verb[1:], timeout=20)
+            self.refused(ran, cli.BAD_INPUT, name, "is read before it exists")
+            self.assertEqual(self.names(), ["t.kvt"])
+
     def test_more_damage(self) -> None:
         zeros = bytes(64)
         for at in range(0, len(self.whole) - 64, 40):

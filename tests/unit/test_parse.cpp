@@ -223,6 +223,7 @@ TEST(Format, IsTheShortestExactText) {
   EXPECT_EQ(format_bytes(Bytes(16'060'522'496)), "16.060522496GB");
   EXPECT_EQ(format_bytes(Bytes(std::numeric_limits<std::int64_t>::max())), "9223.372036854775807PB");
   EXPECT_EQ(format_bandwidth(BytesPerSecond(450e9)), "450GB/s");
+  EXPECT_EQ(format_bandwidth(BytesPerSecond(std::numeric_limits<double>::infinity())), "infinite");
   EXPECT_EQ(format_bandwidth(BytesPerSecond(3.35e12)), "3.35TB/s");
   EXPECT_EQ(format_bandwidth(BytesPerSecond(4900e9)), "4.9TB/s");
   EXPECT_EQ(format_bandwidth(BytesPerSecond(2039e9)), "2039GB/s");
