@@ -129,11 +129,11 @@ std::string reads_text(const TraceReader& trace, const Instance& instance) {
   if (instance.experts_alone()) {
     return fmt::format("{} reads of experts of {}, {} per layer", reads, expert_size_text(instance), experts);
   }
-  return fmt::format("prompt {}{}, {} reads of {} blocks ({} tokens){}", instance.layout().served != nullptr ? "up to " : "",
-                     with_commas(instance.layout().prompt_tokens), reads, block_text(instance), instance.layout().block_tokens,
-                     instance.layout().experts > 0
-                         ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
-                         : std::string());
+  return fmt::format(
+      "prompt {}{}, {} reads of {} blocks ({} tokens){}", instance.layout().served != nullptr ? "up to " : "",
+      with_commas(instance.layout().prompt_tokens), reads, block_text(instance), instance.layout().block_tokens,
+      instance.layout().experts > 0 ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
+                                    : std::string());
 }
 
 /// How much near memory there is, for what, and how much of it fits.
@@ -277,7 +277,8 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   std::string out;
   const std::string& path = trace.path();
   out += fmt::format("trace     {}: {} decode steps{}, {} layers, {}\n", path.substr(path.find_last_of('/') + 1),
-                     with_commas(totals.steps), tokens_text(totals, trace.meta().layout.served != nullptr), instance.layers(), reads_text(trace, instance));
+                     with_commas(totals.steps), tokens_text(totals, trace.meta().layout.served != nullptr),
+                     instance.layers(), reads_text(trace, instance));
   if (trace.meta().layout.served != nullptr) {
     out += "served    " + requests_text(*trace.meta().layout.served) + "; what prefill takes is not counted\n";
   }

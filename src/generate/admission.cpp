@@ -25,7 +25,9 @@ Admission admit(std::span<const WaitingRequest> waiting, std::uint32_t slots, st
       }
     };
     // Its turn, but not before it is there: with nothing else to do time jumps to it.
-    const auto there = [&](std::uint32_t now) { return static_cast<double>(now + admission.idle_steps) >= request.arrival; };
+    const auto there = [&](std::uint32_t now) {
+      return static_cast<double>(now + admission.idle_steps) >= request.arrival;
+    };
     free_until(step);
     while (!there(step)) {
       if (running.empty()) {

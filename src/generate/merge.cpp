@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "generate/admission.h"
@@ -40,8 +41,8 @@ std::size_t nearest(const std::vector<MergeSource>& sources, std::uint64_t promp
 
 std::vector<Planned> plan_requests(const std::vector<MergeSource>& sources, const MergeOptions& options) {
   const Arrivals& arrivals = options.arrivals;
-  std::size_t count = options.requests.value_or(static_cast<std::uint32_t>(
-      arrivals.log ? arrivals.log->requests.size() : sources.size()));
+  std::size_t count = options.requests.value_or(
+      static_cast<std::uint32_t>(arrivals.log ? arrivals.log->requests.size() : sources.size()));
   count = arrivals.log ? std::min(count, arrivals.log->requests.size()) : count;
   generate::Random random(options.seed);
   std::vector<Planned> planned(count);
@@ -121,9 +122,8 @@ class BatchRecord {
   /// Valid until the next clear().
   [[nodiscard]] StepView view(std::uint32_t step, std::uint32_t layer) {
     // Of an expert that several read, the whole (0 bytes) or the most.
-    std::sort(reads_.begin(), reads_.end(), [](const Read& a, const Read& b) {
-      return a.id != b.id ? a.id < b.id : a.bytes - 1 > b.bytes - 1;
-    });
+    std::sort(reads_.begin(), reads_.end(),
+              [](const Read& a, const Read& b) { return a.id != b.id ? a.id < b.id : a.bytes - 1 > b.bytes - 1; });
     const auto same = [](const Read& a, const Read& b) { return a.id == b.id; };
     reads_.erase(std::unique(reads_.begin(), reads_.end(), same), reads_.end());
     ids_.clear();
@@ -180,13 +180,26 @@ Result<TraceTotals> write_batch(MergeSources& sources, const std::vector<Planned
 
 }  // namespace
 
+Result<Arrivals> parse_arrivals(const std::string& text) {
+  constexpr std::string_view kPoisson = "poisson:";
+  Arrivals arrivals;
+  if (text.rfind(kPoisson, 0) == 0) {
+    const Result<double> rate = parse_number(text.substr(kPoisson.size()));
+    if (!rate || !(*rate > 0)) {
+      return bad_input("--arrivals: " + in_quotes(text) + " needs a rate of more than 0 requests per second");
+    }
+    arrivals.poisson_per_second = *rate;
+  } else if (!text.empty()) {
+    KVPLACE_ASSIGN(log, read_request_log(text));
+    arrivals.log = std::move(log);
+  }
+  return arrivals;
+}
+
 Result<MergeSummary> merge_traces(std::span<const std::string> traces, const std::string& out,
                                   const MergeOptions& options, const RunContext& context) {
   if (options.slots == 0 || options.requests == 0u || !(options.step_time.value() > 0)) {
     return bad_input("--slots, --requests and --step-time must be more than 0");
-  }
-  if (options.arrivals.poisson_per_second && !(*options.arrivals.poisson_per_second > 0)) {
-    return bad_input("--arrivals poisson:RATE needs a rate of more than 0 requests per second");
   }
   FileScope files;
   KVPLACE_TRY(files.claim(out));
@@ -205,7 +218,8 @@ Result<MergeSummary> merge_traces(std::span<const std::string> traces, const std
 
   TraceMeta meta = sources.meta();
   const std::vector<ServedRequest> table = admission.requests;
-  KVPLACE_ASSIGN(served, ServedRequests::make(table, meta.layout.block_tokens, meta.layout.experts, sources.has_pages()));
+  KVPLACE_ASSIGN(served,
+                 ServedRequests::make(table, meta.layout.block_tokens, meta.layout.experts, sources.has_pages()));
   meta.layout = BlockLayout::of(std::move(served), meta.layout.experts, meta.layout.block_tokens);
   std::vector<const TraceMeta*> at_start;
   for (std::size_t i = 0; i < planned.size(); ++i) {

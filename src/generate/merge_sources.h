@@ -55,7 +55,7 @@ class MergeSources {
   std::vector<MergeSource> sources_;
   TraceMeta meta_;
   bool has_pages_ = false;
-  std::map<std::uint32_t, Place> places_;                                         // by request of the batch
+  std::map<std::uint32_t, Place> places_;                                                // by request of the batch
   std::map<std::pair<std::size_t, std::size_t>, std::weak_ptr<const Segment>> decoded_;  // by trace and chunk
 };
 

@@ -109,9 +109,9 @@ double kv_on_gpu(const LayerGroup& group, std::uint32_t tp) {
 
 /// What a step runs for.
 struct StepBatch {
-  double requests = 1;            ///< on one GPU
-  double tokens = 1;              ///< verified, of all GPUs' requests
-  double requests_in_context = 1; ///< that a token of Instance::context_tokens() stands for
+  double requests = 1;             ///< on one GPU
+  double tokens = 1;               ///< verified, of all GPUs' requests
+  double requests_in_context = 1;  ///< that a token of Instance::context_tokens() stands for
 
   /// Of a served batch so many requests run at once; the context is that of all of them.
   [[nodiscard]] static StepBatch of_running(double running) { return {running, running, 1}; }
@@ -327,7 +327,8 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   share.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(most_kv)));
   share.layers_per_traced = model.layers / num_layers;
   share.weight_bytes_per_step = rounded(all.weights_read / num_layers);
-  share.other_bytes_per_step = rounded((all.always_read + all.read_per_token * text.mean) * batch.requests / num_layers);
+  share.other_bytes_per_step =
+      rounded((all.always_read + all.read_per_token * text.mean) * batch.requests / num_layers);
   share.fabric_bytes_per_step = spec.hardware.fabric.value() > 0 ? sent / num_layers : 0;
   const double outside =
       std::max(0.0, static_cast<double>(model.weight_bytes.value()) - all.whole_weights) / division.tp;

@@ -130,7 +130,8 @@ void Instance::note_what_does_not_fit() {
   }
   if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
     const auto [needed, held] = two_sizes(all_kv, far);
-    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's " + std::string(layout_.served != nullptr ? "fullest" : "end") + " that is about " + needed +
+    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's " +
+                     std::string(layout_.served != nullptr ? "fullest" : "end") + " that is about " + needed +
                      ", but " + spec_.hardware.name + " has " + held +
                      "; the times are computed as if it were enough (--mode exclusive keeps no second copy)");
   }

@@ -115,12 +115,12 @@ std::vector<ResultField> make_result_fields() {
       result_field("total_s", "s", "total time", [](Context c) { return c.result.total.value(); }),
       result_field("tokens_per_s", "tokens/s", "tokens decoded by all requests / total time",
                    [](Context c) { return c.result.tokens_per_second; }),
-      optional_result_field("token_time_p50_s", "s",
-                            "only of a served batch: within which half of all tokens are decoded, each by its decode step",
-                            [](Context c) {
-                              return c.result.token_times ? std::optional(c.result.token_times->p50.value())
-                                                          : std::nullopt;
-                            }),
+      optional_result_field(
+          "token_time_p50_s", "s",
+          "only of a served batch: within which half of all tokens are decoded, each by its decode step",
+          [](Context c) {
+            return c.result.token_times ? std::optional(c.result.token_times->p50.value()) : std::nullopt;
+          }),
       optional_result_field("token_time_p99_s", "s", "only of a served batch: the same of 99 %",
                             [](Context c) {
                               return c.result.token_times ? std::optional(c.result.token_times->p99.value())

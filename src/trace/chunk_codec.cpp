@@ -400,7 +400,8 @@ bool ChunkDecoder::follows(const ServedRequests& served, Segment& segment) {
     const auto running = static_cast<std::uint32_t>(served.running(step).size());
     segment.step_tokens_.push_back({running, running});
     for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
-      const Segment::Offsets& from = segment.begin_[std::size_t{step - segment.first_step()} * segment.layers() + layer];
+      const Segment::Offsets& from =
+          segment.begin_[std::size_t{step - segment.first_step()} * segment.layers() + layer];
       const Segment::Offsets& to = (&from)[1];
       const auto ids = [](const std::vector<BlockId>& all, std::size_t begin, std::size_t end) {
         return std::span(all).subspan(begin, end - begin);

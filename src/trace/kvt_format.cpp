@@ -119,8 +119,8 @@ Status take_requests(const Json& json, BlockLayout& layout) {
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     requests.push_back({prompts[i], first[i], end[i]});
   }
-  auto made = ServedRequests::make(std::move(requests), layout.block_tokens, layout.experts,
-                                   flag_of(*table, "has_pages"));
+  auto made =
+      ServedRequests::make(std::move(requests), layout.block_tokens, layout.experts, flag_of(*table, "has_pages"));
   if (!made) {
     return bad_input("metadata: request_table: " + made.error().message);
   }

@@ -129,8 +129,10 @@ Result<RequestLog> read_request_log(const std::string& path) {
     }
     const std::optional<Row> row = azure ? azure_row(line, *azure) : json_row(line);
     if (!row) {
-      return bad_input(lines.place() + ": expected " + (azure ? "a time and two counts of tokens" :
-                       "a JSON object with timestamp, input_length and output_length") + ", as in the lines before");
+      return bad_input(
+          lines.place() + ": expected " +
+          (azure ? "a time and two counts of tokens" : "a JSON object with timestamp, input_length and output_length") +
+          ", as in the lines before");
     }
     if (row->output == 0) {
       ++log.without_output;

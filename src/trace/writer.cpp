@@ -47,12 +47,12 @@ struct TraceWriter::State {
   std::uint32_t next_layer = 0;
   std::uint32_t chunk_first_step = 0;
   std::vector<kvt::ChunkPlace> chunks;
-  std::vector<StepTokens> step_tokens;  ///< with has_tokens
-  std::vector<BlockId> appended;        ///< of a served batch: by the decode step at hand
+  std::vector<StepTokens> step_tokens;        ///< with has_tokens
+  std::vector<BlockId> appended;              ///< of a served batch: by the decode step at hand
   std::vector<std::uint32_t> tokens_written;  ///< scratch
-  bool broken = false;                  ///< a chunk could not be written; what it held is lost
-  std::uint64_t whole_bytes = 0;        ///< of the file, up to the end of its last whole chunk
-  std::size_t metadata_bytes = 0;       ///< of the head, its room for measurements included
+  bool broken = false;                        ///< a chunk could not be written; what it held is lost
+  std::uint64_t whole_bytes = 0;              ///< of the file, up to the end of its last whole chunk
+  std::size_t metadata_bytes = 0;             ///< of the head, its room for measurements included
 };
 
 namespace {

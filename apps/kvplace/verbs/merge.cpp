@@ -33,22 +33,6 @@ Result<std::uint64_t> positive(const std::string& flag, const std::string& text,
   return *value;
 }
 
-Result<Arrivals> arrivals_of(const std::string& text) {
-  constexpr std::string_view kPoisson = "poisson:";
-  Arrivals arrivals;
-  if (text.rfind(kPoisson, 0) == 0) {
-    const Result<double> rate = parse_number(text.substr(kPoisson.size()));
-    if (!rate || !(*rate > 0)) {
-      return bad_input("--arrivals: " + in_quotes(text) + " needs a rate of more than 0 requests per second");
-    }
-    arrivals.poisson_per_second = *rate;
-  } else if (!text.empty()) {
-    KVPLACE_ASSIGN(log, read_request_log(text));
-    arrivals.log = std::move(log);
-  }
-  return arrivals;
-}
-
 Result<MergeOptions> options_of(const MergeFlags& flags) {
   constexpr std::uint64_t kMostRequests = std::uint64_t{1} << 20;
   MergeOptions options = flags.options;
@@ -71,7 +55,7 @@ Result<MergeOptions> options_of(const MergeFlags& flags) {
     }
     options.step_time = *step_time;
   }
-  KVPLACE_ASSIGN(arrivals, arrivals_of(flags.arrivals));
+  KVPLACE_ASSIGN(arrivals, parse_arrivals(flags.arrivals));
   options.arrivals = std::move(arrivals);
   return options;
 }
@@ -79,19 +63,19 @@ Result<MergeOptions> options_of(const MergeFlags& flags) {
 std::string text_of(const MergeFlags& flags, const MergeOptions& options, const MergeSummary& summary) {
   const TraceTotals& totals = summary.totals;
   const bool timed = options.arrivals.log || options.arrivals.poisson_per_second;
-  std::string text =
-      fmt::format("{}: {} requests, {} at once at most and {:.3g} in the mean; {} decode steps of {} tokens, {} layers, "
-                  "{} reads, {} blocks per layer\n",
-                  flags.out, with_commas(summary.meta.layout.requests), summary.meta.layout.most_running(),
-                  summary.mean_running, with_commas(totals.steps), with_commas(totals.tokens()), summary.meta.layers,
-                  with_commas(totals.reads), with_commas(totals.blocks_per_layer));
+  std::string text = fmt::format(
+      "{}: {} requests, {} at once at most and {:.3g} in the mean; {} decode steps of {} tokens, {} layers, "
+      "{} reads, {} blocks per layer\n",
+      flags.out, with_commas(summary.meta.layout.requests), summary.meta.layout.most_running(), summary.mean_running,
+      with_commas(totals.steps), with_commas(totals.tokens()), summary.meta.layers, with_commas(totals.reads),
+      with_commas(totals.blocks_per_layer));
   if (options.arrivals.log) {
-    text += fmt::format("arrivals: {}, {} requests{}\n", options.arrivals.log->format,
-                        with_commas(options.arrivals.log->requests.size()),
-                        options.arrivals.log->without_output == 0
-                            ? ""
-                            : fmt::format("; {} that generated nothing left out",
-                                          with_commas(options.arrivals.log->without_output)));
+    text += fmt::format(
+        "arrivals: {}, {} requests{}\n", options.arrivals.log->format,
+        with_commas(options.arrivals.log->requests.size()),
+        options.arrivals.log->without_output == 0
+            ? ""
+            : fmt::format("; {} that generated nothing left out", with_commas(options.arrivals.log->without_output)));
   }
   text += fmt::format("waiting for a slot or room: {:.3g} decode steps in the mean", summary.mean_wait_steps);
   text += timed ? fmt::format(", at {} per step; {} steps in which nothing runs are left out\n",
@@ -120,7 +104,8 @@ void add_merge(App& app) {
   auto flags = std::make_shared<MergeFlags>();
   CLI::App* verb = app.add_verb("merge", "Make a served batch (.kvt) of the traces of single requests",
                                 [flags] { return run(*flags); });
-  reads_file(verb->add_option("traces", flags->sources, "traces of one model; each request takes the next"))->required();
+  reads_file(verb->add_option("traces", flags->sources, "traces of one model; each request takes the next"))
+      ->required();
   app.add_output(*verb, "-o,--out", flags->out, "trace to write")->required();
   verb->add_option("--arrivals", flags->arrivals,
                    "when requests come: a log of requests (Mooncake, Qwen-Bailian, Azure), whose lengths choose traces "

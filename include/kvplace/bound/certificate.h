@@ -56,12 +56,12 @@ struct BoundNumbers {
   Start start = Start::kRecent;
   MirroredReads mirrored_reads = MirroredReads::kNear;
   std::int64_t batch = 1;
-  std::vector<std::int64_t> kv_block_bytes;                             ///< of_layer()
-  std::int64_t expert_block_bytes = 0;                                  ///< 0 without experts
-  std::vector<std::int64_t> new_kv_bytes;                               ///< per appended block, of_layer()
-  std::int64_t capacity_bytes = 0;                                      ///< near, of all requests together
-  /// By channel, of_layer(). Of a served batch, where it hangs on how many requests run: of every layer, for one request
-  /// and so on up to as many as ever run, one list behind the other.
+  std::vector<std::int64_t> kv_block_bytes;  ///< of_layer()
+  std::int64_t expert_block_bytes = 0;       ///< 0 without experts
+  std::vector<std::int64_t> new_kv_bytes;    ///< per appended block, of_layer()
+  std::int64_t capacity_bytes = 0;           ///< near, of all requests together
+  /// By channel, of_layer(). Of a served batch, where it hangs on how many requests run: of every layer, for one
+  /// request and so on up to as many as ever run, one list behind the other.
   std::vector<std::array<FixedBytes, kNumChannels>> fixed_bytes;
   std::array<std::int64_t, kNumChannels> bandwidth_bytes_per_second{};  ///< rounded up; 1 to 2^50 - 1
   std::uint32_t interference_2_20 = 0;                                  ///< a * 2^20, rounded down; below 2^20

@@ -23,6 +23,9 @@ struct Arrivals {
   std::optional<RequestLog> log;             ///< as they came there; else, without a rate, all at once
 };
 
+/// "poisson:RATE", requests per second; else the path of a request log; empty: all at once.
+[[nodiscard]] Result<Arrivals> parse_arrivals(const std::string& text);
+
 struct MergeOptions {
   Arrivals arrivals;
   std::optional<std::uint32_t> requests;  ///< default: as many as the log or the traces have
@@ -49,8 +52,8 @@ struct MergeSummary {
 /// prompt is nearest in length to the logged one's, and it decodes as many tokens as the log says, or as the trace has.
 /// A trace with several requests counts as so many traces. Requests are admitted in order of arrival, at the beginning
 /// of a decode step. Experts of all that run are read together.
-/// Errors: traces that differ in layers, block tokens, experts or sizes; steps of several tokens; a trace whose appended
-/// blocks are not those of its text; a request that never fits. Nothing is written then.
+/// Errors: traces that differ in layers, block tokens, experts or sizes; steps of several tokens; a trace whose
+/// appended blocks are not those of its text; a request that never fits. Nothing is written then.
 [[nodiscard]] Result<MergeSummary> merge_traces(std::span<const std::string> traces, const std::string& out,
                                                 const MergeOptions& options, const RunContext& context);
 

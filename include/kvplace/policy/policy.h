@@ -25,8 +25,9 @@
 
 namespace kvplace {
 
-/// One step as a policy sees it. Of a served batch `written` has the prompts that arrive as well. Blocks are named by BlockIndex, ascending. A block appended to in this step and not
-/// near is in `written` only, read or not: its read is a near read by rule.
+/// One step as a policy sees it. Of a served batch `written` has the prompts that arrive as well. Blocks are named by
+/// BlockIndex, ascending. A block appended to in this step and not near is in `written` only, read or not: its read is
+/// a near read by rule.
 struct StepInput {
   StepIndex step;
   LayerIndex layer;
@@ -36,11 +37,12 @@ struct StepInput {
   std::span<const std::uint8_t>
       written_is_new;  ///< parallel: not 0 if the block exists since this step, so that it enters free; kArrived
                        ///< if it came with its request's prompt, else kBegun
-  /// Of a served batch: pages that were near until now, and are gone, as their requests end with this decode step. Their
-  /// room is free. They are in none of the lists above, whether read in this step or not, and never come again. Ascending.
-  std::span<const BlockIndex> ended;
   std::uint32_t copies_in_flight = 0;  ///< with copies in the background: blocks whose last byte has not moved yet
   Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
+  /// Of a served batch: pages that were near until now, and are gone, as their requests end with this decode step.
+  /// Their room is free. They are in none of the lists above, whether read in this step or not, and never come again.
+  /// Ascending.
+  std::span<const BlockIndex> ended;
 };
 
 /// Of StepInput::written_is_new.

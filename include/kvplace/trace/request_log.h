@@ -1,5 +1,5 @@
-/// Logs of requests that a service got: when each came, and how long its prompt and its answer were. They say nothing of
-/// what a step reads; `merge_traces` takes arrivals from them.
+/// Logs of requests that a service got: when each came, and how long its prompt and its answer were. They say nothing
+/// of what a step reads; `merge_traces` takes arrivals from them.
 #pragma once
 
 #include <cstdint>

@@ -45,9 +45,7 @@ class ServedRequests {
   /// Experts, and pages that are there before decode step 0.
   [[nodiscard]] std::uint32_t initial_blocks() const { return initial_blocks_; }
   /// Of a layer in all.
-  [[nodiscard]] std::uint32_t num_blocks() const {
-    return experts_ + static_cast<std::uint32_t>(request_of_.size());
-  }
+  [[nodiscard]] std::uint32_t num_blocks() const { return experts_ + static_cast<std::uint32_t>(request_of_.size()); }
 
   /// REQUIRES: experts <= id < num_blocks(); of the next ones too.
   [[nodiscard]] std::uint32_t request(BlockId id) const { return request_of_[id.value() - experts_]; }
@@ -69,13 +67,9 @@ class ServedRequests {
   /// The most of any step, its own tokens included.
   [[nodiscard]] std::uint64_t most_tokens() const { return most_tokens_; }
   /// Requests whose prompts arrive at the end of a step.
-  [[nodiscard]] std::span<const std::uint32_t> arriving(std::uint32_t step) const {
-    return at(arriving_, step);
-  }
+  [[nodiscard]] std::span<const std::uint32_t> arriving(std::uint32_t step) const { return at(arriving_, step); }
   /// Requests that end with a step.
-  [[nodiscard]] std::span<const std::uint32_t> ending(std::uint32_t step) const {
-    return at(ending_, step);
-  }
+  [[nodiscard]] std::span<const std::uint32_t> ending(std::uint32_t step) const { return at(ending_, step); }
   /// The first of `ids` that is a page of no request that runs in the step, or one that does not exist by then.
   [[nodiscard]] std::optional<BlockId> first_unreadable(std::uint32_t step, std::span<const BlockId> ids) const;
   /// What every layer's record of a step appends, ascending, and the tokens that the step writes to each: 0 if it

@@ -52,7 +52,7 @@ concept BufferOrder = requires(T order, std::size_t buffer, BlockIndex block, st
   order.start(context, std::size_t{} /* buffers */);
   order.hit(buffer, hits);
   order.insert(buffer, block);
-  order.remove(buffer, hits);  // blocks that are gone, ascending
+  order.remove(buffer, hits);                                 // blocks that are gone, ascending
   { order.take_victim(buffer) } -> std::same_as<BlockIndex>;  // REQUIRES: the buffer is not empty
 };
 

@@ -126,7 +126,8 @@ void ValueEngine::enter_all(const StepInput& input, Layer& layer) {
 /// Of a prompt that arrives as many of the newest pages as a request reads: the others would leave at once.
 bool ValueEngine::is_newest(const StepInput& input, std::size_t written) const {
   const BlockLayout& layout = instance_->layout();
-  const std::size_t reads = (input.hits.size() + input.misses.size()) / layout.served->running(input.step.value()).size();
+  const std::size_t reads =
+      (input.hits.size() + input.misses.size()) / layout.served->running(input.step.value()).size();
   const std::size_t ahead = written + reads + 1;
   return ahead >= input.written.size() || layout.request(instance_->id_of(input.written[ahead])) !=
                                               layout.request(instance_->id_of(input.written[written]));

@@ -68,7 +68,8 @@ Result<PlanPaths> read_paths(const std::string& path, const Instance& instance) 
   return paths;
 }
 
-Status write_paths(const PlanPaths& paths, const Instance& instance, const ScheduleMeta& meta, const std::string& path) {
+Status write_paths(const PlanPaths& paths, const Instance& instance, const ScheduleMeta& meta,
+                   const std::string& path) {
   struct Move {
     std::uint32_t step;
     std::uint32_t block;
