@@ -340,7 +340,7 @@ std::string table(const ScheduleReplay& replay, const Instance& instance, int wi
 std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   const TraceMeta& meta = trace.meta();
   const TraceTotals& totals = trace.totals();
-  std::string out = (trace.path() == "/dev/stdin" ? "standard input" : trace.path()) + "\n";
+  std::string out = (trace.path() == "/dev/stdin" ? "stdin" : trace.path()) + "\n";
   const auto line = [&out](const std::string& name, const std::string& value) {
     out += fmt::format("  {:<22}{}\n", name, value);
   };

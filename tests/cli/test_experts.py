@@ -192,6 +192,7 @@ class Experts(cli.CliTest):
                 self.assertGreaterEqual(STEPS / compared["results"][0]["total_s"], 60 * (1 - 1e-9))
         text = self.ok("size", "r.kvt", *machine, "--target", "60tokens/s", "--find", "buffer", "--policy", "lru")
         self.assertRegex(text, r"\d+ experts")
+        self.assertNotIn("settings for", text)
         self.ok("size", "r.kvt", *machine, "--near-blocks-per-layer", "6", "--target", "60tokens/s", "--find", "link",
                 "--policy", "lru")
         budgets = self.ok("budgets", "r.kvt", *machine, "--near-blocks-per-layer", "5", "-o", "b.toml")

@@ -117,6 +117,7 @@ class Streams(cli.CliTest):
                 self.assertEqual((ran.code, ran.err), (cli.DONE, ""), ran)
                 named = self.ok(*words, name)
                 self.assertEqual(ran.out.replace("/dev/", ""), re.sub(rf"{name}(?!\.csv)", "stdin", named))
+        self.assertTrue(self.feed(self.read(trace), "info", "-").out.startswith("stdin\n"))
         self.refused(self.feed(self.read(trace)[:-9], "info", "-"), cli.BAD_INPUT, "/dev/stdin", "truncated")
         self.refused(self.feed(b"", "info", "-"), cli.BAD_INPUT, "/dev/stdin", "is not a .kvt trace")
         csv = cli.fang_csv(ROWS).encode()
