@@ -143,7 +143,7 @@ std::string bound_sentence(const Advice& advice) {
 std::string serves_sentence(const Advice& advice) {
   const bool tiers_kv = advice.spec.engine.tiering == Tiering::kKv;
   return tiers_kv && advice.spec.model->attention.sparse_top_k == 0
-             ? fmt::format("{} keeps KV far of models with an indexer, which {} has not: here all KV is near.\n",
+             ? fmt::format("{} keeps KV far of models with an indexer, which {} has not: it keeps all KV near here.\n",
                            advice.spec.engine.name, advice.spec.model->name)
              : "";
 }

@@ -18,6 +18,7 @@ VERDICTS = "tests/apps/test_verdicts.cpp"
 ADVICE = "tests/apps/test_advice_verdicts.cpp"
 SIZE = "tests/cli/test_size.py"
 ADVISE = "tests/apps/test_advise_sentences.cpp"
+ADVISED = ("tests/cli/test_advise.py", "test_what_does_not_serve_or_fit_is_said")
 SIZINGS = "tests/apps/test_size_verdicts.cpp"
 
 #: How a sentence begins -> the file of its test, and the test.
@@ -76,6 +77,9 @@ CLAIMS = {
     "is faster with this engine's efficiencies and overheads": (ADVISE, "WhatIsProven"),
     "fits      not {}; all KV near: {}": (ADVISE, "WhatFits"),
     "fits      weights do not fit near": (ADVISE, "WhatFits"),
+    "fits      no request: weights take": ADVISED,
+    "keeps KV far of models with an indexer": ADVISED,
+    "No bound and no policy but the split": ADVISED,
     "reads     all KV in each step": (ADVISE, "WhatWasRead"),
     ", synthetic, as no trace was given": (ADVISE, "WhatWasRead"),
     # generate --like, budgets: verdicts.cpp
