@@ -117,7 +117,7 @@ std::vector<ResultField> make_result_fields() {
                    [](Context c) { return c.result.tokens_per_second; }),
       optional_result_field(
           "token_time_p50_s", "s",
-          "only of a served batch: within which half of all tokens are decoded, each by its decode step",
+          "only of a served batch: within which half of all tokens come, each in the time of its decode step",
           [](Context c) {
             return c.result.token_times ? std::optional(c.result.token_times->p50.value()) : std::nullopt;
           }),

@@ -109,9 +109,9 @@ void add_merge(App& app) {
   app.add_output(*verb, "-o,--out", flags->out, "trace to write")->required();
   verb->add_option("--arrivals", flags->arrivals,
                    "when requests come: a log of requests (Mooncake, Qwen-Bailian, Azure), whose lengths choose traces "
-                   "and outputs, or at random, so many per second")
+                   "and outputs, or `poisson:RATE`, so many per second at random")
       ->default_str("all at the start")
-      ->type_name("LOG|poisson:RATE");
+      ->type_name("ARRIVALS");
   verb->add_option("--requests", flags->requests, "how many, 1 to 2^20")
       ->default_str("as many as the log has, or the traces")
       ->type_name("N");
