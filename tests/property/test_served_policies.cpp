@@ -85,7 +85,9 @@ ServedRun run_served(const std::string& path, const InstanceSpec& spec, const Po
   const ReplayJob job{&instance, policy, nullptr, &recount};
   RunContext context;
   context.threads = threads;
-  const ReplayResult result = replay(trace, std::span(&job, 1), context).value().front();
+  const auto results = replay(trace, std::span(&job, 1), context);
+  RC_LOG() << (results ? std::string() : results.error().message);
+  const ReplayResult& result = results.value().front();
   return {result, recount.right, recount.peak, recount.decisions};
 }
 
