@@ -1,6 +1,7 @@
 // Damaged traces are errors, never more: the payload of a chunk on its own, and whole files whose checksums are mended
 // first, so that what lies behind them is reached.
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "import_fuzz.h"
@@ -120,6 +121,25 @@ bool is_small(const TraceReader& trace) {
          trace.totals().reads <= 1u << 20;
 }
 
+/// A table of requests takes memory for each decode step and block that it names, up to 2^26 of each: none with a
+/// number of 6 digits is read.
+bool has_large_table(const FileBytes& file) {
+  if (file.size() < kvt::kPreambleBytes) {
+    return false;
+  }
+  const std::size_t metadata =
+      std::min<std::size_t>(value_at<std::uint32_t>(file, 12), file.size() - kvt::kPreambleBytes);
+  const std::string_view text(reinterpret_cast<const char*>(file.data() + kvt::kPreambleBytes), metadata);
+  if (text.find("request_table") == std::string_view::npos) {
+    return false;
+  }
+  std::size_t digits = 0;
+  return std::any_of(text.begin(), text.end(), [&digits](char c) {
+    digits = c >= '0' && c <= '9' ? digits + 1 : 0;
+    return digits == 6;
+  });
+}
+
 void read_file(const std::uint8_t* data, std::size_t size, bool mend) {
   const auto bytes = std::as_bytes(std::span(data, size));
   FileBytes file(bytes.begin(), bytes.end());
@@ -128,6 +148,9 @@ void read_file(const std::uint8_t* data, std::size_t size, bool mend) {
     if (const std::size_t chunks = mend_head(file); chunks != 0) {
       mend_chunks(file, chunks);
     }
+  }
+  if (has_large_table(file)) {
+    return;
   }
   const fuzz::MemoryFile stored(reinterpret_cast<const std::uint8_t*>(file.data()), size);
   for (const bool recover : {false, true}) {

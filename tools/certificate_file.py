@@ -62,8 +62,9 @@ def read_certificate(path, trace):
         require((n["layers"], n["steps"], n["blocks_per_layer"]) == (trace.layers, trace.num_steps, trace.blocks),
                 "its layers, steps or blocks are not the trace's")
         for key in ("kv_block_bytes", "new_kv_bytes", "fixed_bytes"):
-            require(len(n[key]) in (1, trace.layers), f"{key} has neither one entry nor one by layer")
-            n[key] *= trace.layers // len(n[key])
+            by_running = trace.layers * int(trace.running.max()) if key == "fixed_bytes" else trace.layers
+            require(len(n[key]) in (1, trace.layers, by_running), f"{key} has neither one entry nor one by layer")
+            n[key] *= max(1, trace.layers // len(n[key]))
         stored, = struct.unpack_from("<Q", data, at)
         require(len(data) == at + 16 + stored, "is cut off, damaged, or goes on after its end")
         require(xxh64(data[at:-8]) == struct.unpack_from("<Q", data, at + 8 + stored)[0], "its prices are damaged")

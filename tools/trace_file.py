@@ -10,13 +10,10 @@ import tempfile
 import numpy as np
 import xxhash
 
+from request_table import Requests, readable
+
 WHOLE = (1 << 63) - 1  # bytes of a read, at most: all of the block
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, MemoryError, struct.error)
-
-
-def readable(condition, otherwise):
-    if not condition:
-        raise ValueError(otherwise)
 
 
 def xxh64(data, seed=0):
@@ -105,8 +102,8 @@ class Trace:
         version, text, _ = read_head(self.data, b"\x89KVT\r\n\x1a\n", (1, 2), "trace")
         meta = json.loads(text.decode("ascii"))
         needs = meta.get("needs", []) if version > 1 else []
-        readable(all(need == "tokens" for need in needs), f"needs more than is known here: {needs}")
-        self.several = "tokens" in needs  # tokens per step
+        readable(needs in ([], ["tokens"], ["requests"]), f"needs more than is known here: {needs}")
+        self.several = needs == ["tokens"]  # tokens per step
         at, end_magic = struct.unpack_from("<Q8s", self.data, len(self.data) - 16)
         listed = at + 12 + 24 * (chunks := struct.unpack_from("<Q", self.data, at + 4)[0])
         end = len(self.data) - 56 if self.several else listed
@@ -122,15 +119,25 @@ class Trace:
                                   ("block_tokens", 1, 1 << 28 | 1), ("requests", 1, 1 << 28 | 1)):
             readable(type(meta[key]) is int and least <= meta[key] < below, f"{key} is out of range")
         self.layers, self.experts, self.prompt_tokens = meta["layers"], meta["experts"], meta["prompt_tokens"]
-        self.prompt_blocks = -(-self.prompt_tokens // meta["block_tokens"]) * meta["requests"]
+        self.served = Requests(meta) if needs == ["requests"] else None
+        if self.served:
+            readable(self.served.steps == self.num_steps, "its table of requests is not as long as it")
+            self.prompt_blocks = self.served.initial - self.experts
+            self.running, self.context = self.served.running, self.served.context
+        else:
+            self.prompt_blocks = -(-self.prompt_tokens // meta["block_tokens"]) * meta["requests"]
+            self.running = np.ones(self.num_steps, np.int64)
+            self.context = self.prompt_tokens + np.cumsum(self.tokens[:, 1].astype(np.int64)) - self.tokens[:, 1]
         self.initial = self.experts + self.prompt_blocks
         self.ranked, self.partial = bool(meta.get("has_ranking", False)), bool(meta.get("has_read_bytes", False))
+        readable(not (self.served and self.ranked), "is a served batch with rankings")
         readable(self.initial <= self.blocks <= 1 << 28 and self.layers * self.blocks < 1 << 32, "has too many blocks")
         self.exists = np.zeros((self.layers, self.blocks), bool)
         self.exists[:, :self.initial] = True
+        self.gone = np.zeros_like(self.exists)  # with their requests
         self.hash = xxhash.xxh3_128()
         self.add([self.layers, self.experts, meta["requests"], meta["block_tokens"], self.prompt_tokens, self.ranked,
-                  self.partial])
+                  self.partial], *(self.served.rows if self.served else []))
 
     def add(self, *lists):
         self.hash.update(np.concatenate(lists).astype("<u4").tobytes())
@@ -141,7 +148,7 @@ class Trace:
 
     def steps(self):
         """(decode step, layer, ids read, at most so many bytes of each, ids appended to, tokens written to each, which of
-        these are newborn)"""
+        these are newborn, ids that are gone after it)"""
         expected = reads_in_all = 0
         for offset, first, steps, reads in self.index:
             head = magic, _, _, blocks, _, size, stored, checksum = struct.unpack_from("<IIIIQQQQ", self.data, offset)
@@ -183,6 +190,15 @@ class Trace:
                      "the blocks appended to are not ascending, or experts")
             newborn = appended[~self.exists[layer, appended]]
             self.exists[layer, newborn] = True
+            written, ended = np.ones(len(appended), np.int64), np.zeros(0, np.int64)
+            if self.served:
+                of_table, written = self.served.appended(step)
+                ended = self.served.ending(step)
+                readable(np.array_equal(appended, of_table), "what is appended is not what the table of requests says")
+                hidden = self.gone[layer].copy()
+                hidden[self.served.arriving(step)] = True
+                readable(not hidden[reads].any(), "a block is read of a request that does not run")
+                self.gone[layer, ended] = True
             if self.ranked:
                 ranking[layer] = self.ranking(rankings, ranking[layer], blocks)
             read_bytes = sizes.take(len(reads)) if self.partial else np.zeros(0, np.int64)
@@ -190,14 +206,13 @@ class Trace:
             if not (self.exists[layer, reads].all() and self.exists[layer, ranking[layer]].all()):
                 raise ValueError(f"decode step {step}, layer {layer}: a block is read or ranked before it exists")
             self.add([len(reads), len(appended), len(ranking[layer])], reads, appended, ranking[layer], read_bytes)
-            written = np.ones(len(appended), np.int64)
             if self.several:
                 written = tokens.take(len(appended))
                 readable(((1 <= written) & (written <= self.tokens[step][0])).all(), "tokens written are out of range")
                 self.add(self.tokens[step][::-1] if layer == 0 else [], written)
             reads_in_all -= len(reads)
             at_most = np.where(read_bytes == 0, WHOLE, read_bytes) if self.partial else np.full(len(reads), WHOLE)
-            yield step, layer, reads, at_most, appended, written, newborn
+            yield step, layer, reads, at_most, appended, written, newborn, ended
         readable(reads_in_all == 0 and sets.at == len(sets.data)
                  and all(stream.at == len(stream.all) for stream in (tokens, lists, rankings, sizes)),
                  "a chunk holds more, or other, than its records")

@@ -26,6 +26,7 @@ NEAR, LINK_READ, LINK_WRITE, FAR = range(4)
 def check(n, prices, rows, trace):
     """Validity of the prices; floor and overhead of a group, and of each group what the prices leave of its floor."""
     unit, sizes = n["unit_bytes"], {*n["kv_block_bytes"], n["expert_block_bytes"]}
+    require(n["batch"] == 1 or not trace.served, "batch is not 1, though the trace has its requests")
     require(n["batch"] > 0 and min(n["kv_block_bytes"]) > 0 and (n["expert_block_bytes"] > 0) == (trace.experts > 0)
             and all(new <= size for new, size in zip(n["new_kv_bytes"], n["kv_block_bytes"]))
             and n["interference_2_20"] < 1 << 20
@@ -129,7 +130,7 @@ class Paths:
 
     def __init__(self, n, prices, rows, trace):
         layers, steps, unit = n["layers"], n["steps"], n["unit_bytes"]
-        self.layers, self.exclusive, self.exists = layers, n["mode"] == "exclusive", trace.exists
+        self.layers, self.exclusive, self.exists, self.ended = layers, n["mode"] == "exclusive", trace.exists, 0
         self.split, self.any = n["mirrored_reads"] == "split", n["claim"] == "any"
         repeat = layers if n["barrier"] == "token" else 1
         a = np.repeat(np.array(prices, np.int64), repeat, 0)
@@ -168,8 +169,9 @@ class Paths:
         cost = np.minimum(self.cost[layer], IMPOSSIBLE)[:, None] + np.where(ways >= IMPOSSIBLE, IMPOSSIBLE, ways * size)
         self.cost[layer] = cost.min(0)
 
-    def step(self, step, layer, ids, r, appended, new, newborn):
-        """A step of the layer: r units are read of the blocks ids, new units are written to those appended to."""
+    def step(self, step, layer, ids, r, appended, new, newborn, ended):
+        """A step of the layer: r units are read of the blocks ids, new units are written to those appended to; those ended
+        are gone after it."""
         self.go(step, layer)
         k, cost, size = step * self.layers + layer, self.cost[layer], self.size[layer]
         a_near, a_far, a_write = self.near[k], self.far[k], self.write[k]
@@ -181,6 +183,7 @@ class Paths:
             cost[:, appended] += new * self.later[k]  # of newborn ones, set below
             cost[self.NEAR, appended] += new * (a_near - self.later[k])
         far, near = cost[self.FAR].copy(), cost[self.NEAR].copy()
+        last = np.minimum(far, near)
         np.minimum(far, near + (size * (a_near + a_write) if self.exclusive else 0), out=cost[self.FAR])
         np.minimum(near, far + enter, out=cost[self.NEAR])
         if self.any:
@@ -190,14 +193,17 @@ class Paths:
         born = new[np.isin(appended, newborn)] * self.exclusive
         cost[:, newborn] = born * self.later[k]
         cost[self.NEAR, newborn] = born * a_near
+        last[newborn] = cost[:2, newborn].min(0)
         if self.any:
             cost[self.ARRIVING, newborn] += size[newborn] * (a_near + a_far)
         cost[self.NEAR:] += size * self.rows[k]
+        self.ended += sum(last[ended].tolist())
+        cost[:, ended] = 0  # far, where nothing costs any more
 
     def total(self, steps):
         for layer in range(self.layers):
             self.go(steps, layer)
-        return sum(self.cost.min(1)[self.exists].tolist())
+        return self.ended + sum(self.cost.min(1)[self.exists].tolist())
 
 
 def near_capacity(n, requests, up=False):
@@ -213,8 +219,9 @@ def value(n, prices, rows, trace):
     overhead, floor, rests = check(n, prices, rows, trace)
     of_group, paths = GroupTicks(n, floor), Paths(n, prices, rows, trace)
     ticks, named, later = overhead * len(rests), np.zeros(trace.blocks, bool), paths.later.tolist()
-    contexts = trace.prompt_tokens + np.concatenate(([0], np.cumsum(trace.tokens[:, 1].astype(np.int64))))
-    for step, layer, reads, read_bytes, appended, tokens, newborn in trace.steps():
+    contexts, always = trace.context.tolist(), n["fixed_bytes"]
+    by_running = [always[at:at + layers] for at in range(0, len(always), layers)]
+    for step, layer, reads, read_bytes, appended, tokens, newborn, ended in trace.steps():
         k = step * layers + layer
         if layer == 0 or not token:
             fixed, written, units_read, whole = [0] * 4, 0, 0, True
@@ -226,16 +233,16 @@ def value(n, prices, rows, trace):
         new = batch * sum(each) * (n["mode"] == "inclusive")
         at_once = 0 if late else new
         of_read = batch * n["unit_bytes"] * sum(moved[by_rule].tolist())
-        context = int(contexts[step])
-        fixed = [sum_ + a + b * context + more for sum_, (a, b), more
-                 in zip(fixed, n["fixed_bytes"][layer], (of_read + new, 0, at_once, at_once))]
+        of_layer = by_running[trace.running[step] - 1 if len(by_running) > 1 else 0][layer]
+        fixed = [sum_ + a + b * contexts[step] + more for sum_, (a, b), more
+                 in zip(fixed, of_layer, (of_read + new, 0, at_once, at_once))]
         written += new if late else 0
         units_read, whole = units_read + sum(r.tolist()), whole and bool((r == paths.size[layer, ids]).all())
         if layer == layers - 1 or not token:
             group = step if token else k
             require(max(fixed) < 1 << 63, "a step moves 2^63 bytes or more")
             ticks += of_group.ticks(prices[group], rests[group], fixed, later[k] * written, units_read, whole)
-        paths.step(step, layer, ids, r, appended, np.array(each, np.int64) // n["unit_bytes"], newborn)
+        paths.step(step, layer, ids, r, appended, np.array(each, np.int64) // n["unit_bytes"], newborn, ended)
     require(trace.digest == trace.stated_digest, "the trace's contents have another digest")
     if late and n["mode"] == "exclusive":  # A demotion's bytes leave one by one: beside whole blocks there may be parts.
         capacity = -(-n["capacity_bytes"] // (batch * n["unit_bytes"]))

@@ -19,8 +19,9 @@ Status Stands::make(double context_factor) {
   layers_ = traced_layers(model_);
   if (options_.trace != nullptr) {
     const TraceMeta& meta = options_.trace->meta();
-    if (meta.layout.experts > 0 || meta.layout.requests > 1) {
-      return bad_input(options_.trace->path() + ": advise takes a trace of one request's KV, without experts");
+    if (meta.layout.experts > 0 || meta.layout.requests > 1 || meta.layout.served != nullptr) {
+      return bad_input(options_.trace->path() + ": advise takes a trace of one request's KV, without experts" +
+                       (meta.layout.served != nullptr ? ": one of those that the served batch was merged of" : ""));
     }
     workload_ = options_.trace->path();
     kv_ = {options_.trace, static_cast<double>(layers_) / meta.layers, 0};

@@ -26,6 +26,14 @@ struct Planned {
   bool cut = false;
 };
 
+/// In decode steps. Times of logs are differences of sums: what comes within a microsecond of a step's beginning, comes
+/// with it.
+double steps_of(double seconds, Seconds step_time) {
+  const double steps = seconds / step_time.value();
+  const double whole = std::round(steps);
+  return std::abs(steps - whole) * step_time.value() < 1e-6 ? whole : steps;
+}
+
 /// The trace whose prompt is nearest in length; of equally near ones each in its turn.
 std::size_t nearest(const std::vector<MergeSource>& sources, std::uint64_t prompt, std::size_t turn) {
   const auto distance = [&](std::size_t i) {
@@ -61,7 +69,7 @@ std::vector<Planned> plan_requests(const std::vector<MergeSource>& sources, cons
     }
     const MergeSource& source = sources[request.source];
     request.cut = output > source.steps;
-    request.waiting = {seconds / options.step_time.value(), source.prompt_tokens,
+    request.waiting = {steps_of(seconds, options.step_time), source.prompt_tokens,
                        static_cast<std::uint32_t>(std::min<std::uint64_t>(output, source.steps))};
   }
   return planned;

@@ -268,6 +268,11 @@ Status check_steps_of_one(const TraceReader& trace) {
 
 Status check_twin(const TraceReader& trace, const TwinShape& shape) {
   const BlockLayout& layout = trace.meta().layout;
+  if (layout.served != nullptr) {
+    return bad_input(trace.path() +
+                     ": is a served batch; a twin can be made of a trace of one request: take the traces " +
+                     "that it was merged of");
+  }
   if (layout.requests != 1) {
     return bad_input(trace.path() + ": has pages of " + std::to_string(layout.requests) +
                      " requests; a twin can be made of a trace of one request");

@@ -24,8 +24,18 @@ Status for_each_step(const TraceReader& trace, const char* what, const RunContex
   return {};
 }
 
+/// An error if requests come and go.
+[[nodiscard]] inline Status refuse_served(const TraceReader& trace, const std::string& format) {
+  if (trace.meta().layout.served != nullptr) {
+    return bad_input(trace.path() + ": is a served batch, which " + format +
+                     " cannot hold; export the traces that it was merged of");
+  }
+  return {};
+}
+
 /// An error unless all blocks are KV pages of one request.
 [[nodiscard]] inline Status require_plain_pages(const TraceReader& trace, const std::string& format) {
+  KVPLACE_TRY(refuse_served(trace, format));
   const BlockLayout& layout = trace.meta().layout;
   if (layout.experts > 0 || layout.requests > 1) {
     const std::string what = layout.experts > 0 ? "expert blocks" : std::to_string(layout.requests) + " requests";

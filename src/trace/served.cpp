@@ -95,7 +95,7 @@ void ServedRequests::walk() {
     });
     begin_with(step + 1, &arriving_);
     for (ByStep* by_step : {&running_, &arriving_, &ending_}) {
-      by_step->begin.push_back(by_step->requests.size());
+      by_step->begin.push_back(static_cast<std::uint32_t>(by_step->requests.size()));
     }
   }
 }

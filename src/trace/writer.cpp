@@ -248,9 +248,14 @@ Result<TraceWriter> TraceWriter::create(const std::string& path, const TraceMeta
   if (options.zstd_level < 1 || options.zstd_level > 19) {
     return bad_input(path + ": zstd level " + std::to_string(options.zstd_level) + " is not 1 to 19");
   }
-  KVPLACE_ASSIGN(file, OutputFile::create(path));
   // Blanks behind the JSON are the room for measurements.
   const std::string metadata = kvt::meta_to_json(meta) + std::string(options.measurement_room, ' ');
+  if (metadata.size() > kvt::kMostMetadataBytes) {
+    return bad_input(path + ": the metadata takes " + std::to_string(metadata.size()) +
+                     " bytes, of which a trace has " + std::to_string(kvt::kMostMetadataBytes) + " at most" +
+                     (meta.layout.served != nullptr ? ": give fewer requests" : ""));
+  }
+  KVPLACE_ASSIGN(file, OutputFile::create(path));
   KVPLACE_TRY(file.write(head_of(kvt::version_of(meta), metadata)));
   auto state = std::make_unique<State>(std::move(file), meta, options);
   state->metadata_bytes = metadata.size();

@@ -53,12 +53,20 @@ def head_errors(i: Instance, head: files.Head, version: int) -> list[str]:
         layers = range(i.layers)
         expected |= {"kv_block_bytes": one_for_all(i.page(layer) for layer in layers),
                      "new_kv_bytes": one_for_all(i.new_of_token(layer) for layer in layers),
-                     "fixed_bytes": one_for_all(i.fixed_parts(layer) for layer in layers)}
+                     "fixed_bytes": fixed_bytes(i)}
     capacity = i.capacity if version == 2 else i.near_capacity
     wrong = [f"{key} = {head[key]}, not {value}" for key, value in expected.items() if head[key] != value]
     if head["capacity_bytes"] not in (capacity, capacity // piece * piece):
         wrong.append(f"capacity_bytes = {head['capacity_bytes']}, not {capacity}")
     return wrong
+
+
+def fixed_bytes(i: Instance) -> list[Any]:
+    """By layer; of a served batch in which they hang on how many requests run, for each number of them."""
+    by_running = [[i.fixed_parts(layer, n + 1) for layer in range(i.layers)] for n in range(i.most_running)]
+    if any(parts != by_running[0] for parts in by_running):
+        return [of_layer for parts in by_running for of_layer in parts]
+    return one_for_all(by_running[0])
 
 
 def one_for_all(by_layer: Iterable[Any]) -> list[Any]:

@@ -137,6 +137,7 @@ def solve_any(instance: Instance, seconds: float, known: Sequence[set[Block]] | 
             for b in ((layer, b_id) for b_id in record.appended if born[layer, b_id] == k):
                 paths[q, b] = BlockPath(p, p.binary())
                 spared[paths[q, b].near] = i.new_bytes(k, b[1])
+        paths = {(q, b): path for (q, b), path in paths.items() if k < i.last(b)}  # what is under way is dropped
         made = i.batch * sum(i.new_bytes(k, b_id) for b_id in record.appended)
         if i.exclusive:
             for near, num_bytes in spared.items():

@@ -12,7 +12,7 @@ import background
 import files
 from adversary import Forgery
 from any_model import solve_any
-from generate import Scale, features, generate
+from generate import Scale, features, generate, generate_served
 from instance import Instance
 from program import Program, Unexpected
 from replay import random_schedule, replay
@@ -44,6 +44,7 @@ class Audit:
     seconds: float = 5.0  # for each optimum
     forgeries: bool = True
     unlike: bool = False  # layers that differ, fixed traffic that grows, steps of several tokens
+    served: bool = False  # served batches
 
 
 def ratio(a: float, b: float) -> float:
@@ -59,7 +60,7 @@ def proven_claims(found: dict[str, Any]) -> dict[str, Fraction]:
 
 def audit_one(seed: int, how: Audit) -> Outcome:
     """The instance of a seed; whatever goes wrong is a violation."""
-    instance = generate(seed, how.scale, how.unlike)
+    instance = generate_served(seed, how.scale) if how.served else generate(seed, how.scale, how.unlike)
     outcome = Outcome(seed, features(instance))
     try:
         with Program(instance) as program:
@@ -95,7 +96,7 @@ def _audit(program: Program, outcome: Outcome, how: Audit) -> None:
             wrong.append(f"kvplace replay takes {replayed!r} s for a schedule of {taken!r} s")
     late = []
     for placements in (step.placements, random_schedule(random.Random(outcome.seed + 1), i)):
-        moves = background.in_some_order(random.Random(outcome.seed), placements)
+        moves = background.in_some_order(random.Random(outcome.seed), i, placements)
         late.append(program.replay_background(head["trace_digest"], placements[0], moves))
         taken = float(background.replay(i, placements[0], moves))
         if not -ROUNDING * taken <= late[-1] - taken <= ROUNDING * taken + whole_bytes:

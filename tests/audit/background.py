@@ -14,13 +14,13 @@ from times import group_time
 Moves = tuple[list[Block], set[Block]]
 
 
-def in_some_order(rng: random.Random, placements: Sequence[set[Block]]) -> list[Moves]:
+def in_some_order(rng: random.Random, i: Instance, placements: Sequence[set[Block]]) -> list[Moves]:
     """The moves between blocks that have room after each step; what a step issues in an order of its own."""
     moves = []
-    for before, after in zip(placements, placements[1:]):
+    for k, (before, after) in enumerate(zip(placements, placements[1:])):
         issued = sorted(after - before)
         rng.shuffle(issued)
-        moves.append((issued, before - after))
+        moves.append((issued, {b for b in before - after if k < i.last(b)}))
     return moves
 
 
@@ -67,6 +67,9 @@ def replay(instance: Instance, start: set[Block], schedule: Sequence[Moves]) -> 
             divisible += i.batch * r if splits and near and b_id not in record.appended else 0
             from_far.update({} if near else {b: r})
         missed = {b: r for b, r in from_far.items() if b not in resident}
+        for b in [b for b in resident if i.last(b) == k]:  # gone with its request, for nothing
+            resident.remove(b)
+            queue.pop(b, None)
         for b in evicted:
             resident.remove(b)
             if queue.pop(b, 0) == 0 and i.exclusive:

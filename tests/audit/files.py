@@ -63,16 +63,24 @@ def zigzag(value: int) -> int:
     return value << 1 ^ value >> 63
 
 
+def request_table(i: Instance) -> Head:
+    """Of a served batch."""
+    columns = zip(*((r.prompt_tokens, r.first, r.end) for r in i.served))
+    return {**dict(zip(("prompt_tokens", "first_step", "end_step"), map(list, columns))), "has_pages": True}
+
+
 def trace(instance: Instance) -> bytes:
     """The instance's trace, one chunk."""
     i, reads_total = instance, sum(len(r.reads) for r in instance.records)
-    head = head_of(b"\x89KVT", 2 if i.tokens else 1, text_of({
-        **({"needs": ["tokens"]} if i.tokens else {}), "layers": i.layers, "prompt_tokens": i.prompt_tokens, "block_tokens": i.block_tokens, "requests": i.requests,
+    needs = {"needs": ["tokens"]} if i.tokens else {"needs": ["requests"]} if i.served else {}
+    head = head_of(b"\x89KVT", 2 if needs else 1, text_of({
+        **needs, **({"request_table": request_table(i)} if i.served else {}), "layers": i.layers, "prompt_tokens": i.prompt_tokens, "block_tokens": i.block_tokens, "requests": i.requests,
         "experts": i.experts, "block_bytes": None, "has_ranking": False, "has_read_bytes": i.partial, "model": "",
         "selection": "", "source": "the audit"}))
     sets, lists, sizes, counts, last = b"", b"", b"", b"", 0
     before: list[set[int]] = [set() for _ in range(i.layers)]
-    words = [i.layers, i.experts, i.requests, i.block_tokens, i.prompt_tokens, 0, int(i.partial)]
+    words = [i.layers, i.experts, i.requests, i.block_tokens, i.prompt_tokens, 0, int(i.partial),
+             *(x for r in i.served for x in (r.prompt_tokens, r.first, r.end))]
     for k, record in enumerate(i.records):
         ids = sorted(record.reads)
         changed = sorted(before[k % i.layers] ^ set(ids))
@@ -164,7 +172,7 @@ def schedule(instance: Instance, digest: str, placements: Sequence[set[Block]]) 
         "trace_digest": digest, "layers": instance.layers, "steps": instance.steps, "blocks_per_layer": width,
         "mode": instance.mode, "made_by": "the audit"}))
     piece = block_set(placements[0])
-    for before, after in zip(placements, placements[1:]):
-        piece += block_set(after - before) + block_set(before - after)
+    for k, (before, after) in enumerate(zip(placements, placements[1:])):
+        piece += block_set(after - before) + block_set(b for b in before - after if k < instance.last(b))
     body = zstd_frame(piece)
     return head + struct.pack("<QQQ", len(piece), len(body), xxhash.xxh64_intdigest(body)) + body

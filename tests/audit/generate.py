@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import served
 from instance import Instance, Layer, Record
 
 Pages = dict[int, int]  # appended to, and tokens written to each
@@ -61,6 +62,31 @@ def layer_of(rng: random.Random, block_tokens: int) -> Layer:
     unit = rng.choice((1000, 500, 96, 4096, 97)) * block_tokens
     return Layer(unit * rng.choice((1, 1, 2, 3)), rng.choice((0, 4, 40)) * unit, rng.choice((0, 0, 7)) * 100,
                  rng.choice((0, 0, 3, 50)))
+
+
+def generate_served(seed: int, scale: Scale = Scale(250)) -> Instance:
+    """The served batch of a seed; layers may differ, and fixed traffic hang on who runs."""
+    rng = random.Random(f"served {seed}")
+    while True:
+        layers, block_tokens, steps = rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2, 4)), rng.randint(3, 9)
+        experts = rng.choice((0, 0, 0, 0, 1, 2))
+        requests = served.requests_of(rng, steps, block_tokens)
+        ids, appended = served.births_of(requests, steps, block_tokens, experts)
+        blocks = experts + sum(map(len, ids))
+        if 3 <= blocks <= 14 and layers * layers * steps * blocks <= 2 * scale.most_places:
+            break
+    page_bytes = rng.choice((4096, 1000, 720, 4099, 97, 12288)) * rng.choice((1, 1, 3))
+    expert_bytes = rng.choice((page_bytes, 2 * page_bytes, page_bytes + 1)) if experts else 0
+    partial = rng.random() < 0.15
+    at_once = max(sum(len(own) for q, own in zip(requests, ids) if q.runs(t)) for t in range(steps))
+    return Instance(
+        own=tuple(layer_of(rng, block_tokens) for _ in range(layers)) if rng.random() < 0.4 else (), served=requests, ids=ids,
+        layers=layers, steps=steps, block_tokens=block_tokens, prompt_tokens=max(q.prompt_tokens for q in requests),
+        requests=len(requests), experts=experts, partial=partial,
+        records=served.records_of(rng, layers, experts, block_tokens, requests, ids, appended, partial,
+                                  (page_bytes, expert_bytes)),
+        page_bytes=page_bytes, expert_bytes=expert_bytes, new_kv=rng.random() < 0.8, **machine_of(rng, page_bytes, True),
+        **options_of(rng, layers, min(blocks, at_once + experts), 1, page_bytes))
 
 
 def generate(seed: int, scale: Scale = Scale(250), unlike: bool = False) -> Instance:
@@ -134,5 +160,7 @@ def features(instance: Instance) -> list[str]:
         "no new KV": not i.new_kv, "floor": i.floor > 0, "overhead": i.overhead > 0, "partial reads": i.partial,
         "experts": i.experts > 0, "several requests": i.requests > 1, "several layers": i.layers > 1,
         "capacity divides": i.capacity % i.page_bytes == 0, "unlike layers": bool(i.own),
-        "growing fixed traffic": any(layer.selector_bytes for layer in i.own), "several tokens": bool(i.tokens)}
+        "growing fixed traffic": any(layer.selector_bytes for layer in i.own), "several tokens": bool(i.tokens),
+        "served batch": bool(i.served), "prompts that arrive": any(q.first > 0 and q.prompt_tokens for q in i.served),
+        "requests that end": any(q.end < i.steps for q in i.served)}
     return ["all", *(name for name, has in named.items() if has)]

@@ -47,6 +47,19 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Request:
+    """One of a served batch: it runs in the decode steps first ... end - 1."""
+
+    prompt_tokens: int
+    first: int
+    end: int
+
+    def runs(self, step: int) -> bool:
+        """Whether it decodes a token in a decode step."""
+        return self.first <= step < self.end
+
+
+@dataclass(frozen=True)
 class Instance:
     """Trace, machine and options; `near_capacity` is that of the whole batch, as the option has it."""
 
@@ -77,6 +90,8 @@ class Instance:
     mirrored_reads: str
     own: tuple[Layer, ...] = ()  # by layer; page_bytes and weight_bytes are then those of none
     tokens: tuple[tuple[int, int], ...] = ()  # by decode step: verified, as many in each, and decoded
+    served: tuple[Request, ...] = ()  # a served batch: as many as `requests`
+    ids: tuple[tuple[int, ...], ...] = ()  # of each of them, by page
 
     @property
     def exclusive(self) -> bool:
@@ -91,6 +106,8 @@ class Instance:
     @property
     def initial(self) -> int:
         """Blocks of a layer before the first decode step: ids 0 to this."""
+        if self.served:
+            return self.experts + sum(-(-r.prompt_tokens // self.block_tokens) for r in self.served if r.first == 0)
         return self.experts + -(-self.prompt_tokens // self.block_tokens) * self.requests
 
     @property
@@ -122,11 +139,22 @@ class Instance:
         tokens = record.written[record.appended.index(b_id)] if record.written else 1
         return min(tokens * self.new_of_token(layer), self.page(layer))
 
+    def running(self, step: int) -> int:
+        """Requests of a served batch that decode in a step."""
+        return sum(r.runs(step) for r in self.served)
+
+    @property
+    def most_running(self) -> int:
+        """The most of any step; 1 where requests are alike."""
+        return max(map(self.running, range(self.steps))) if self.served else 1
+
     def context(self, step: int) -> int:
-        """Tokens of the text before a decode step."""
+        """Tokens of the text before a decode step; of a served batch of all texts that run."""
+        if self.served:
+            return sum(r.prompt_tokens + step - r.first for r in self.served if r.runs(step))
         return self.prompt_tokens + (sum(decoded for _, decoded in self.tokens[:step]) if self.tokens else step)
 
-    def fixed_parts(self, layer: int) -> list[list[int]]:
+    def fixed_parts(self, layer: int, running: int = 1) -> list[list[int]]:
         """By channel [a, b]: a + b x context tokens bytes move in a step whatever the placement, of the whole batch."""
         weights = self.own[layer].dense_bytes if self.own else self.weight_bytes
         near = int(weights * self.weights_near)
@@ -134,11 +162,15 @@ class Instance:
         if self.own:  # index keys are read for each token verified, those of the step at hand included
             per_token = self.batch * self.requests * self.own[layer].selector_bytes * (self.tokens[0][0] if self.tokens else 1)
             always = self.batch * self.requests * self.own[layer].state_bytes + per_token
+        if self.own and self.served:  # keys of each running text, and of the token that each of them decodes
+            per_token = self.own[layer].selector_bytes
+            always = running * (self.own[layer].state_bytes + per_token)
         return [[near + always, per_token], [weights - near, 0], [0, 0], [weights - near, 0]]
 
     def fixed_loads(self, k: int) -> list[int]:
         """The same in bytes of step k."""
-        return [a + b * self.context(k // self.layers) for a, b in self.fixed_parts(k % self.layers)]
+        step = k // self.layers
+        return [a + b * self.context(step) for a, b in self.fixed_parts(k % self.layers, self.running(step))]
 
     @property
     def floor(self) -> Fraction:
@@ -174,6 +206,17 @@ class Instance:
             for b in record.appended:
                 born.setdefault((k % self.layers, b), k)
         return born
+
+    def last(self, block: Block) -> int:
+        """The step in which a block is read or appended to for the last time: it is gone with its request."""
+        for r, ids in zip(self.served, self.ids):
+            if block[1] in ids:
+                return (r.end - 1) * self.layers + block[0]
+        return self.layers * self.steps
+
+    def there(self, k: int) -> list[Block]:
+        """Blocks that may be near after step k."""
+        return [b for b, birth in self.births().items() if birth <= k < self.last(b)]
 
     def near_at_start(self) -> set[Block]:
         """With start `recent` and `empty`: the newest prompt pages that fit, the same number of each layer."""

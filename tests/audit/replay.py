@@ -35,7 +35,7 @@ def step_loads(instance: Instance, k: int, born: dict[Block, int], before: set[B
             move("passive", missed.get(b, 0))
             move("promote", i.size(b) - missed.get(b, 0))
     for b in before - after:
-        if i.exclusive:
+        if i.exclusive and k < i.last(b):
             move("demote", i.size(b))
     for b_id in record.appended:
         b = layer, b_id
@@ -53,7 +53,7 @@ def replay(instance: Instance, placements: Sequence[set[Block]]) -> Fraction:
     i, born, total = instance, instance.births(), Fraction(0)
     assert i.start == "free" or placements[0] == i.near_at_start()
     for k, near in enumerate(placements):
-        assert all(born[b] < k for b in near) and sum(map(i.size, near)) <= i.capacity
+        assert near <= set(i.there(k - 1)) and sum(map(i.size, near)) <= i.capacity
     steps = [step_loads(i, k, born, *placements[k:k + 2]) for k in range(i.layers * i.steps)]
     for g in range(i.num_groups):
         of_group = steps[g * i.steps_per_group:(g + 1) * i.steps_per_group]
@@ -69,8 +69,8 @@ def random_schedule(rng: random.Random, instance: Instance) -> list[set[Block]]:
     placements = []
     for k in range(-1, i.layers * i.steps):
         if k >= 0 or i.start == "free":
-            near = {b for b in near if rng.random() < 0.8}
-            others = [b for b, birth in born.items() if birth <= k and b not in near]
+            near = {b for b in near if rng.random() < 0.8 and k < i.last(b)}
+            others = [b for b in i.there(k) if b not in near]
             for b in rng.sample(others, rng.randint(0, len(others))):
                 if sum(map(i.size, near)) + i.size(b) <= i.capacity:
                     near.add(b)
@@ -84,7 +84,7 @@ def best_of_all(instance: Instance) -> Fraction:
     assert i.steps_per_group == 1
 
     def placements(k: int) -> list[frozenset[Block]]:
-        blocks = [b for b, birth in born.items() if birth < k]
+        blocks = i.there(k - 1)
         return [frozenset(chosen) for n in range(len(blocks) + 1) for chosen in itertools.combinations(blocks, n)
                 if sum(map(i.size, chosen)) <= i.capacity]
 

@@ -23,7 +23,7 @@ def solve_step(instance: Instance, seconds: float) -> StepOptimum | None:
     i, p = instance, Programme()
     times = GroupTimes(i, p)
     born, at_start = i.births(), i.near_at_start()
-    near: list[dict[Block, int]] = [{b: p.binary() for b, birth in born.items() if birth < k}
+    near: list[dict[Block, int]] = [{b: p.binary() for b in i.there(k - 1)}
                                     for k in range(i.layers * i.steps + 1)]  # [k + 1] after step k
     if i.start != "free":
         for b, v in near[0].items():
@@ -59,10 +59,11 @@ def solve_step(instance: Instance, seconds: float) -> StepOptimum | None:
         for b_id in record.appended:
             new, b = i.new_bytes(k, b_id) * i.batch, (layer, b_id)
             if i.exclusive:
-                side = before.get(b, after[b])
-                times.add(k, "near", new, side)
+                side = before.get(b, after.get(b))
                 times.add_fixed(k, "write far", new)
-                times.add(k, "write far", -new, side)
+                if side is not None:  # else it is gone with the step it begins in, and was on no side
+                    times.add(k, "near", new, side)
+                    times.add(k, "write far", -new, side)
             else:
                 times.add_fixed(k, "near", new)
                 times.add_fixed(k, "write far", new)

@@ -61,7 +61,7 @@ def path(i: Instance, b: Block, birth: int, channel: Sequence[Sequence[Fraction]
         at_start = b in i.near_at_start()
         far = NEVER if at_start and i.start != "free" else Fraction(0)
         near = size * start_price if i.start == "free" else Fraction(0) if at_start else NEVER
-    for k in range(max(birth, 0), i.layers * i.steps):
+    for k in range(max(birth, 0), min(i.last(b) + 1, i.layers * i.steps)):
         record, g = i.records[k], i.group(k)
         a_near, a_far = channel[g][NEAR], channel[g][LINK_READ] + channel[g][FAR]
         here, appended = b[0] == k % i.layers, b[0] == k % i.layers and b[1] in record.appended
@@ -79,5 +79,6 @@ def path(i: Instance, b: Block, birth: int, channel: Sequence[Sequence[Fraction]
             leave = size * (a_near + channel[g][LINK_WRITE] + channel[g][FAR]) if i.exclusive else Fraction(0)
             far, arriving, near = (min(far, arriving, near + leave), min(arriving, far + enter),
                                    min(near, arriving, far + enter))
-        near, arriving = near + size * rows[k], arriving + size * rows[k]
+        if k < i.last(b):  # else it is gone from near
+            near, arriving = near + size * rows[k], arriving + size * rows[k]
     return min(far, arriving, near)

@@ -34,6 +34,7 @@ FILES = [*INSTANCE, "--layer-budgets", "b.toml"]
 #: Commands of each verb that succeed once the outputs are given, with every flag that reads a file.
 COMMANDS = {
     "import": [["import", "t.csv", "--format", "fang-csv"], ["import", "t.npy", "u.npy", "--format", "topk-npy"]],
+    "merge": [["merge", "t.kvt", "u.kvt", "--arrivals", "l.jsonl"]],
     "record": [["record", "sglang", "--url", "http://127.0.0.1:9", "--prompts", "p.jsonl"]],  # no server: what comes before
     "generate": [["generate", "g.toml"], ["generate", "--like", "t.kvt"]],
     "info": [["info", "t.kvt"]],
@@ -75,6 +76,7 @@ class OutputsTest(cli.CliTest):
         self.write("p.jsonl", '{"prompt": "a text"}\n')
         self.write("c.toml", "[options]\nbatch = 2\n")
         self.write("b.toml", "layer_budgets = [5, 3]\n")
+        self.write("l.jsonl", '{"timestamp": 0, "input_length": 8, "output_length": 4}\n')
         self.write("g.toml", "layers = 2\nsteps = 9\nprompt_tokens = 64\nbudget.blocks = 4\n")
         self.ok("compare", "t.kvt", "--policy", "lru", *FILES, "--schedule-out", "t.kvs")
         self.ok("bound", "t.kvt", *FILES, "-o", "t.cert")

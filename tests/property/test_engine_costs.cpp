@@ -13,7 +13,7 @@ using testing::CaseLimits;
 using testing::drawn;
 using testing::RandomInstance;
 
-constexpr double kRounding = 1e-9;
+constexpr double kCostRounding = 1e-9;
 
 double drawn_share() { return drawn(rc::gen::element(1.0, 0.85, 0.5, 0.1)); }
 Seconds drawn_time() { return Seconds(drawn(rc::gen::element(0.0, 1e-7, 1e-6, 1e-3))); }
@@ -46,8 +46,8 @@ RC_GTEST_PROP(EngineCosts, NoPolicyIsFasterThanTheBounds, ()) {
     proven[costs == BoundCosts::kEngine] = bounds->step.verified.bound.value();
     for (const ReplayResult& result : comparison->results) {
       if (result.information != Information::kIdeal) {
-        RC_ASSERT(bounds->step.verified.bound.value() <= result.total.value() * (1 + kRounding));
-        RC_ASSERT(comparison->bounds.perfect_split.value() <= result.total.value() * (1 + kRounding));
+        RC_ASSERT(bounds->step.verified.bound.value() <= result.total.value() * (1 + kCostRounding));
+        RC_ASSERT(comparison->bounds.perfect_split.value() <= result.total.value() * (1 + kCostRounding));
       }
     }
   }

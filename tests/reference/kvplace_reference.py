@@ -58,6 +58,11 @@ class ListPolicy:
         for block in blocks:
             self.list_of(block[0])[block] = None
 
+    def forget(self, blocks: list[Block]) -> None:
+        """These were near, and are gone with their requests."""
+        for block in blocks:
+            del self.list_of(block[0])[block]
+
     def act(self, step: Step) -> list[Move]:
         """The moves of this step in order."""
         order = self.list_of(step.layer)
@@ -126,6 +131,10 @@ class Static:
         """Counts what is near at the start."""
         self.room -= len(blocks)
 
+    def forget(self, blocks: list[Block]) -> None:
+        """Their room is free."""
+        self.room += len(blocks)
+
     def act(self, step: Step) -> list[Move]:
         """The moves of this step in order."""
         born = sorted(step.newborn)[:self.room]
@@ -154,6 +163,14 @@ class Shelf:
         group = self.groups.pop(use, [])
         self.size -= len(group)
         return set(group)
+
+    def remove(self, block: Block) -> None:
+        """Takes out one block."""
+        use = next(use for use, group in self.groups.items() if block in group)
+        self.groups[use].remove(block)
+        if not self.groups[use]:
+            del self.groups[use]
+        self.size -= 1
 
     def farthest_use(self) -> int:
         """The latest next read of all blocks here."""
@@ -202,6 +219,11 @@ class BeladyGlobal:
         """Takes over what is near at the start."""
         for block in blocks:
             self.shelf_of(block[0]).add(block, self.next_use(block, -1))
+
+    def forget(self, blocks: list[Block]) -> None:
+        """These were near, and are gone with their requests."""
+        for block in blocks:
+            self.shelf_of(block[0]).remove(block)
 
     def act(self, step: Step) -> list[Move]:
         """The moves of this step in order."""
@@ -282,10 +304,11 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
     far_by_layer = [0] * trace.layers
     far_by_step: list[list[int]] = []
     channel_bytes, total_s, peak = no_loads(), 0.0, len(near)
+    token_times: list[tuple[float, int]] = []  # of each decode step, and tokens decoded in it
     occupied = sum(setting.size(layer) for layer, _ in near)
 
     for t, layers in enumerate(trace.steps):
-        counted, context = t >= warmup_steps, trace.context(t)
+        counted, context, ended_ids = t >= warmup_steps, trace.context(t), trace.ended(t)
         token_loads, token_s = no_loads(), 0.0
         far_by_step.append([])
         for l, (reads, appended) in enumerate(layers):
@@ -298,17 +321,24 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
             exists |= newborn
 
             served = no_loads()
-            served["near.mem"] = setting.fixed(l, context) + setting.size(l) * near_reads
+            served["near.mem"] = setting.fixed(l, context, trace.running(t)) + setting.size(l) * near_reads
             served["far.link_read"] = served["far.mem"] = setting.size(l) * far_reads
             seen = dict(served)
             fresh = {b: new_kv(trace, setting, t, b) for b in written}
             for b in written:
                 add_new_kv(seen, setting, fresh[b], b in newborn or b in near and b not in flying)
-            absent = [b for b in written if b not in near]
-            moves = actor.act(Step(t, l, t * trace.layers + l, hits, misses, absent, newborn, seen, exists))
+            was_whole = {b: b in near and b not in flying for b in written}
+            ended = {(l, i) for i in ended_ids}  # gone once the reads are done: for nothing, and policies see them no more
+            actor.forget(sorted(ended & near))
+            occupied -= len(ended & near) * setting.size(l)
+            near -= ended
+            for b in ended:
+                flying.pop(b, None)
+            hits, misses = [b for b in hits if b not in ended], [b for b in misses if b not in ended]
+            absent = [b for b in written if b not in near | ended]
+            moves = actor.act(Step(t, l, t * trace.layers + l, hits, misses, absent, newborn - ended, seen, exists))
 
             was_near = {b: b in near for b in [m[0] for m in moves] + written}
-            was_whole = {b: b in near and b not in flying for b in written}
             for b, enters in moves:
                 if enters == (b in near):
                     raise AssertionError(f"{b} moved to where it is")
@@ -351,11 +381,18 @@ def simulate(trace: Trace, setting: Setting, machine: Machine, policy: str, warm
                                 ("promotions", len(promoted)), ("demotions", len(demoted)), ("evictions", len(left))):
                     count[name] += n
         total_s += token_s if counted else 0.0
+        token_times.append((token_s, trace.tokens_of(t)[1]))
 
     tokens = sum(trace.tokens_of(t)[1] for t in range(warmup_steps, len(trace.steps))) * setting.batch
     return {"policy": policy, **count, "total_s": total_s, "tokens_per_s": tokens / total_s if total_s else 0.0,
             "peak_near_blocks": peak, "far_reads_by_layer": far_by_layer, "channel_bytes": channel_bytes,
-            "far_reads_by_step": far_by_step}
+            "far_reads_by_step": far_by_step, "token_times": token_times}
+
+
+def within(token_times: list[tuple[float, int]], percent: int) -> float:
+    """The least seconds within which so many of all tokens are decoded, each taking as long as its decode step."""
+    each = sorted(seconds for seconds, tokens in token_times for _ in range(tokens))
+    return each[-(-percent * len(each) // 100) - 1]
 
 
 def minimum(function: Callable[[float], float], upper: float) -> float:
@@ -397,7 +434,7 @@ def bound_s(trace: Trace, setting: Setting, machine: Machine, all_near: bool) ->
         for l, (reads, appended) in enumerate(layers):
             fresh, size = len(set(reads) & set(appended)), setting.size(l)
             written = sum(new_kv(trace, setting, t, (l, i)) for i in appended)
-            parts.append((setting.fixed(l, trace.context(t)), (len(reads) - fresh) * size, fresh * size, written))
+            parts.append((setting.fixed(l, trace.context(t), trace.running(t)), (len(reads) - fresh) * size, fresh * size, written))
         if setting.barrier == "token":
             parts = [tuple(map(sum, zip(*parts)))]
         for weights, old, fresh, new in parts:
@@ -445,7 +482,7 @@ def main(arguments: list[str] | None = None) -> int:
     for policy in o.policy:
         result = simulate(trace, setting, machine, policy, o.warmup_steps)
         result["miss_ratio"] = result["far_reads"] / result["reads"] if result["reads"] else 0.0
-        results.append({k: v for k, v in result.items() if not k.endswith("_by_step")})
+        results.append({k: v for k, v in result.items() if not k.endswith("_by_step") and k != "token_times"})
         if not o.json:
             print("{policy:16} reads {reads}  far {far_reads}  miss {miss_ratio:.4f}  promotions {promotions}  "
                   "evictions {evictions}  {total_s:.9g} s".format(**result), flush=True)

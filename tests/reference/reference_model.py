@@ -58,6 +58,7 @@ class Setting:
     copies: str = "step"  # or background
     layer_bytes: tuple[int, ...] = ()  # of a block, by layer, where layers differ; block_bytes is then that of none
     layer_fixed: tuple[tuple[int, int], ...] = ()  # by layer (a, b): weights and such are a + b x context tokens
+    layer_running: tuple[int, ...] = ()  # by layer: and so much for each request of a served batch that runs
 
     def __post_init__(self) -> None:
         for value, allowed in ((self.mode, ("inclusive", "exclusive")), (self.barrier, ("layer", "token")),
@@ -77,12 +78,12 @@ class Setting:
         """Bytes of a block of a layer, of all requests of the batch."""
         return self.batch * (self.layer_bytes[layer] if self.layer_bytes else self.block_bytes)
 
-    def fixed(self, layer: int, context: int) -> float:
+    def fixed(self, layer: int, context: int, running: int = 1) -> float:
         """Bytes that a step reads from near whatever the placement."""
         if not self.layer_fixed:
             return self.weight_bytes_per_step
         always, per_token = self.layer_fixed[layer]
-        return always + per_token * context
+        return always + per_token * context + (self.layer_running[layer] * running if self.layer_running else 0)
 
 
 def no_loads() -> Loads:
@@ -144,6 +145,10 @@ def add_promotion(loads: Loads, setting: Setting, layer: int, passive: bool) -> 
 def new_kv(trace: Trace, setting: Setting, t: int, block: Block) -> float:
     """Bytes that decode step t writes to a block it appends to: those of its tokens there."""
     first, (verified, _) = trace.context(t), trace.tokens_of(t)
+    if trace.served:
+        written = [ids[(prompt + t - start) // trace.block_tokens]
+                   for (prompt, start, end), ids in zip(trace.served, trace.ids) if start <= t < end]
+        return setting.size(block[0]) * (block[1] in written) / trace.block_tokens
     tokens = sum((first + i) // trace.block_tokens == block[1] for i in range(verified))
     return setting.size(block[0]) * tokens / trace.block_tokens
 
@@ -166,18 +171,34 @@ class Trace:
     block_tokens: int
     steps: list[list[tuple[list[int], list[int]]]]
     tokens: list[tuple[int, int]] = field(default_factory=list)  # by decode step: verified, decoded; empty: one each
+    served: list[tuple[int, int, int]] = field(default_factory=list)  # a served batch: prompt tokens, first step, end
+    ids: list[list[int]] = field(default_factory=list)  # of each of its requests by page
+
+    def running(self, t: int) -> int:
+        """Requests of a served batch that decode a token in decode step t; else 1."""
+        return sum(first <= t < end for _, first, end in self.served) if self.served else 1
+
+    def ended(self, t: int) -> set[int]:
+        """Ids that are gone with requests whose last decode step is t."""
+        return {i for (_, _, end), ids in zip(self.served, self.ids) if end == t + 1 for i in ids}
 
     def tokens_of(self, t: int) -> tuple[int, int]:
         """Verified and decoded in decode step t."""
+        if self.served:
+            return self.running(t), self.running(t)
         return self.tokens[t] if self.tokens else (1, 1)
 
     def context(self, t: int) -> int:
-        """Tokens of the text before decode step t."""
+        """Tokens of the text before decode step t; of a served batch of all texts that run."""
+        if self.served:
+            return sum(prompt + t - first for prompt, first, end in self.served if first <= t < end)
         return self.prompt_tokens + (sum(decoded for _, decoded in self.tokens[:t]) if self.tokens else t)
 
     @property
     def prompt_blocks(self) -> int:
         """Blocks of each layer that exist before the first decode step."""
+        if self.served:
+            return sum(-(-prompt // self.block_tokens) for prompt, first, _ in self.served if first == 0)
         return -(-self.prompt_tokens // self.block_tokens)
 
 

@@ -28,7 +28,8 @@ struct ServedRequest {
   bool operator==(const ServedRequest&) const = default;
 };
 
-/// Immutable; safe to share between threads. Memory: 12 bytes per block of a layer and 4 per decoded token.
+/// Immutable; safe to share between threads. Memory: 12 bytes per block of a layer, 4 per decoded token and 20 per
+/// decode step.
 class ServedRequests {
  public:
   /// `has_pages`: false if nothing but experts is read, and no page exists.
@@ -80,7 +81,7 @@ class ServedRequests {
   /// Requests of each step.
   struct ByStep {
     std::vector<std::uint32_t> requests;
-    std::vector<std::size_t> begin{0};  ///< by step, and behind the last
+    std::vector<std::uint32_t> begin{0};  ///< by step, and behind the last
   };
 
   ServedRequests() = default;

@@ -125,6 +125,7 @@ class LirsOrder {
 
   /// `block` is neither in the stack nor in the queue.
   void make_lir(Buffer& buffer, BlockIndex block) {
+    prune(buffer);  // of use only if there is no LIR block, as where all ended with their requests
     state_[block.value()] = State::kLir;
     buffer.stack.push_back(block);
     buffer.lir += instance_->block_bytes(block);

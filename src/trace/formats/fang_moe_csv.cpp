@@ -124,6 +124,7 @@ Status export_trace(const TraceReader& trace, const std::string& out, const Expo
   if (options.ranking) {
     return bad_input(trace.path() + ": fang-moe-csv holds no rankings; export them as topk-npy");
   }
+  KVPLACE_TRY(refuse_served(trace, "fang-moe-csv"));
   KVPLACE_ASSIGN(sink, ByteSink::create(out));
   TextSink text(std::move(sink));
   text << kColumns << "\n";
