@@ -123,6 +123,12 @@ Status PolicyRun::process(const Segment& segment, const SegmentWindow& window) {
   return {};
 }
 
+Status PolicyRun::process_next(const StepView& record, const SegmentWindow& window) {
+  KVPLACE_TRY(process_step(record, window));
+  result_.steps += record.layer.value() + 1 == instance_.layers() ? 1U : 0U;
+  return {};
+}
+
 Status PolicyRun::process_step(const StepView& record, const SegmentWindow& window) {
   mark_appended(record);
   if (record.next_read.empty()) {
