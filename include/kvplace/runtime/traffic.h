@@ -8,7 +8,7 @@ namespace kvplace {
 
 /// Why a page moves.
 enum class Moves : std::uint8_t {
-  kRead,         ///< far -> staging: a step reads it
+  kRead,         ///< far -> staging: a step reads it; or in place, of far memory that has an address
   kPromote,      ///< far -> near, and a step waits for it
   kPromoteIdle,  ///< far -> near, in idle time of the link
   kDemote,       ///< near -> far, exclusive mode

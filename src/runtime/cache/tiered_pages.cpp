@@ -147,6 +147,8 @@ Status TieredPages::begin_step(std::span<const BlockIndex> reads, const Decision
       tell(PageEvent::kReading, block);
     } else if (page.frame == kNone && far_->address() == nullptr) {
       reads_.push_back(block);
+    } else if (page.frame == kNone) {
+      mover_.note_read_in_place();
     }
     staged_.push_back(block);
   }

@@ -84,6 +84,8 @@ class TieredPages {
   [[nodiscard]] std::uint64_t near_reads() const { return near_reads_; }
   [[nodiscard]] std::uint64_t far_reads() const { return far_reads_; }
   [[nodiscard]] const Traffic& traffic() const { return mover_.traffic(); }
+  /// Begins to count anew.
+  void forget_traffic() { mover_.forget_traffic(); }
   [[nodiscard]] const Memory& near() const { return *near_; }
   [[nodiscard]] const Memory& far() const { return *far_; }
   /// Frames that no block has, or will have when what moves now has moved. REQUIRES: no step is open.

@@ -34,6 +34,9 @@ class Mover {
   [[nodiscard]] std::size_t demand() const { return demand_; }
   [[nodiscard]] bool may_start_background() const { return demand_ == 0 && background_ < kMostInBackground; }
   [[nodiscard]] const Traffic& traffic() const { return traffic_; }
+  /// A far page that is read where it lies.
+  void note_read_in_place() { ++traffic_.pages[static_cast<std::size_t>(Moves::kRead)]; }
+  void forget_traffic() { traffic_ = {}; }
 
  private:
   static constexpr std::size_t kMostInBackground = 4;
