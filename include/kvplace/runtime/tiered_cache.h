@@ -101,6 +101,9 @@ class TieredCache {
   /// Tokens of a request in a layer. `keys`, `values`: [tokens][kv_heads][head_dim].
   [[nodiscard]] Status append(LayerIndex layer, std::uint32_t request, std::span<const float> keys,
                               std::span<const float> values);
+  /// All of a request's tokens in a layer, as they are kept: what attention over a further part of a prompt needs. Far
+  /// pages come through staging, a few at a time. `keys`, `values`: [num_tokens()][kv_heads][head_dim].
+  [[nodiscard]] Status read(LayerIndex layer, std::uint32_t request, std::span<float> keys, std::span<float> values);
   /// The step of a layer. `sinks`: a logit per query head, or empty. `out`: [requests.size()][query_heads][head_dim].
   [[nodiscard]] Status attend(LayerIndex layer, std::span<const RequestStep> requests, std::span<const float> sinks,
                               std::span<float> out);

@@ -39,6 +39,9 @@ struct TieredCache::State {
                               std::span<const float> values);
   [[nodiscard]] Status check_append(LayerIndex layer, std::uint32_t request, std::size_t keys,
                                     std::size_t values) const;
+  /// Gives the frames of full pages that were appended since the last step back, as they go to far.
+  [[nodiscard]] Status complete_full(LayerIndex layer);
+  [[nodiscard]] Status read(LayerIndex layer, std::uint32_t request, std::span<float> keys, std::span<float> values);
   [[nodiscard]] Status attend(LayerIndex layer, std::span<const RequestStep> requests, std::span<const float> sinks,
                               std::span<float> out);
   [[nodiscard]] Status check_step(LayerIndex layer, std::span<const RequestStep> requests, std::span<const float> sinks,
@@ -66,6 +69,7 @@ struct TieredCache::State {
     BlockId id;
     std::uint32_t tokens;
     bool full;
+    bool completed;  // full, and told so
   };
   std::vector<Appended> appended;
   std::vector<BlockId> read_ids;

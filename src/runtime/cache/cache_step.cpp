@@ -39,12 +39,15 @@ Status TieredCache::State::check_append(LayerIndex layer, std::uint32_t request,
     return bad_input("request " + std::to_string(request) + " would have " + std::to_string(after) +
                      " tokens; the cache was made for " + std::to_string(options.most_tokens));
   }
-  const std::uint32_t grows = pages_of(static_cast<std::uint32_t>(after)) - pages_of(tokens[place(layer, request)]);
-  const std::uint32_t needed = grows > 1 ? grows + options.requests : 0;  // one for each is kept
-  if (needed > 0 && needed > pages->most_free_frames()) {
-    return bad_input(std::to_string(keys / of_token) + " tokens at once begin " + std::to_string(grows) +
-                     " pages, for which there are " + std::to_string(pages->most_free_frames()) +
-                     " frames; append fewer between two steps, or give staging_pages more");
+  return {};
+}
+
+Status TieredCache::State::complete_full(LayerIndex layer) {
+  for (Appended& block : appended) {
+    if (block.full && !block.completed) {
+      KVPLACE_TRY(pages->complete(instance.index(layer, block.id)));
+      block.completed = true;
+    }
   }
   return {};
 }
@@ -64,6 +67,12 @@ Status TieredCache::State::append(LayerIndex layer, std::uint32_t request, std::
     const BlockId id = block_id(count / shape.page_tokens, request);
     const BlockIndex index = instance.index(layer, id);
     if (in_page == 0) {
+      if (pages->num_free_frames() == 0) {
+        if (Status completed = complete_full(layer); !completed) {
+          error = completed.error();
+          return completed;
+        }
+      }
       Result<std::byte*> created = pages->create(index);
       if (!created) {
         error = created.error();
@@ -74,7 +83,7 @@ Status TieredCache::State::append(LayerIndex layer, std::uint32_t request, std::
       page = pages->writable(index);
     }
     if (appended.empty() || appended.back().id != id) {
-      appended.push_back({id, 0, false});
+      appended.push_back({id, 0, false, false});
     }
     ++appended.back().tokens;
     appended.back().full = in_page + 1 == shape.page_tokens;
@@ -111,6 +120,55 @@ Status TieredCache::State::check_step(LayerIndex layer, std::span<const RequestS
         return bad_input("pages that request " + std::to_string(step_of.request) +
                          " reads are ascending, each once, below " + std::to_string(there));
       }
+    }
+  }
+  return {};
+}
+
+Status TieredCache::State::read(LayerIndex layer, std::uint32_t request, std::span<float> keys,
+                                std::span<float> values) {
+  if (error) {
+    return tl::unexpected(*error);
+  }
+  const AttentionShape& shape = options.shape;
+  const std::size_t of_token = shape.kv_heads * shape.head_dim;
+  if (layer.value() >= options.layers || request >= options.requests) {
+    return bad_input("there is no layer " + std::to_string(layer.value()) + ", request " + std::to_string(request));
+  }
+  const std::uint32_t count = tokens[place(layer, request)];
+  if (keys.size() != count * of_token || values.size() != keys.size()) {
+    return bad_input("the KV of " + std::to_string(count) + " tokens is [tokens][kv_heads][head_dim], " +
+                     std::to_string(count * of_token) + " numbers each");
+  }
+  if (!appended.empty()) {
+    return bad_input("what was appended is placed by a step first");
+  }
+  const auto read_some = [&](std::uint32_t first, std::uint32_t end) -> Status {
+    reads.clear();
+    for (std::uint32_t page = first; page < end; ++page) {
+      reads.push_back(block(layer, page, request));
+    }
+    KVPLACE_TRY(pages->begin_step(reads, {}));
+    for (std::uint32_t page = first; page < end; ++page) {
+      const BlockIndex index = block(layer, page, request);
+      while (pages->resident(index) == nullptr) {
+        const Stopwatch stopwatch(waiting);
+        KVPLACE_TRY(pages->poll(true));
+      }
+      const std::byte* const data = pages->resident(index);
+      for (std::uint32_t t = page * shape.page_tokens; t < std::min(count, (page + 1) * shape.page_tokens); ++t) {
+        read_token(shape, data, t % shape.page_tokens, keys.subspan(t * of_token, of_token),
+                   values.subspan(t * of_token, of_token));
+      }
+      pages->done_reading(index);
+    }
+    return pages->end_step(false);
+  };
+  const std::uint32_t at_once = shape.pages_per_group();
+  for (std::uint32_t first = 0; first < pages_of(count); first += at_once) {
+    if (Status status = read_some(first, std::min(pages_of(count), first + at_once)); !status) {
+      error = status.error();
+      return status;
     }
   }
   return {};
@@ -169,11 +227,7 @@ Status TieredCache::State::place_step(LayerIndex layer, std::span<const RequestS
   record.written_tokens = written_tokens;
   KVPLACE_TRY(placement->step(record, unknown));
   KVPLACE_TRY(pages->begin_step(reads, placement->decision()));
-  for (const Appended& block : appended) {
-    if (block.full) {
-      KVPLACE_TRY(pages->complete(instance.index(layer, block.id)));
-    }
-  }
+  KVPLACE_TRY(complete_full(layer));
   appended.clear();
   return options.observer != nullptr ? options.observer->on_step(record, placement->decision()) : Status();
 }

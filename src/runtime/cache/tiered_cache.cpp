@@ -144,6 +144,10 @@ Status TieredCache::append(LayerIndex layer, std::uint32_t request, std::span<co
   return state_->append(layer, request, keys, values);
 }
 
+Status TieredCache::read(LayerIndex layer, std::uint32_t request, std::span<float> keys, std::span<float> values) {
+  return state_->read(layer, request, keys, values);
+}
+
 Status TieredCache::attend(LayerIndex layer, std::span<const RequestStep> requests, std::span<const float> sinks,
                            std::span<float> out) {
   return state_->attend(layer, requests, sinks, out);

@@ -90,6 +90,8 @@ class TieredPages {
   [[nodiscard]] const Memory& far() const { return *far_; }
   /// Frames that no block has, or will have when what moves now has moved. REQUIRES: no step is open.
   [[nodiscard]] std::uint32_t most_free_frames() const;
+  /// That no block has now.
+  [[nodiscard]] std::uint32_t num_free_frames() const { return frames_.num_free(); }
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
