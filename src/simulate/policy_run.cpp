@@ -184,7 +184,7 @@ void PolicyRun::mark_appended(const StepView& record) {
     if ((state & kNear) == 0) {
       written_.push_back(block);
       const bool arrives = !record.written_tokens.empty() && record.written_tokens[i] == 0;
-      written_is_new_.push_back((state & kNewbornMark) == 0 ? 0 : arrives ? kArrived : kBegun);
+      written_is_new_.push_back((state & kNewbornMark) == 0 ? 0 : arrives ? kPageArrived : kPageBegun);
       if (!record.next_read_appended.empty()) {
         next_of_written_.push_back(record.next_read_appended[i]);
       }

@@ -81,18 +81,36 @@ TEST(TieredCache, SaysWhatIsAskedWrongly) {
   EXPECT_EQ(std::memcmp(out.data(), queries.data(), out.size() * sizeof(float)), 0);  // V is 0
 }
 
-TEST(TieredCache, TooManyTokensAtOnceAreRefusedAndNothingIsLost) {
-  TieredCacheOptions options = small_cache();
-  options.near_pages_capacity = Bytes(0);
-  options.staging_pages = 8;
-  TieredCache cache = TieredCache::make(options, far_of(options, "dram")).value();
-  const std::vector<float> much(600 * 64);
-  const Status status = cache.append(LayerIndex(0), 0, much, much);
-  ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().kind, ErrorKind::kBadInput);
-  EXPECT_NE(status.error().message.find("begin 38 pages"), std::string::npos) << status.error().message;
-  const std::vector<float> some(100 * 64);
-  EXPECT_TRUE(cache.append(LayerIndex(0), 0, some, some));
+TEST(TieredCache, ALongPromptGoesThroughFewFramesAndIsReadBack) {
+  for (const KvType type : {KvType::kFloat32, KvType::kBfloat16}) {
+    for (const Mode mode : {Mode::kInclusive, Mode::kExclusive}) {
+      TieredCacheOptions options = small_cache();
+      options.shape.type = type;
+      options.mode = mode;
+      options.near_pages_capacity = options.shape.page_bytes() * std::int64_t{3};
+      options.staging_pages = 8;
+      TieredCache cache = TieredCache::make(options, far_of(options, "paced:20GB/s")).value();
+      constexpr std::size_t kTokens = 590;
+      constexpr std::size_t kOfToken = 64;
+      std::vector<float> keys(kTokens * kOfToken);
+      std::vector<float> values(keys.size());
+      for (std::size_t i = 0; i < keys.size(); ++i) {  // whole numbers that all types hold
+        keys[i] = static_cast<float>(i % 251);
+        values[i] = static_cast<float>(i % 127) - 63;
+      }
+      std::vector<float> read_keys(keys.size());
+      std::vector<float> read_values(keys.size());
+      for (std::uint32_t layer = 0; layer < options.layers; ++layer) {
+        ASSERT_TRUE(cache.append(LayerIndex(layer), 1, keys, values));
+        EXPECT_FALSE(cache.read(LayerIndex(layer), 1, read_keys, read_values));  // not placed yet
+        ASSERT_TRUE(cache.attend(LayerIndex(layer), {}, {}, {}));
+        ASSERT_TRUE(cache.read(LayerIndex(layer), 1, read_keys, read_values));
+        EXPECT_EQ(read_keys, keys);
+        EXPECT_EQ(read_values, values);
+      }
+      EXPECT_FALSE(cache.read(LayerIndex(0), 0, read_keys, read_values));  // of no tokens
+    }
+  }
 }
 
 TEST(TieredCache, FarMemoryThatIsTooSmallIsFull) {

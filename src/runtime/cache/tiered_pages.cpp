@@ -226,13 +226,6 @@ const std::byte* TieredPages::resident(BlockIndex block) const {
   return far != nullptr && (page.flags & kInFar) != 0 ? far + slots_.offset(page.slot) : nullptr;
 }
 
-std::uint32_t TieredPages::most_free_frames() const {
-  const auto stays = [](const Page& page) { return page.frame != kNone && (page.flags & (kNear | kFilling)) != 0; };
-  const auto staying = static_cast<std::uint32_t>(std::count_if(pages_.begin(), pages_.end(), stays));
-  const auto coming = static_cast<std::uint32_t>(copies_.size());
-  return frames_.count() - std::min(frames_.count(), staying + coming);
-}
-
 Status TieredPages::make_room() {
   for (const BlockIndex block : staged_) {
     constexpr int kInUse = kFilling | kArriving | kLeaving | kWanted;

@@ -88,8 +88,6 @@ class TieredPages {
   void forget_traffic() { mover_.forget_traffic(); }
   [[nodiscard]] const Memory& near() const { return *near_; }
   [[nodiscard]] const Memory& far() const { return *far_; }
-  /// Frames that no block has, or will have when what moves now has moved. REQUIRES: no step is open.
-  [[nodiscard]] std::uint32_t most_free_frames() const;
   /// That no block has now.
   [[nodiscard]] std::uint32_t num_free_frames() const { return frames_.num_free(); }
 
