@@ -63,10 +63,13 @@ Bytes left_for_pages(const TieredCacheOptions& options, Bytes budget, std::uint3
   TieredCacheOptions none = options;
   none.near_pages_capacity = Bytes(0);
   const AttentionShape& shape = options.shape;
-  const std::int64_t pages = std::int64_t{options.layers} * options.requests *
-                             ((options.most_tokens + shape.page_tokens - 1) / shape.page_tokens);
-  const std::int64_t of_page = 16 + (options.quest ? std::int64_t{8} * shape.kv_heads * shape.head_dim : 0);
-  const Bytes left = budget - TieredCache::near_capacity(none, far_alignment) - Bytes(pages * of_page);
+  constexpr std::int64_t kBoundsTogether = 16;  // pages, see quest_bounds.h
+  constexpr std::int64_t kTableBytes = 16;      // of a page
+  const std::int64_t pages = (options.most_tokens + shape.page_tokens - 1) / shape.page_tokens;
+  const std::int64_t bounded = (pages + kBoundsTogether - 1) / kBoundsTogether * kBoundsTogether;
+  const std::int64_t bound = options.quest ? std::int64_t{8} * shape.kv_heads * shape.head_dim : 0;
+  const std::int64_t beside = (pages * kTableBytes + bounded * bound) * options.layers * options.requests;
+  const Bytes left = budget - TieredCache::near_capacity(none, far_alignment) - Bytes(beside);
   if (left < shape.page_bytes()) {
     refuse("near_capacity: " + format_bytes(budget) + " hold no page of " + format_bytes(shape.page_bytes()) +
            " beside those that are being filled or arrive, their table and Quest's bounds; give " +
