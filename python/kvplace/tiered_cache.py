@@ -18,7 +18,6 @@ from transformers.masking_utils import sdpa_mask
 
 from . import _core
 from ._errors import BadInput
-from ._presets import text_of
 from ._trace import Trace
 from ._trace_writer import TraceWriter
 
@@ -158,7 +157,7 @@ class TieredCache(Cache):
         self._config = text
         self._page_tokens, self._pages = _selection(select)
         self.max_tokens = int(max_tokens if max_tokens is not None else text.max_position_embeddings)
-        self._words = {"near_capacity": text_of(near_capacity), "far": far, "mode": mode, "copies": copies, "policy": policy,
+        self._words = {"near_capacity": near_capacity if isinstance(near_capacity, str) else f"{int(near_capacity)}B", "far": far, "mode": mode, "copies": copies, "policy": policy,
                        "hardware": None if hardware is None else os.fspath(hardware), "seed": seed, "threads": threads,
                        "quest": self._pages > 0, "page_tokens": self._page_tokens, "most_tokens": self.max_tokens}
         self._select = select
