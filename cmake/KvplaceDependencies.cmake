@@ -10,6 +10,8 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(minizip REQUIRED IMPORTED_TARGET minizip>=1.1)
 pkg_check_modules(clp REQUIRED IMPORTED_TARGET clp>=1.17)
 pkg_check_modules(cbc REQUIRED IMPORTED_TARGET cbc>=2.10)
+pkg_check_modules(uring REQUIRED IMPORTED_TARGET liburing>=2.1)
+pkg_check_modules(numa REQUIRED IMPORTED_TARGET numa)
 # LEMON: of its headers only what needs none of its library.
 find_path(KVPLACE_LEMON_INCLUDE_DIR lemon/network_simplex.h REQUIRED)
 mark_as_advanced(KVPLACE_LEMON_INCLUDE_DIR)

@@ -13,6 +13,8 @@ int main(int argc, char** argv) {
   kvplace::cli::add_advise(app);
   kvplace::cli::add_size(app);
   kvplace::cli::add_budgets(app);
+  kvplace::cli::add_calibrate(app);
+  kvplace::cli::add_run(app);
   kvplace::cli::add_replay(app);
   kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);

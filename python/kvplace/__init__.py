@@ -35,3 +35,12 @@ __all__ = [
     "list_engines", "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "list_results",
     "list_settings", "merge", "record", "record_schedule", "replay", "select", "show_config", "size", "verify",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``TieredCache`` needs torch and transformers, which are imported when it is asked for."""
+    if name == "TieredCache":
+        from .tiered_cache import TieredCache
+
+        return TieredCache
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

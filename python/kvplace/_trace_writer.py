@@ -332,7 +332,7 @@ def merge(
     paths = [os.fspath(path) for path in ([traces] if isinstance(traces, (str, os.PathLike)) else traces)]
     with shown(progress) as sink:
         _core.merge(paths, out, "" if arrivals is None else os.fspath(arrivals), requests, slots, kv_tokens,
-                    text_of(step_time), seed, zstd_level, sink, interrupt)
+                    step_time if isinstance(step_time, str) else f"{float(step_time)!r}s", seed, zstd_level, sink, interrupt)
     return Trace(out)
 
 

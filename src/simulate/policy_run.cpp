@@ -126,6 +126,12 @@ Status PolicyRun::process(const Segment& segment, const SegmentWindow& window) {
   return {};
 }
 
+Status PolicyRun::process_next(const StepView& record, const SegmentWindow& window) {
+  KVPLACE_TRY(process_step(record, window));
+  result_.steps += record.layer.value() + 1 == instance_.layers() ? 1U : 0U;
+  return {};
+}
+
 Status PolicyRun::process_step(const StepView& record, const SegmentWindow& window) {
   mark_appended(record);
   if (record.next_read.empty()) {
@@ -178,7 +184,7 @@ void PolicyRun::mark_appended(const StepView& record) {
     if ((state & kNear) == 0) {
       written_.push_back(block);
       const bool arrives = !record.written_tokens.empty() && record.written_tokens[i] == 0;
-      written_is_new_.push_back((state & kNewbornMark) == 0 ? 0 : arrives ? kArrived : kBegun);
+      written_is_new_.push_back((state & kNewbornMark) == 0 ? 0 : arrives ? kPageArrived : kPageBegun);
       if (!record.next_read_appended.empty()) {
         next_of_written_.push_back(record.next_read_appended[i]);
       }

@@ -27,6 +27,8 @@ class PolicyRun {
   [[nodiscard]] Status start(std::span<const std::uint32_t> first_reads, bool has_ranking);
   /// Processes all steps of `segment`, which is in `window`.
   [[nodiscard]] Status process(const Segment& segment, const SegmentWindow& window);
+  /// Processes one step alone, of a trace that is only becoming one; steps come in order. Not of an ideal policy.
+  [[nodiscard]] Status process_next(const StepView& record, const SegmentWindow& window);
   [[nodiscard]] ReplayResult result() const;
 
  private:

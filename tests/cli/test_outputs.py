@@ -44,6 +44,8 @@ COMMANDS = {
     "advise": [["advise", "--trace", "t.kvt", *DEPLOYMENT, "--layer-budgets", "b.toml"]],
     "size": [["size", "t.kvt", "--target", "50%", *FILES]],
     "budgets": [["budgets", "t.kvt", "--held-out", "u.kvt", *FILES]],
+    "calibrate": [["calibrate", "--far", "paced:1GB/s", "--near-size", "64MiB", "--far-size", "64MiB", "--runs", "1"]],
+    "run": [["run", "t.kvt", "--policy", "lru", "--far", "dram", *FILES, "--batch", "1"]],
     "replay": [["replay", "t.kvt", "t.kvs", *FILES]],
     "verify": [["verify", "t.kvt", "t.cert", *FILES]],
     "list": [["list", "models"]],

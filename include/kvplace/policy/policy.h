@@ -35,8 +35,8 @@ struct StepInput {
   std::span<const BlockIndex> misses;   ///< read from far
   std::span<const BlockIndex> written;  ///< appended to in this step, and not near
   std::span<const std::uint8_t>
-      written_is_new;  ///< parallel: not 0 if the block exists since this step, so that it enters free; kArrived
-                       ///< if it came with its request's prompt, else kBegun
+      written_is_new;  ///< parallel: not 0 if the block exists since this step, so that it enters free; kPageArrived
+                       ///< if it came with its request's prompt, else kPageBegun
   std::uint32_t copies_in_flight = 0;  ///< with copies in the background: blocks whose last byte has not moved yet
   Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
   /// Of a served batch: pages that were near until now, and are gone, as their requests end with this decode step.
@@ -46,8 +46,8 @@ struct StepInput {
 };
 
 /// Of StepInput::written_is_new.
-inline constexpr std::uint8_t kBegun = 1;
-inline constexpr std::uint8_t kArrived = 2;
+inline constexpr std::uint8_t kPageBegun = 1;
+inline constexpr std::uint8_t kPageArrived = 2;
 
 /// What changes at the end of the step. Net: no block in both lists, none twice.
 struct Decision {

@@ -104,9 +104,9 @@ void ValueEngine::enter_all(const StepInput& input, Layer& layer) {
   entered_.clear();
   for (std::size_t i = 0; i < input.written.size(); ++i) {
     const BlockIndex block = input.written[i];
-    if (input.written_is_new[i] == kBegun) {
+    if (input.written_is_new[i] == kPageBegun) {
       enter_new(layer, block, newborn_history(options_.scored_by, rank_value(0, 1)));
-    } else if (input.written_is_new[i] == kArrived && is_newest(input, i)) {
+    } else if (input.written_is_new[i] == kPageArrived && is_newest(input, i)) {
       enter_new(layer, block, unknown_history(options_.scored_by));
     }
   }
