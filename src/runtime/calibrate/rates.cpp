@@ -47,8 +47,9 @@ double NearRates::read() {
   const double begin = processor_seconds();
   double bytes = 0;
   double passed = 0;
-  for (; passed < of_run_.value(); passed = processor_seconds() - begin) {
+  while (passed < of_run_.value()) {
     bytes += static_cast<double>(read_some());
+    passed = processor_seconds() - begin;
   }
   return bytes / passed;
 }
@@ -57,9 +58,10 @@ double NearRates::write() {
   const double begin = processor_seconds();
   double bytes = 0;
   double passed = 0;
-  for (; passed < of_run_.value(); passed = processor_seconds() - begin) {
+  while (passed < of_run_.value()) {
     std::memcpy(next_piece(), source_.data(), kPieceBytes);
     bytes += static_cast<double>(kPieceBytes);
+    passed = processor_seconds() - begin;
   }
   return bytes / passed;
 }

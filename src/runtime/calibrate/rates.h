@@ -68,7 +68,7 @@ Result<std::pair<double, double>> FarRates::beside(Bytes piece, std::uint32_t de
   double near_bytes = 0;
   const double begin = seconds_now();
   double passed = 0;
-  for (; passed < of_run_.value(); passed = seconds_now() - begin) {
+  while (passed < of_run_.value()) {
     near_bytes += static_cast<double>(beside());
     complete_.clear();
     KVPLACE_TRY(far_.collect(complete_, false));
@@ -76,6 +76,7 @@ Result<std::pair<double, double>> FarRates::beside(Bytes piece, std::uint32_t de
       far_bytes += static_cast<double>(piece.value());
       KVPLACE_TRY(start(Direction::kRead, piece, static_cast<std::uint32_t>(place)));
     }
+    passed = seconds_now() - begin;
   }
   KVPLACE_TRY(drain());
   return std::pair(far_bytes / passed, near_bytes / passed);
