@@ -90,6 +90,7 @@ void remark(const std::string& text);
 
 // One function per verb, each in verbs/<verb>.cpp.
 void add_import(App& app);
+void add_merge(App& app);
 void add_record(App& app);
 void add_generate(App& app);
 void add_info(App& app);

@@ -3,6 +3,7 @@
 int main(int argc, char** argv) {
   kvplace::cli::App app;
   kvplace::cli::add_import(app);
+  kvplace::cli::add_merge(app);
   kvplace::cli::add_record(app);
   kvplace::cli::add_generate(app);
   kvplace::cli::add_info(app);

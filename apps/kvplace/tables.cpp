@@ -8,6 +8,7 @@
 
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
+#include "served_text.h"
 #include "verdicts.h"
 
 namespace kvplace::cli {
@@ -128,11 +129,11 @@ std::string reads_text(const TraceReader& trace, const Instance& instance) {
   if (instance.experts_alone()) {
     return fmt::format("{} reads of experts of {}, {} per layer", reads, expert_size_text(instance), experts);
   }
-  return fmt::format("prompt {}, {} reads of {} blocks ({} tokens){}", with_commas(instance.layout().prompt_tokens),
-                     reads, block_text(instance), instance.layout().block_tokens,
-                     instance.layout().experts > 0
-                         ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
-                         : std::string());
+  return fmt::format(
+      "prompt {}{}, {} reads of {} blocks ({} tokens){}", instance.layout().served != nullptr ? "up to " : "",
+      with_commas(instance.layout().prompt_tokens), reads, block_text(instance), instance.layout().block_tokens,
+      instance.layout().experts > 0 ? fmt::format(" and {} experts of {}", experts, expert_size_text(instance))
+                                    : std::string());
 }
 
 /// How much near memory there is, for what, and how much of it fits.
@@ -148,14 +149,14 @@ std::string capacity_text(const Instance& instance) {
                        with_commas(experts));
   }
   if (experts > 0) {
-    const Bytes pages = instance.kv_row_bytes() * std::int64_t{instance.blocks_per_layer() - experts};
+    const Bytes pages = instance.kv_row_bytes() * std::int64_t{instance.most_pages()};
     const double share = capacity / (of_experts + static_cast<double>(pages.value()));
     return size + " for KV and experts = " + (share >= 1 ? "all" : percent(share)) + " of their bytes";
   }
   const double per_layer = capacity / static_cast<double>(instance.kv_row_bytes().value());
-  return fmt::format("{} for KV = {} of {} blocks per layer", size,
-                     per_layer >= instance.blocks_per_layer() ? std::string("all") : fmt::format("{:.4g}", per_layer),
-                     with_commas(instance.blocks_per_layer()));
+  return fmt::format("{} for KV = {} of {} blocks per layer{}", size,
+                     per_layer >= instance.most_pages() ? std::string("all") : fmt::format("{:.4g}", per_layer),
+                     with_commas(instance.most_pages()), instance.layout().served != nullptr ? " at once" : "");
 }
 
 /// What one GPU has of the deployment, and its near memory as a sum.
@@ -260,7 +261,10 @@ std::vector<Row> bound_rows(const Bounds& bounds) {
 
 }  // namespace
 
-std::string tokens_text(const TraceTotals& totals) {
+std::string tokens_text(const TraceTotals& totals, bool served) {
+  if (served) {
+    return fmt::format(" of {} tokens", with_commas(totals.tokens()));
+  }
   return totals.step_tokens == nullptr ? std::string()
                                        : fmt::format(" of {} tokens ({:.4g} verified in each)",
                                                      with_commas(totals.tokens()), totals.verified_per_step());
@@ -273,7 +277,11 @@ std::string describe(const TraceReader& trace, const Instance& instance) {
   std::string out;
   const std::string& path = trace.path();
   out += fmt::format("trace     {}: {} decode steps{}, {} layers, {}\n", path.substr(path.find_last_of('/') + 1),
-                     with_commas(totals.steps), tokens_text(totals), instance.layers(), reads_text(trace, instance));
+                     with_commas(totals.steps), tokens_text(totals, trace.meta().layout.served != nullptr),
+                     instance.layers(), reads_text(trace, instance));
+  if (trace.meta().layout.served != nullptr) {
+    out += "served    " + requests_text(*trace.meta().layout.served) + "; what prefill takes is not counted\n";
+  }
   out += fmt::format("machine   {}: near {}, far {} behind links of {} (read) and {} (write)\n", hardware.name,
                      format_bandwidth(hardware.effective(hardware.near.bandwidth)),
                      format_bandwidth(hardware.effective(hardware.far.bandwidth)),
@@ -311,7 +319,8 @@ std::string table(const Comparison& comparison, const Instance& instance, int wi
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.total > b.total; });
   const std::uint32_t steps = comparison.results.empty() ? instance.steps() : comparison.results.front().steps;
   std::string out = draw(rows, yardstick, instance.tokens_decoded(steps), width);
-  out += "\n" + legend(comparison) + costs_verdict(instance);
+  const std::string served = served_table(comparison, instance);
+  out += (served.empty() ? "" : "\n" + served) + "\n" + legend(comparison) + costs_verdict(instance);
   for (const std::string& verdict : {ending_verdict(comparison, instance), placement_verdict(comparison, instance)}) {
     out += (verdict.empty() ? "" : "\n") + verdict;
   }
@@ -343,6 +352,9 @@ std::string table(const TraceStatistics& statistics, const TraceReader& trace) {
   }
   line("digest", totals.digest.empty() ? "-" : totals.digest);
   line("decode steps", with_commas(totals.steps));
+  if (meta.layout.served != nullptr) {
+    line("served batch", requests_text(*meta.layout.served) + ": " + with_commas(totals.tokens()) + " tokens");
+  }
   if (meta.has_tokens) {
     line("tokens",
          fmt::format("{}: {:.4g} per decode step, of {:.4g} verified", with_commas(totals.tokens()),

@@ -10,7 +10,7 @@
 namespace kvplace::cli {
 
 /// Behind a number of decode steps: what is decoded in steps of several tokens; empty where each is of one.
-[[nodiscard]] std::string tokens_text(const TraceTotals& totals);
+[[nodiscard]] std::string tokens_text(const TraceTotals& totals, bool served = false);
 /// What is compared: trace, machine, mode, capacity; a line each, then the notes.
 [[nodiscard]] std::string describe(const TraceReader& trace, const Instance& instance);
 [[nodiscard]] std::string table(const Comparison& comparison, const Instance& instance, int width);

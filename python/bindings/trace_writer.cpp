@@ -14,6 +14,7 @@
 #include "bindings/run.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/generate/merge.h"
 #include "kvplace/trace/formats.h"
 #include "kvplace/trace/slice.h"
 #include "kvplace/trace/writer.h"
@@ -137,6 +138,26 @@ void bind_import_and_export(nb::module_& module) {
       "sources"_a, "out"_a, "format"_a, "block_tokens"_a.none(), "prompt_tokens"_a.none(), "prompt_rows"_a.none(),
       "experts"_a.none(), "layers"_a.none(), "request"_a, "columns"_a, "read"_a.none(), "block_bytes"_a.none(),
       "model"_a, "selection"_a, "zstd_level"_a, "progress"_a.none(), "interrupt"_a.none());
+  module.def(
+      "merge",
+      [](const std::vector<std::string>& traces, const std::filesystem::path& out, const std::string& arrivals,
+         std::optional<std::uint32_t> requests, std::uint32_t slots, std::optional<std::uint64_t> kv_tokens,
+         const std::string& step_time, std::uint64_t seed, int zstd_level, const nb::object& progress,
+         const Interrupt* interrupt) {
+        MergeOptions options;
+        options.arrivals = unwrap(parse_arrivals(arrivals));
+        options.requests = requests;
+        options.slots = slots;
+        options.kv_tokens = kv_tokens;
+        options.step_time = unwrap(parse_seconds(step_time));
+        options.seed = seed;
+        options.writer.zstd_level = zstd_level;
+        static_cast<void>(run({1, progress, interrupt}, [&](const RunContext& context) {
+          return merge_traces(traces, out.string(), options, context);
+        }));
+      },
+      "traces"_a, "out"_a, "arrivals"_a, "requests"_a.none(), "slots"_a, "kv_tokens"_a.none(), "step_time"_a, "seed"_a,
+      "zstd_level"_a, "progress"_a.none(), "interrupt"_a.none());
   module.def(
       "export_trace",
       [](const TraceReader& trace, const std::filesystem::path& out, const std::string& format, bool ranking,

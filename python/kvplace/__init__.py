@@ -23,7 +23,7 @@ from ._record import record
 from ._run import Progress
 from ._size import BudgetCheck, BudgetOutcome, LayerBudgets, Size, SizeAnswer, SizeProbe, budgets, size
 from ._trace import Trace, TraceInfo
-from ._trace_writer import TraceWriter, from_arrays, import_trace
+from ._trace_writer import TraceWriter, from_arrays, import_trace, merge
 
 __version__: str = _core.version()
 
@@ -33,5 +33,5 @@ __all__ = [
     "Replay", "Result", "Size", "SizeAnswer", "SizeProbe", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
     "advise", "bound", "budgets", "bundled_trace", "compare", "demo", "from_arrays", "generate", "generate_like", "import_trace",
     "list_engines", "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "list_results",
-    "list_settings", "record", "record_schedule", "replay", "select", "show_config", "size", "verify",
+    "list_settings", "merge", "record", "record_schedule", "replay", "select", "show_config", "size", "verify",
 ]

@@ -37,7 +37,7 @@ class Result:
     steps: int
     #: total time (s)
     total_s: float
-    #: decode steps x batch / total time (tokens/s)
+    #: tokens decoded by all requests / total time (tokens/s)
     tokens_per_s: float
     #: near_reads + far_reads (blocks)
     reads: int
@@ -76,6 +76,10 @@ class Result:
     found: str | None = None
     #: only of ``planned``: how its planning ended, as for ``bound``
     planning_status: str | None = None
+    #: only of a served batch: within which half of all tokens come, each in the time of its decode step (s)
+    token_time_p50_s: float | None = None
+    #: only of a served batch: the same of 99 % (s)
+    token_time_p99_s: float | None = None
 
     @classmethod
     @checked

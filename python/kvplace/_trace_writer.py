@@ -297,6 +297,46 @@ def import_trace(
 
 
 @checked
+def merge(
+    traces: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    arrivals: str | os.PathLike[str] | None = None,
+    requests: int | None = None,
+    slots: int = 8,
+    kv_tokens: int | None = None,
+    step_time: str | int | float = "20ms",
+    seed: int = 1,
+    zstd_level: int = 3,
+    progress: ProgressLike = None,
+    interrupt: Interrupt | None = None,
+) -> Trace:
+    """Makes a served batch of the traces of single requests, ``kvplace merge``, and opens it.
+
+    Prompts arrive as written pages: what their prefill takes is in no time.
+
+    :param traces: of one model; each request takes the next, over and over.
+    :param out: trace to write.
+    :param arrivals: when requests come: a log of requests (Mooncake, Qwen-Bailian, Azure), whose lengths choose traces and
+        outputs, or ``"poisson:RATE"``, so many per second at random; default: all at the start.
+    :param requests: how many; default: as many as the log has, or the traces.
+    :param slots: requests that run at once, at most.
+    :param kv_tokens: tokens of KV that near and far have room for; a request waits until it fits to its end. Default: what
+        the slots ask for.
+    :param step_time: a decode step's (s, or text as ``"20ms"``), by which arrivals become decode steps.
+    :param seed: of random arrivals.
+
+    Raises BadInput if the traces are not of one model, if what one appends is not its text's, if a request never fits, or,
+    naming the line, if the log cannot be read.
+    """
+    paths = [os.fspath(path) for path in ([traces] if isinstance(traces, (str, os.PathLike)) else traces)]
+    with shown(progress) as sink:
+        _core.merge(paths, out, "" if arrivals is None else os.fspath(arrivals), requests, slots, kv_tokens,
+                    text_of(step_time), seed, zstd_level, sink, interrupt)
+    return Trace(out)
+
+
+@checked
 def from_arrays(
     topk: Array,
     out: str | os.PathLike[str],

@@ -65,7 +65,7 @@ Spent Bench::spent(std::size_t at) const {
   double near_bytes = static_cast<double>(entry.result.channel_bytes[kNear]) / steps;
   double weights = 0;
   for (std::uint32_t layer = 0; layer < instance.layers(); ++layer) {
-    const Instance::FixedLoads& fixed = instance.fixed_of(LayerIndex(layer));
+    const Instance::FixedLoads& fixed = instance.fixed_of(StepIndex(0), LayerIndex(layer));
     near_bytes += static_cast<double>(fixed.loads.near_more);
     weights += static_cast<double>(fixed.near_weights.value());
   }

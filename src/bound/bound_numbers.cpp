@@ -24,12 +24,16 @@ void set_layers(const Instance& instance, BoundNumbers& numbers) {
     const LayerIndex layer(l);
     numbers.kv_block_bytes.push_back(instance.kv_block_bytes(layer).value());
     numbers.new_kv_bytes.push_back(instance.new_kv_bytes(layer).value());
-    const Instance::FixedLoads& fixed = instance.fixed_of(layer);
-    std::array<FixedBytes, kNumChannels>& of_layer = numbers.fixed_bytes.emplace_back();
-    for (std::size_t c = 0; c < kNumChannels; ++c) {
-      of_layer[c].bytes = fixed.loads.bytes[c];
+  }
+  for (std::size_t running = 0; running < instance.num_fixed(); ++running) {
+    for (std::uint32_t l = 0; l < instance.layers(); ++l) {
+      const Instance::FixedLoads& fixed = instance.fixed_of(running, LayerIndex(l));
+      std::array<FixedBytes, kNumChannels>& by_channel = numbers.fixed_bytes.emplace_back();
+      for (std::size_t c = 0; c < kNumChannels; ++c) {
+        by_channel[c].bytes = fixed.loads.bytes[c];
+      }
+      by_channel[at(Channel::kNearMem)].per_token = fixed.near_per_token.value();
     }
-    of_layer[at(Channel::kNearMem)].per_token = fixed.near_per_token.value();
   }
   const auto merge = [](auto& list) {
     if (std::adjacent_find(list.begin(), list.end(), std::not_equal_to<>()) == list.end()) {
@@ -38,7 +42,9 @@ void set_layers(const Instance& instance, BoundNumbers& numbers) {
   };
   merge(numbers.kv_block_bytes);
   merge(numbers.new_kv_bytes);
-  merge(numbers.fixed_bytes);
+  if (instance.num_fixed() == 1) {
+    merge(numbers.fixed_bytes);
+  }
 }
 
 }  // namespace

@@ -216,7 +216,8 @@ Result<Certificate> certificate_of_head(std::string_view text, std::uint32_t ver
   }
   const auto fits = [&](std::size_t count) { return count == 1 || count == numbers.layers; };
   if (numbers.layers == 0 || numbers.layers > kMostLayers || numbers.steps == 0 ||
-      !fits(numbers.kv_block_bytes.size()) || !fits(numbers.new_kv_bytes.size()) || !fits(numbers.fixed_bytes.size())) {
+      !fits(numbers.kv_block_bytes.size()) || !fits(numbers.new_kv_bytes.size()) || numbers.fixed_bytes.empty() ||
+      (!fits(numbers.fixed_bytes.size()) && numbers.fixed_bytes.size() % numbers.layers != 0)) {
     return rejected("its layers or steps are none or too many, or not as many as its lists by layer have");
   }
   return certificate;

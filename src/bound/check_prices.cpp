@@ -39,11 +39,14 @@ Status check_numbers(const BoundNumbers& numbers, const TraceMeta& meta) {
   if (numbers.batch < 1) {
     return out_of_range("batch");
   }
-  for (const std::size_t count :
-       {numbers.kv_block_bytes.size(), numbers.new_kv_bytes.size(), numbers.fixed_bytes.size()}) {
-    if (count != 1 && count != numbers.layers) {
-      return rejected("the certificate's lists by layer are not as long as it has layers");
-    }
+  const auto is_by_layer = [&](std::size_t count) { return count == 1 || count == numbers.layers; };
+  const bool is_by_running = numbers.fixed_bytes.size() == std::size_t{meta.layout.most_running()} * numbers.layers;
+  if (!is_by_layer(numbers.kv_block_bytes.size()) || !is_by_layer(numbers.new_kv_bytes.size()) ||
+      !(is_by_layer(numbers.fixed_bytes.size()) || (meta.layout.served != nullptr && is_by_running))) {
+    return rejected("the certificate's lists by layer are not as long as it has layers");
+  }
+  if (meta.layout.served != nullptr && numbers.batch != 1) {
+    return rejected("the certificate's batch is not 1, though the trace has the requests of a served batch");
   }
   if (std::any_of(numbers.kv_block_bytes.begin(), numbers.kv_block_bytes.end(), [](auto bytes) { return bytes < 1; })) {
     return out_of_range("kv_block_bytes");

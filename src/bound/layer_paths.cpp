@@ -21,6 +21,7 @@ LayerPaths::LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::u
       layer_(layer),
       page_units_(costs.page_units(layer)),
       experts_(layout.experts),
+      served_(layout.served.get()),
       context_tokens_(layout.prompt_tokens),
       end_(layout.initial_blocks()),
       far_(costs.certificate().numbers.blocks_per_layer, 0),
@@ -76,8 +77,15 @@ Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
     append(id.value(), written, prices);
   }
   read(record, next, record.reads.size(), prices, loads);
+  std::uint32_t running = 1;
+  std::uint64_t context_tokens = context_tokens_;
+  if (served_ != nullptr) {
+    running = record.tokens.decoded;
+    context_tokens = served_->context_tokens(record.step.value());
+    end_requests(record.step.value());
+  }
   move(after);
-  KVPLACE_ASSIGN(fixed, costs_.fixed(layer_, bytes_read_by_rule, new_kv, context_tokens_));
+  KVPLACE_ASSIGN(fixed, costs_.fixed(layer_, running, bytes_read_by_rule, new_kv, context_tokens));
   context_tokens_ += record.tokens.decoded;
   loads.fixed_bytes = fixed.bytes;
   loads.waiting_bytes = fixed.waiting_bytes;
@@ -85,7 +93,7 @@ Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
 }
 
 Int128 LayerPaths::ticks() const {
-  Int128 ticks = 0;
+  Int128 ticks = ended_ticks_;
   for (std::size_t id = 0; id < end_; ++id) {
     ticks += exists_[id] != 0 ? std::min(far_[id], near_[id]) : 0;  // what arrives was near or far for less
   }
@@ -140,6 +148,17 @@ void LayerPaths::read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::
   near = std::min(near + hit, far + enter);
   if (!arriving_.empty()) {
     arriving_[id.value()] = std::min(arriving_[id.value()] + miss, far + enter);
+  }
+}
+
+/// Pages of a request are gone from both sides with its last step, for nothing.
+void LayerPaths::end_requests(std::uint32_t step) {
+  for (const std::uint32_t request : served_->ending(step)) {
+    for (const BlockId id : served_->blocks_of(request)) {
+      ended_ticks_ += std::min(far_[id.value()], near_[id.value()]);
+      exists_[id.value()] = 0;
+      far_[id.value()] = near_[id.value()] = 0;
+    }
   }
 }
 

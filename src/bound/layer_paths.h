@@ -33,6 +33,7 @@ class LayerPaths {
   void read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p, StepLoads& loads);
   void read_whole(const StepView& record, std::size_t begin, std::size_t end, std::int64_t units, const StepPrices& p);
   void read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::int64_t enter);
+  void end_requests(std::uint32_t step);
   void append(std::uint32_t id, std::int64_t new_kv, const StepPrices& p);
   void move(std::size_t begin, std::size_t end, std::int64_t units, const Moves& moves);
 
@@ -45,12 +46,14 @@ class LayerPaths {
   std::uint32_t layer_;
   std::int64_t page_units_;
   std::uint32_t experts_;
-  std::uint64_t context_tokens_;   ///< the prompt's and those decoded before the step
+  const ServedRequests* served_;   ///< null if requests are alike
+  std::uint64_t context_tokens_;   ///< the prompt's and those decoded before the step, if requests are alike
   std::uint32_t end_;              ///< of the ids that exist
   std::vector<std::int64_t> far_;  ///< ticks, by id
   std::vector<std::int64_t> near_;
   std::vector<std::int64_t> arriving_;  ///< empty if copies end in their step
   std::vector<std::uint8_t> exists_;
+  Int128 ended_ticks_ = 0;  ///< of blocks that are gone with their requests
 };
 
 }  // namespace kvplace

@@ -49,14 +49,14 @@ Moves PathCosts::moves(std::uint32_t step, std::uint32_t layer) const {
   return {0, p.near + p.far_read + p.row, exclusive_ ? p.near + p.far_write : 0, p.row, p.row, Moves::kNever};
 }
 
-Result<PathCosts::Fixed> PathCosts::fixed(std::uint32_t layer, Int128 bytes_read_by_rule, Int128 new_kv,
-                                          std::uint64_t context_tokens) const {
+Result<PathCosts::Fixed> PathCosts::fixed(std::uint32_t layer, std::uint32_t running, Int128 bytes_read_by_rule,
+                                          Int128 new_kv, std::uint64_t context_tokens) const {
   const BoundNumbers& n = c_.numbers;
   const Int128 written = exclusive_ ? 0 : new_kv;
   const std::array<Int128, kNumChannels> of_request{bytes_read_by_rule + written, 0, written, written};
   Fixed fixed;
   for (std::size_t c = 0; c < kNumChannels; ++c) {
-    const FixedBytes& always = of_layer(n.fixed_bytes, layer)[c];
+    const FixedBytes& always = of_layer(n.fixed_bytes, n.layers, running, layer)[c];
     const Int128 bytes = Int128{always.bytes} + Int128{always.per_token} * context_tokens;
     if (of_request[c] > kMostFixedBytes / n.batch || bytes > kMostFixedBytes) {
       return rejected("the certificate's sizes are so large that a step moves 2^63 bytes or more");

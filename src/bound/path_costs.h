@@ -79,13 +79,14 @@ class PathCosts {
   /// What a unit may do in a step, and staying near after it.
   [[nodiscard]] Moves moves(std::uint32_t step, std::uint32_t layer) const;
 
-  /// What a step moves whatever the placement, of the whole batch. Errors if a channel's bytes reach 2^63.
+  /// What a step moves whatever the placement, of the whole batch; `running`: requests of a served batch that do, else
+  /// 1. Errors if a channel's bytes reach 2^63.
   struct Fixed {
     std::array<Int128, kNumChannels> bytes{};
     Int128 waiting_bytes = 0;  ///< of new KV to far that may be written later
   };
-  [[nodiscard]] Result<Fixed> fixed(std::uint32_t layer, Int128 bytes_read_by_rule, Int128 new_kv,
-                                    std::uint64_t context_tokens) const;
+  [[nodiscard]] Result<Fixed> fixed(std::uint32_t layer, std::uint32_t running, Int128 bytes_read_by_rule,
+                                    Int128 new_kv, std::uint64_t context_tokens) const;
 
  private:
   [[nodiscard]] std::size_t row(std::uint32_t step, std::uint32_t layer) const {

@@ -29,14 +29,16 @@ bool has_size_costs(const FarTier& far) { return !far.link_read_by_size.points.e
 
 void Instance::set_times(double verified_per_step) {
   const bool has_pages = blocks_per_layer_ > layout_.experts;
-  const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} + all_expert_bytes();
+  const Bytes all = kv_row_ * std::int64_t{most_pages()} + all_expert_bytes();
   tiered_ = capacity_ < all;
 
   // Far reads are of whole blocks, so the link is as fast as it is for pieces of their size. Of pieces of several
   // sizes the largest count, at which none is charged too much: bounds stay valid.
   Hardware machine = share_.machine;
-  const bool weights_cross = std::any_of(
-      fixed_.begin(), fixed_.end(), [](const FixedLoads& fixed) { return fixed.loads.on(Channel::kFarLinkRead) > 0; });
+  const auto crosses = [](const FixedLoads& fixed) { return fixed.loads.on(Channel::kFarLinkRead) > 0; };
+  const bool weights_cross = std::any_of(fixed_.begin(), fixed_.end(), [&](const std::vector<FixedLoads>& layers) {
+    return std::any_of(layers.begin(), layers.end(), crosses);
+  });
   const Bytes piece = weights_cross ? Bytes(0) : block_sizes().back();
   if (has_size_costs(machine.far)) {
     const BytesPerSecond rate = machine.link_read_of(piece);
@@ -55,10 +57,12 @@ void Instance::set_times(double verified_per_step) {
   }
   EngineCosts costs;
   costs.near_share = of_kv;
-  for (FixedLoads& fixed : fixed_) {
-    fixed.loads.near_more = more_bytes(fixed.near_weights, of_kv / engine.weights_efficiency);
-    if (engine.far_computes) {
-      fixed.loads.far_more = more_bytes(fixed.weights - fixed.near_weights, 1 / engine.far_efficiency);
+  for (std::vector<FixedLoads>& layers : fixed_) {
+    for (FixedLoads& fixed : layers) {
+      fixed.loads.near_more = more_bytes(fixed.near_weights, of_kv / engine.weights_efficiency);
+      if (engine.far_computes) {
+        fixed.loads.far_more = more_bytes(fixed.weights - fixed.near_weights, 1 / engine.far_efficiency);
+      }
     }
   }
   costs.overhead = engine.layer_overhead * share_.layers_per_traced + engine.step_overhead * (1.0 / layers_);
@@ -80,9 +84,11 @@ StepTime Instance::bound_time() const {
 Instance Instance::for_bounds() const {
   Instance machine = *this;
   if (options_.bound_costs == BoundCosts::kEngine) {
-    for (FixedLoads& fixed : machine.fixed_) {
-      fixed.loads.bytes[at(Channel::kNearMem)] += std::exchange(fixed.loads.near_more, 0);
-      fixed.loads.bytes[at(Channel::kFarMem)] += std::exchange(fixed.loads.far_more, 0);
+    for (std::vector<FixedLoads>& layers : machine.fixed_) {
+      for (FixedLoads& fixed : layers) {
+        fixed.loads.bytes[at(Channel::kNearMem)] += std::exchange(fixed.loads.near_more, 0);
+        fixed.loads.bytes[at(Channel::kFarMem)] += std::exchange(fixed.loads.far_more, 0);
+      }
     }
     machine.step_time_ = machine.all_near_time_ = step_time_.as_machine();
     machine.options_.bound_costs = machine.spec_.options.bound_costs = BoundCosts::kPeak;

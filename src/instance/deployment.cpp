@@ -55,8 +55,14 @@ Status check_division(const InstanceSpec& spec, const TraceMeta& meta, const Div
       return bad_input("options.experts_near and options.weights_near both say which weights are near: give one");
     }
   }
+  if (meta.layout.served != nullptr && spec.options.batch != 1) {
+    return bad_input("the trace has the requests of a served batch, each with its own text: --batch must be 1");
+  }
   if (gpus == 1) {
     return {};
+  }
+  if (meta.layout.served != nullptr && division.dp > 1) {
+    return bad_input("the requests of a served batch are those of one group of GPUs: --attention-dp must be 1");
   }
   if (!spec.model) {
     return bad_input("--gpus " + std::to_string(gpus) + " needs --model, whose heads and weights they share");
@@ -101,8 +107,25 @@ double kv_on_gpu(const LayerGroup& group, std::uint32_t tp) {
              : whole * std::max(1u, group.kv_heads / tp) / static_cast<double>(group.kv_heads);
 }
 
-double tokens_of_step(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals) {
-  return static_cast<double>(spec.options.batch) * meta.layout.requests * totals.verified_per_step();
+/// What a step runs for.
+struct StepBatch {
+  double requests = 1;             ///< on one GPU
+  double tokens = 1;               ///< verified, of all GPUs' requests
+  double requests_in_context = 1;  ///< that a token of Instance::context_tokens() stands for
+
+  /// Of a served batch so many requests run at once; the context is that of all of them.
+  [[nodiscard]] static StepBatch of_running(double running) { return {running, running, 1}; }
+};
+
+/// Of the mean step.
+StepBatch mean_batch(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals,
+                     const GpuShare& share) {
+  if (meta.layout.served != nullptr) {
+    return StepBatch::of_running(totals.verified_per_step());
+  }
+  const double requests = static_cast<double>(share.requests) * meta.layout.requests;
+  return {requests, static_cast<double>(spec.options.batch) * meta.layout.requests * totals.verified_per_step(),
+          requests};
 }
 
 /// Experts of a layer that a step of so many tokens reads: the measured share, or what uniform routing expects.
@@ -155,24 +178,28 @@ struct LayerSums {
   }
 };
 
-/// The text as a request has it, and what a step is for.
+/// The text as a request has it.
 struct Text {
-  Text(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals)
+  Text(const TraceMeta& meta, const TraceTotals& totals)
       : longest(static_cast<double>(meta.layout.prompt_tokens) + static_cast<double>(totals.tokens())),
         mean(meta.layout.prompt_tokens + (static_cast<double>(totals.tokens()) + 1) / 2),
         verified(totals.verified_per_step()),
-        tokens_of_step(kvplace::tokens_of_step(spec, meta, totals)),
-        reads_experts(meta.layout.experts == 0) {}
+        reads_experts(meta.layout.experts == 0) {
+    if (const ServedRequests* served = meta.layout.served.get()) {
+      longest = static_cast<double>(served->most_tokens()) / served->most_running();
+      mean = served->mean_context() + 1;
+      verified = 1;
+    }
+  }
 
-  double longest;
-  double mean;  ///< with the tokens of the step at hand
+  double longest;  ///< of a served batch the mean of those that run where all of them are longest
+  double mean;     ///< with the tokens of the step at hand
   double verified;
-  double tokens_of_step;
   bool reads_experts;  ///< as weights: the trace has none as blocks
 };
 
-LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, const InstanceOptions& options,
-                  const Division& division) {
+LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, double tokens_of_step,
+                  const InstanceOptions& options, const Division& division) {
   LayerSums sums;
   const double kv = kv_on_gpu(layer, division.tp);
   const double gpus = options.gpus;
@@ -182,7 +209,7 @@ LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, const 
   const double experts_near = text.reads_experts ? options.experts_near.value_or(1) : 0;
   sums.weights = dense / division.tp + experts_near * layer.experts * expert / gpus;
   sums.whole_weights = dense + layer.experts * expert;
-  const double distinct = experts_read(options, layer.experts, layer.experts_per_token, text.tokens_of_step);
+  const double distinct = experts_read(options, layer.experts, layer.experts_per_token, tokens_of_step);
   const double read = text.reads_experts ? distinct * expert / gpus : 0;
   sums.weights_read = dense / division.tp + read;
   sums.far_experts_read = read * (1 - experts_near);
@@ -204,21 +231,22 @@ LayerSums sums_of(const LayerGroup& layer, bool traced, const Text& text, const 
 }
 
 /// The mean of so many layers, in whole bytes; what is lost of those per token is there at the mean context.
-TracedLayer traced_layer(const LayerSums& sums, double kv, double requests, double layers, const Text& text) {
+TracedLayer traced_layer(const LayerSums& sums, double kv, const StepBatch& batch, double layers, const Text& text) {
   TracedLayer layer;
   layer.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(kv)));
   layer.weight_bytes_per_step = rounded(sums.weights_read / layers);
   layer.far_experts_per_step = rounded(sums.far_experts_read / layers);
-  const double per_token = sums.read_per_token * requests / layers;
+  const double per_token = sums.read_per_token * batch.requests_in_context / layers;
+  const double contexts = batch.requests / batch.requests_in_context;
   layer.other_bytes_per_token = Bytes(static_cast<std::int64_t>(per_token));
   // The context of a step is that before it.
   const double lost = (per_token - static_cast<double>(layer.other_bytes_per_token.value())) * (text.mean - 1);
-  layer.other_bytes_per_step = rounded(sums.always_read * requests / layers + per_token + lost);
+  layer.other_bytes_per_step = rounded(sums.always_read * batch.requests / layers + (per_token + lost) * contexts);
   return layer;
 }
 
 /// One GPU and the model's mean layer: the weights of more experts for more tokens, and all else as it is given.
-void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals, GpuShare& share) {
+void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const StepBatch& batch, GpuShare& share) {
   const Model& model = *spec.model;
   const Experts& experts = model.experts;
   const Bytes expert = experts.bytes_per_expert;
@@ -231,8 +259,7 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const Trace
     share.weight_bytes_per_step = std::max(Bytes(0), share.weight_bytes_per_step - routed);
   } else if (experts.count > 0) {
     share.experts = experts.count;
-    share.distinct_experts =
-        experts_read(spec.options, experts.count, experts.active, tokens_of_step(spec, meta, totals));
+    share.distinct_experts = experts_read(spec.options, experts.count, experts.active, batch.tokens);
     const double with_experts = experts.layers == 0 ? model.layers : std::min(experts.layers, model.layers);
     const double more = (share.distinct_experts - experts.active) * static_cast<double>(expert.value());
     const double of_mean_layer = more * with_experts / std::max(1u, model.layers);
@@ -252,14 +279,13 @@ void set_mean_layer(const InstanceSpec& spec, const TraceMeta& meta, const Trace
 }
 
 void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const TraceTotals& totals,
-                        const Division& division, GpuShare& share) {
+                        const StepBatch& batch, const Division& division, GpuShare& share) {
   const Model& model = *spec.model;
   const LayerMap map = map_layers(model, meta);
   const std::vector<LayerGroup> layers = layers_of(model);
-  const Text text(spec, meta, totals);
+  const Text text(meta, totals);
   // A trace of experts alone says nothing of KV: it is left out of time and room.
   const bool has_pages = totals.blocks_per_layer > meta.layout.experts;
-  const double requests = static_cast<double>(share.requests) * meta.layout.requests;
   share.layers_are = map.text;
   share.stands_in = map.stands_in;
   LayerSums all;
@@ -269,9 +295,9 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
   std::int64_t num_traced = 0;
   for (std::size_t at = 0; at < layers.size(); ++at) {
     const LayerGroup& layer = layers[at];
-    const LayerSums sums = sums_of(layer, map.traced[at] || !has_pages, text, spec.options, division);
+    const LayerSums sums = sums_of(layer, map.traced[at] || !has_pages, text, batch.tokens, spec.options, division);
     all += sums;
-    sent += fabric_bytes(spec, division, layer, text.tokens_of_step);
+    sent += fabric_bytes(spec, division, layer, batch.tokens);
     if (!map.stands_in) {
       in_step[map.runs_in[at]] += sums;
     }
@@ -283,7 +309,7 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
     }
     if (layer.experts > 0) {
       share.experts = layer.experts;
-      share.distinct_experts = experts_read(spec.options, layer.experts, layer.experts_per_token, text.tokens_of_step);
+      share.distinct_experts = experts_read(spec.options, layer.experts, layer.experts_per_token, batch.tokens);
     }
   }
   for (std::size_t i = 0; i < in_step.size(); ++i) {
@@ -291,26 +317,27 @@ void set_layer_by_layer(const InstanceSpec& spec, const TraceMeta& meta, const T
     for (const std::uint32_t at : map.reads[i]) {
       kv += layers[at].has_kv() ? kv_on_gpu(layers[at], division.tp) : 0;
     }
-    share.layers.push_back(traced_layer(in_step[i], kv, requests, 1, text));
+    share.layers.push_back(traced_layer(in_step[i], kv, batch, 1, text));
     most_kv = std::max(most_kv, kv);
   }
   const auto num_layers = static_cast<double>(map.stands_in ? std::max<std::int64_t>(1, num_traced) : meta.layers);
   if (map.stands_in) {
-    share.layers.push_back(traced_layer(all, most_kv, requests, num_layers, text));
+    share.layers.push_back(traced_layer(all, most_kv, batch, num_layers, text));
   }
   share.kv_bytes_per_token = Bytes(static_cast<std::int64_t>(std::ceil(most_kv)));
   share.layers_per_traced = model.layers / num_layers;
   share.weight_bytes_per_step = rounded(all.weights_read / num_layers);
-  share.other_bytes_per_step = rounded((all.always_read + all.read_per_token * text.mean) * requests / num_layers);
+  share.other_bytes_per_step =
+      rounded((all.always_read + all.read_per_token * text.mean) * batch.requests / num_layers);
   share.fabric_bytes_per_step = spec.hardware.fabric.value() > 0 ? sent / num_layers : 0;
   const double outside =
       std::max(0.0, static_cast<double>(model.weight_bytes.value()) - all.whole_weights) / division.tp;
   NearBudget& near = share.near;
   near.weights = rounded((all.weights + outside) * spec.options.weights_near);
-  near.selector = rounded(all.selector * requests);
-  near.state = rounded(all.state * requests);
-  near.window = rounded(all.window * requests);
-  near.other_kv = rounded(all.other_kv * requests);
+  near.selector = rounded(all.selector * batch.requests);
+  near.state = rounded(all.state * batch.requests);
+  near.window = rounded(all.window * batch.requests);
+  near.other_kv = rounded(all.other_kv * batch.requests);
 }
 
 }  // namespace
@@ -326,10 +353,20 @@ Result<GpuShare> share_of_one_gpu(const InstanceSpec& spec, const TraceMeta& met
   share.requests = share.requests_of(spec.options.batch);
   share.deployment = spec.options.gpus > 1 || spec.options.reserve || spec.options.experts_near ||
                      (spec.model && !spec.model->groups.empty());
-  if (spec.model && share.deployment) {
-    set_layer_by_layer(spec, meta, totals, division, share);
-  } else if (spec.model) {
-    set_mean_layer(spec, meta, totals, share);
+  const auto set_model = [&](const StepBatch& batch, GpuShare& of) {
+    if (spec.model && share.deployment) {
+      set_layer_by_layer(spec, meta, totals, batch, division, of);
+    } else if (spec.model) {
+      set_mean_layer(spec, meta, batch, of);
+    }
+  };
+  set_model(mean_batch(spec, meta, totals, share), share);
+  for (std::uint32_t running = 1; meta.layout.served != nullptr && running <= meta.layout.most_running(); ++running) {
+    GpuShare of = share;
+    of.layers.clear();
+    set_model(StepBatch::of_running(running), of);
+    share.layers_by_running.push_back(std::move(of.layers));
+    share.near = of.near;  // at last that of the most
   }
   NearBudget& near = share.near;
   near.memory = share.machine.near.capacity;

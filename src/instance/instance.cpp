@@ -218,8 +218,19 @@ Bytes Instance::all_expert_bytes() const {
 
 void Instance::set_fixed_loads() {
   weight_bytes_per_step_ = options_.weight_bytes_per_step.value_or(share_.weight_bytes_per_step);
+  if (share_.layers_by_running.empty()) {
+    fixed_.push_back(fixed_of_layers(share_.layers));
+  }
+  for (const std::vector<TracedLayer>& layers : share_.layers_by_running) {
+    fixed_.push_back(fixed_of_layers(layers));
+  }
+  merge_like_ones(fixed_);
+}
+
+std::vector<Instance::FixedLoads> Instance::fixed_of_layers(const std::vector<TracedLayer>& layers) const {
+  std::vector<FixedLoads> all;
   const std::vector<TracedLayer> none(1);
-  for (const TracedLayer& layer : share_.layers.empty() ? none : share_.layers) {
+  for (const TracedLayer& layer : layers.empty() ? none : layers) {
     FixedLoads fixed;
     fixed.weights = options_.weight_bytes_per_step.value_or(layer.weight_bytes_per_step);
     fixed.near_weights = options_.experts_near
@@ -236,9 +247,10 @@ void Instance::set_fixed_loads() {
     const Bytes other = layer.other_bytes_per_step;
     fixed.loads.add(Transfer::kReadNear, other, other.value() > 0 ? 1 : 0);
     fixed.near_per_token = layer.other_bytes_per_token;
-    fixed_.push_back(fixed);
+    all.push_back(fixed);
   }
-  merge_like_ones(fixed_);
+  merge_like_ones(all);
+  return all;
 }
 
 Loads Instance::fixed_loads(GroupIndex group) const {
@@ -302,12 +314,14 @@ StepTraffic Instance::traffic(const StepView& record) const {
     }
   }
   const Bytes of_token = new_kv_bytes(record.layer);
-  traffic.num_new_kv = of_token.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
   if (record.written_tokens.empty()) {
+    traffic.num_new_kv = of_token.value() > 0 ? static_cast<std::int64_t>(record.appended.size()) : 0;
     traffic.new_kv = of_token * traffic.num_new_kv;
   } else {
     for (std::size_t i = 0; i < record.appended.size(); ++i) {
-      traffic.new_kv += new_kv_bytes(record, i);
+      const Bytes written = new_kv_bytes(record, i);
+      traffic.new_kv += written;
+      traffic.num_new_kv += written.value() > 0 ? 1 : 0;
     }
   }
   return traffic;

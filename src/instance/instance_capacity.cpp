@@ -54,7 +54,7 @@ Status Instance::set_capacity() {
     const std::int64_t blocks = std::min(*options.near_blocks_per_layer, blocks_per_layer_);
     batch_capacity_ = kv_row_ * blocks * batch;
   } else if (options.near_fraction) {
-    const Bytes all = kv_row_ * std::int64_t{blocks_per_layer_ - layout_.experts} + all_expert_bytes();
+    const Bytes all = kv_row_ * std::int64_t{most_pages()} + all_expert_bytes();
     batch_capacity_ =
         Bytes(static_cast<std::int64_t>(static_cast<double>(all.value()) * *options.near_fraction)) * batch;
   } else if (options.near_capacity) {
@@ -117,7 +117,7 @@ void Instance::note_what_does_not_fit() {
     notes_.push_back("the near capacity of a request and layer, " + format_bytes(most_of_layer) +
                      ", holds no block of " + format_bytes(block) + ": policies with a buffer per layer keep nothing");
   }
-  const Bytes all_kv = kv_row_ * (std::int64_t{blocks_per_layer_ - layout_.experts} * options_.batch);
+  const Bytes all_kv = kv_row_ * (std::int64_t{most_pages()} * options_.batch);
   const Bytes far = share_.machine.far.capacity;
   const Hardware& hardware = spec_.hardware;
   if (hardware.gpus > spec_.options.gpus) {
@@ -130,7 +130,8 @@ void Instance::note_what_does_not_fit() {
   }
   if (spec_.options.mode == Mode::kInclusive && all_kv > far) {
     const auto [needed, held] = two_sizes(all_kv, far);
-    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's end that is about " + needed +
+    notes_.push_back("inclusive mode keeps a copy of all KV in far memory: at the trace's " +
+                     std::string(layout_.served != nullptr ? "fullest" : "end") + " that is about " + needed +
                      ", but " + spec_.hardware.name + " has " + held +
                      "; the times are computed as if it were enough (--mode exclusive keeps no second copy)");
   }
@@ -171,7 +172,7 @@ std::vector<BlockIndex> Instance::initial_near() const {
   }
   std::vector<Bytes> rooms = layer_capacity_;
   add_prompt_experts(rooms, near);
-  const std::uint32_t prompt_blocks = layout_.prompt_pages() * layout_.requests;
+  const std::uint32_t prompt_blocks = layout_.initial_blocks() - layout_.experts;
   std::vector<std::uint32_t> places;  // by layer
   for (std::uint32_t layer = 0; layer < layers_; ++layer) {
     const std::int64_t blocks = rooms[layer].value() / kv_block_bytes(LayerIndex(layer)).value();

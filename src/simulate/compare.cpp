@@ -68,7 +68,10 @@ Manifest make_manifest(const TraceReader& trace) {
 }
 
 std::vector<PolicySpec> default_policies(const Instance& instance) {
-  return runnable_policies(instance, [](const PolicyInfo& info) { return info.by_default && !info.requires_ranking; });
+  const bool served = instance.layout().served != nullptr;
+  return runnable_policies(instance, [served](const PolicyInfo& info) {
+    return (info.by_default || (served && info.buffer_per_request)) && !info.requires_ranking;
+  });
 }
 
 Result<std::vector<PolicySpec>> named_policies(std::span<const std::string> texts, const TraceMeta& meta,

@@ -119,6 +119,9 @@ Status PolicyRun::process(const Segment& segment, const SegmentWindow& window) {
       }
     }
     ++result_.steps;
+    if (instance_.layout().served != nullptr) {
+      token_times_.end_step(static_cast<std::uint32_t>(instance_.layout().served->running(step).size()));
+    }
   }
   return {};
 }
@@ -158,6 +161,7 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   // What far could serve as well; a block appended to in this step is read near by rule.
   const MovableBytes mirrored{Bytes(loads.on(Channel::kNearMem)) - traffic.reads_appended,
                               static_cast<std::int64_t>(num_near) - traffic.num_reads_appended};
+  end_requests(record);
   KVPLACE_TRY(decide(record, window, loads));
   KVPLACE_TRY(apply(record, loads));
   keep_bytes_read();
@@ -179,7 +183,8 @@ void PolicyRun::mark_appended(const StepView& record) {
     was_near_.push_back(is_near(state) ? 1 : 0);
     if ((state & kNear) == 0) {
       written_.push_back(block);
-      written_is_new_.push_back((state & kNewbornMark) != 0 ? 1 : 0);
+      const bool arrives = !record.written_tokens.empty() && record.written_tokens[i] == 0;
+      written_is_new_.push_back((state & kNewbornMark) == 0 ? 0 : arrives ? kArrived : kBegun);
       if (!record.next_read_appended.empty()) {
         next_of_written_.push_back(record.next_read_appended[i]);
       }
@@ -246,6 +251,7 @@ Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, co
   input.misses = std::span(misses_).first(num_misses_);
   input.written = written_;
   input.written_is_new = written_is_new_;
+  input.ended = ended_;
   input.loads = loads;
   input.copies_in_flight = copies_ ? copies_->in_flight() : 0;
   add_new_kv(record, false, input.loads);
@@ -331,9 +337,9 @@ void PolicyRun::promote(BlockIndex block, Loads& loads) {
 }
 
 void PolicyRun::add_new_kv(const StepView& record, bool decided, Loads& loads) const {
-  const std::int64_t count = instance_.new_kv_bytes(record.layer).value() > 0 ? 1 : 0;
   for (std::size_t i = 0; i < record.appended.size(); ++i) {
     const Bytes size = instance_.new_kv_bytes(record, i);
+    const std::int64_t count = size.value() > 0 ? 1 : 0;
     const std::uint8_t state = state_[instance_.index(record.layer, record.appended[i]).value()];
     // Exclusive: to the side the block is on; a newborn block is on the side it was put.
     const bool near_if_new = !decided || (state & kNear) != 0;
@@ -413,6 +419,9 @@ void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
 
 ReplayResult PolicyRun::result() const {
   ReplayResult result = result_;
+  if (instance_.layout().served != nullptr) {
+    result.token_times = {token_times_.quantile(0.5), token_times_.quantile(0.99)};
+  }
   const double seconds = result.total.value();
   if (seconds > 0) {
     const StepTime& step_time = instance_.step_time();

@@ -6,6 +6,7 @@
 
 #include "kvplace/simulate/replay.h"
 #include "simulate/copy_queue.h"
+#include "simulate/token_times.h"
 #include "simulate/told_reads.h"
 #include "trace/segment_window.h"
 
@@ -46,6 +47,8 @@ class PolicyRun {
   void mark_appended(const StepView& record);
   template <bool with_next_reads>
   void partition_reads(const StepView& record);
+  /// Frees what requests that end with this decode step have in the layer, and takes it out of what the policy sees.
+  void end_requests(const StepView& record);
   /// Finds the hits that are read from far because they are in flight.
   void find_hits_in_flight();
   /// What was read from far of blocks in flight that stay need not be copied any more.
@@ -88,6 +91,7 @@ class PolicyRun {
   std::vector<BlockIndex> misses_;
   std::vector<BlockIndex> hits_in_flight_;
   std::vector<BlockIndex> written_;
+  std::vector<BlockIndex> ended_;
   std::size_t num_hits_ = 0;
   std::size_t num_misses_ = 0;
   std::vector<std::uint32_t> next_of_hits_;
@@ -98,6 +102,7 @@ class PolicyRun {
   Decision decision_;
 
   Loads open_loads_;  // since the last barrier
+  TokenTimes token_times_;
   MovableBytes open_mirrored_;
   ReplayResult result_;
 };

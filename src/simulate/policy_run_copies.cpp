@@ -41,7 +41,9 @@ void PolicyRun::close_group() {
       *loads += moved;
     }
   }
-  result_.total += step_time(step.charged, layers);
+  const Seconds time = step_time(step.charged, layers);
+  result_.total += time;
+  token_times_.add(time);
   ++result_.bottleneck_steps[at(step_time.bottleneck(step.waited_for))];
   if (step.copied > Bytes(0)) {
     move_copies(step.copied);

@@ -256,6 +256,14 @@ std::string to_json(const TraceStatistics& statistics, const TraceReader& trace)
     json["prompt_experts_by_layer"].push_back(list.size());
   }
   json["requests"] = meta.layout.requests;
+  if (const ServedRequests* served = meta.layout.served.get()) {
+    json["served"] = {{"most_running", served->most_running()},
+                      {"mean_running", static_cast<double>(totals.tokens()) / totals.steps},
+                      {"most_tokens", served->most_tokens()},
+                      {"most_pages", served->most_pages()}};
+  } else {
+    json["served"] = nullptr;
+  }
   json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);
   json["model"] = meta.model;
   json["selection"] = meta.selection;

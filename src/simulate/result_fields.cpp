@@ -113,8 +113,19 @@ std::vector<ResultField> make_result_fields() {
           [](Context c) { return c.result.planning ? std::optional(to_text(*c.result.planning)) : std::nullopt; }),
       result_field("steps", "decode steps", "replayed", [](Context c) { return c.result.steps; }),
       result_field("total_s", "s", "total time", [](Context c) { return c.result.total.value(); }),
-      result_field("tokens_per_s", "tokens/s", "decode steps x batch / total time",
+      result_field("tokens_per_s", "tokens/s", "tokens decoded by all requests / total time",
                    [](Context c) { return c.result.tokens_per_second; }),
+      optional_result_field(
+          "token_time_p50_s", "s",
+          "only of a served batch: within which half of all tokens come, each in the time of its decode step",
+          [](Context c) {
+            return c.result.token_times ? std::optional(c.result.token_times->p50.value()) : std::nullopt;
+          }),
+      optional_result_field("token_time_p99_s", "s", "only of a served batch: the same of 99 %",
+                            [](Context c) {
+                              return c.result.token_times ? std::optional(c.result.token_times->p99.value())
+                                                          : std::nullopt;
+                            }),
       result_field("reads", "blocks", "near_reads + far_reads", [](Context c) { return c.result.reads; }),
       result_field("near_reads", "blocks", "near and not in flight, or appended to in the step that reads them",
                    [](Context c) { return c.result.near_reads; }),

@@ -34,6 +34,11 @@ Result<std::vector<LayerMissCurve>> lru_curves(const TraceReader& trace, const I
   const std::uint32_t layers = trace.meta().layers;
   const std::uint32_t blocks = trace.totals().blocks_per_layer;
   std::vector<RecencyList> lists(layers, RecencyList(blocks));
+  if (trace.meta().layout.served != nullptr) {
+    return bad_input(trace.path() +
+                     ": is a served batch, whose requests come and go; miss ratio curves are of requests " +
+                     "that run from the first decode step to the last: take the traces before they are merged");
+  }
   if (instance.options().start == Start::kRecent) {
     for (std::uint32_t layer = 0; layer < layers; ++layer) {
       touch_prompt(trace.meta(), layer, lists[layer]);

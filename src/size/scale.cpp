@@ -151,6 +151,10 @@ Result<Scale> make_scale(const Evaluator& evaluator, const Instance& instance, c
   if (instance.layout().experts > 0) {
     return bad_input("the trace has expert blocks, which requests share: its batch is always 1");
   }
+  if (instance.layout().served != nullptr) {
+    return bad_input(
+        "the trace is a served batch, whose requests run when its table says: merge it with other --slots");
+  }
   Scale scale = batch_scale(evaluator, instance, 1);
   if (options.target.kind == SizeTarget::Kind::kShareOfAllNear) {
     // More requests leave less near for each: the largest batch is searched for, so the numbers run down.

@@ -10,7 +10,7 @@ Result<PolishSummary> polish_schedule(const TraceReader& trace, const Instance& 
   KVPLACE_ASSIGN(uses, PlanUses::make(trace, instance, kMostPolishedReads, context));
   KVPLACE_ASSIGN(paths, read_paths(from, instance));
   const DescentResult result = descend(instance, uses, paths, stop, context.progress);
-  KVPLACE_TRY(write_paths(paths, schedule_meta(instance, trace.totals().digest, "planned"), path));
+  KVPLACE_TRY(write_paths(paths, instance, schedule_meta(instance, trace.totals().digest, "planned"), path));
   return PolishSummary{Seconds(result.total), result.passes, result.complete};
 }
 

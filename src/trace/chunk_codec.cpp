@@ -383,7 +383,39 @@ Result<Segment> ChunkDecoder::decode(const TraceMeta& meta, const ChunkLimits& l
     return damaged("counts");
   }
   segment.reads_.resize(limits.num_reads);
+  if (meta.layout.served != nullptr && !follows(*meta.layout.served, segment)) {
+    return bad_input("it does not follow the table of requests");
+  }
   return segment;
+}
+
+bool ChunkDecoder::follows(const ServedRequests& served, Segment& segment) {
+  if (segment.end_step() > served.steps()) {
+    return false;
+  }
+  std::vector<BlockId> appended;
+  std::vector<std::uint32_t> written;
+  for (std::uint32_t step = segment.first_step(); step < segment.end_step(); ++step) {
+    served.appended(step, appended, written);
+    const auto running = static_cast<std::uint32_t>(served.running(step).size());
+    segment.step_tokens_.push_back({running, running});
+    for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
+      const Segment::Offsets& from =
+          segment.begin_[std::size_t{step - segment.first_step()} * segment.layers() + layer];
+      const Segment::Offsets& to = (&from)[1];
+      const auto ids = [](const std::vector<BlockId>& all, std::size_t begin, std::size_t end) {
+        return std::span(all).subspan(begin, end - begin);
+      };
+      const std::span<const BlockId> given = ids(segment.appended_, from.appended, to.appended);
+      if (!std::equal(given.begin(), given.end(), appended.begin(), appended.end()) ||
+          served.first_unreadable(step, ids(segment.reads_, from.reads, to.reads)) ||
+          served.first_unreadable(step, ids(segment.ranking_, from.ranking, to.ranking))) {
+        return false;
+      }
+      segment.written_tokens_.insert(segment.written_tokens_.end(), written.begin(), written.end());
+    }
+  }
+  return true;
 }
 
 }  // namespace kvplace

@@ -75,6 +75,10 @@ class ChunkDecoder {
   [[nodiscard]] static Result<Segment> decode(const TraceMeta& meta, const ChunkLimits& limits,
                                               std::span<const std::byte> payload, ChunkParts parts,
                                               std::span<LayerBirths> births);
+
+ private:
+  /// Whether a segment of a served batch is as its table of requests says; attaches its tokens.
+  [[nodiscard]] static bool follows(const ServedRequests& served, Segment& segment);
 };
 
 }  // namespace kvplace

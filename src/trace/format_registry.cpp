@@ -2,6 +2,7 @@
 
 #include "kvplace/base/parse.h"
 #include "kvplace/trace/formats.h"
+#include "kvplace/trace/request_log.h"
 #include "trace/byte_source.h"
 #include "trace/kvt_format.h"
 
@@ -20,6 +21,10 @@ std::string known_otherwise(std::string_view head) {
   }
   if (head.starts_with(kvt::kMagic)) {
     return "is a trace (.kvt) already";
+  }
+  if (is_request_log(head.substr(0, head.find_first_of("\r\n")))) {
+    return "is a log of requests, which says nothing of what a step reads; kvplace merge takes arrivals from it "
+           "(--arrivals)";
   }
   if (head.starts_with("PAR1")) {
     return "is Parquet, which the Python package reads: kvplace.import_trace(\"x.parquet\", \"x.kvt\", "

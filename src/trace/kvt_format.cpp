@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostBlockBytes = std::int64_t{1} << 40;
 constexpr const char* kNeedsTokens = "tokens";
+constexpr const char* kNeedsRequests = "requests";
 
 Result<std::uint32_t> number_of(const Json& json, const char* key) {
   const auto found = json.find(key);
@@ -35,18 +36,48 @@ std::string text_of(const Json& json, const char* key) {
 }
 
 /// What of version 2 the trace makes use of.
-Status take_needs(const Json& json, TraceMeta& meta) {
-  const auto needs = json.find("needs");
-  if (needs == json.end()) {
-    return {};
-  }
-  for (const Json& need : *needs) {
-    if (need != kNeedsTokens) {
+struct Needs {
+  bool tokens = false;
+  bool requests = false;
+};
+
+Result<Needs> needs_of(const Json& json) {
+  Needs needs;
+  const auto found = json.find("needs");
+  for (const Json& need : found == json.end() ? Json::array() : *found) {
+    if (need != kNeedsTokens && need != kNeedsRequests) {
       return bad_input("it needs " + need.dump() + ", which this program does not know: read it with a newer one");
     }
-    meta.has_tokens = true;
+    (need == kNeedsTokens ? needs.tokens : needs.requests) = true;
   }
-  return {};
+  return needs;
+}
+
+Json table_of(const ServedRequests& served) {
+  Json table{{"prompt_tokens", Json::array()}, {"first_step", Json::array()}, {"end_step", Json::array()}};
+  for (const ServedRequest& request : served.all()) {
+    table["prompt_tokens"].push_back(request.prompt_tokens);
+    table["first_step"].push_back(request.first_step);
+    table["end_step"].push_back(request.end_step);
+  }
+  table["has_pages"] = served.has_pages();
+  return table;
+}
+
+/// One number for each request.
+Result<std::vector<std::uint32_t>> column_of(const Json& table, const char* key, std::uint32_t requests) {
+  const auto column = table.find(key);
+  if (column == table.end() || !column->is_array() || column->size() != requests) {
+    return bad_input("metadata: request_table needs a list " + in_quotes(key) + " of one number per request");
+  }
+  std::vector<std::uint32_t> numbers;
+  for (const Json& number : *column) {
+    if (!number.is_number_unsigned() || number.get<std::uint64_t>() > 0xffffffffu) {
+      return bad_input("metadata: request_table: numbers in " + in_quotes(key) + " must be 0 to 2^32 - 1");
+    }
+    numbers.push_back(number.get<std::uint32_t>());
+  }
+  return numbers;
 }
 
 bool flag_of(const Json& json, const char* key) {
@@ -73,6 +104,46 @@ Result<std::vector<std::vector<std::uint32_t>>> lists_of(const Json& json) {
     }
   }
   return lists;
+}
+
+/// The layout with the table in place of what is alike.
+Status take_requests(const Json& json, BlockLayout& layout) {
+  const auto table = json.find("request_table");
+  if (table == json.end() || !table->is_object()) {
+    return bad_input("metadata: request_table is missing");
+  }
+  KVPLACE_ASSIGN(prompts, column_of(*table, "prompt_tokens", layout.requests));
+  KVPLACE_ASSIGN(first, column_of(*table, "first_step", layout.requests));
+  KVPLACE_ASSIGN(end, column_of(*table, "end_step", layout.requests));
+  std::vector<ServedRequest> requests;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    requests.push_back({prompts[i], first[i], end[i]});
+  }
+  auto made =
+      ServedRequests::make(std::move(requests), layout.block_tokens, layout.experts, flag_of(*table, "has_pages"));
+  if (!made) {
+    return bad_input("metadata: request_table: " + made.error().message);
+  }
+  BlockLayout served = BlockLayout::of(std::move(*made), layout.experts, layout.block_tokens);
+  if (served.prompt_tokens != layout.prompt_tokens) {
+    return bad_input("metadata: prompt_tokens is not that of the longest prompt in request_table");
+  }
+  layout = std::move(served);
+  return {};
+}
+
+Status out_of_range(const std::string& what, std::uint64_t most) {
+  return bad_input("metadata: " + what + " must be 1 to " + std::to_string(most));
+}
+
+Status check_layout(const BlockLayout& layout) {
+  if (layout.block_tokens == 0 || layout.block_tokens > kMostBlocksPerLayer) {
+    return out_of_range("block_tokens", kMostBlocksPerLayer);
+  }
+  if (layout.requests == 0 || layout.requests > kMostBlocksPerLayer) {
+    return out_of_range("requests", kMostBlocksPerLayer);
+  }
+  return {};
 }
 
 /// One list for each layer, of experts that there are, each once.
@@ -152,17 +223,24 @@ std::uint64_t chunk_checksum(const ChunkHeader& header, std::span<const std::byt
   return XXH64(stored.data(), stored.size(), of_header);
 }
 
-std::uint32_t version_of(const TraceMeta& meta) { return meta.has_tokens ? kVersion : kOldestVersion; }
+std::uint32_t version_of(const TraceMeta& meta) {
+  return meta.has_tokens || meta.layout.served != nullptr ? kVersion : kOldestVersion;
+}
 
 std::string meta_to_json(const TraceMeta& meta) {
   Json json;
   if (meta.has_tokens) {
     json["needs"] = {kNeedsTokens};
+  } else if (meta.layout.served != nullptr) {
+    json["needs"] = {kNeedsRequests};
   }
   json["layers"] = meta.layers;
   json["prompt_tokens"] = meta.layout.prompt_tokens;
   json["block_tokens"] = meta.layout.block_tokens;
   json["requests"] = meta.layout.requests;
+  if (meta.layout.served != nullptr) {
+    json["request_table"] = table_of(*meta.layout.served);
+  }
   json["experts"] = meta.layout.experts;
   json["block_bytes"] = meta.block_bytes ? Json(meta.block_bytes->value()) : Json(nullptr);
   if (meta.first_layer > 0) {
@@ -194,9 +272,12 @@ Result<TraceMeta> meta_from_json(std::string_view text, std::uint32_t version) {
     return bad_input("metadata is no JSON object");
   }
   TraceMeta meta;
+  Needs needs;
   if (version > kOldestVersion) {
-    KVPLACE_TRY(take_needs(json, meta));
+    KVPLACE_ASSIGN(named, needs_of(json));
+    needs = named;
   }
+  meta.has_tokens = needs.tokens;
   KVPLACE_ASSIGN(layers, number_of(json, "layers"));
   KVPLACE_ASSIGN(prompt_tokens, number_of(json, "prompt_tokens"));
   KVPLACE_ASSIGN(block_tokens, number_of(json, "block_tokens"));
@@ -204,6 +285,10 @@ Result<TraceMeta> meta_from_json(std::string_view text, std::uint32_t version) {
   KVPLACE_ASSIGN(experts, number_of(json, "experts"));
   meta.layers = layers;
   meta.layout = {experts, requests, block_tokens, prompt_tokens};
+  if (needs.requests) {
+    KVPLACE_TRY(check_layout(meta.layout));
+    KVPLACE_TRY(take_requests(json, meta.layout));
+  }
   const auto block_bytes = json.find("block_bytes");
   if (block_bytes != json.end() && block_bytes->is_number_unsigned()) {
     meta.block_bytes = Bytes(block_bytes->get<std::int64_t>());
@@ -239,17 +324,12 @@ Result<TraceMeta> meta_from_json(std::string_view text, std::uint32_t version) {
 
 Status check_meta(const TraceMeta& meta) {
   const BlockLayout& layout = meta.layout;
-  const auto out_of_range = [](const std::string& what, std::uint64_t most) {
-    return bad_input("metadata: " + what + " must be 1 to " + std::to_string(most));
-  };
   if (meta.layers == 0 || meta.layers > kMostLayers) {
     return out_of_range("layers", kMostLayers);
   }
-  if (layout.block_tokens == 0 || layout.block_tokens > kMostBlocksPerLayer) {
-    return out_of_range("block_tokens", kMostBlocksPerLayer);
-  }
-  if (layout.requests == 0 || layout.requests > kMostBlocksPerLayer) {
-    return out_of_range("requests", kMostBlocksPerLayer);
+  KVPLACE_TRY(check_layout(layout));
+  if ((meta.has_tokens || meta.has_ranking) && layout.served != nullptr) {
+    return bad_input("metadata: a table of requests goes with neither steps of several tokens nor rankings");
   }
   if (meta.first_layer > kMostLayers) {
     return bad_input("metadata: first_layer must be 0 to " + std::to_string(kMostLayers));
@@ -264,7 +344,9 @@ Status check_meta(const TraceMeta& meta) {
     }
   }
   KVPLACE_TRY(check_prompt_experts(meta));
-  const std::uint64_t initial = std::uint64_t{layout.prompt_pages()} * layout.requests + layout.experts;
+  const std::uint64_t initial = layout.served != nullptr
+                                    ? layout.initial_blocks()
+                                    : std::uint64_t{layout.prompt_pages()} * layout.requests + layout.experts;
   if (initial > kMostBlocksPerLayer) {
     return bad_input("metadata: " + std::to_string(initial) + " blocks per layer before the first step; at most " +
                      std::to_string(kMostBlocksPerLayer) + " are supported");
@@ -295,6 +377,12 @@ Digest::Digest(const TraceMeta& meta) : has_tokens_(meta.has_tokens), state_(XXH
                                            meta.has_ranking ? 1u : 0u,
                                            meta.has_read_bytes ? 1u : 0u};
   add_words(shape.data(), shape.size());
+  if (meta.layout.served != nullptr) {
+    for (const ServedRequest& request : meta.layout.served->all()) {
+      const std::array<std::uint32_t, 3> row{request.prompt_tokens, request.first_step, request.end_step};
+      add_words(row.data(), row.size());
+    }
+  }
 }
 
 void Digest::add_words(const void* data, std::size_t count) {

@@ -138,6 +138,9 @@ Status TraceReader::State::read_footer() {
     at += left % kvt::kStepTokensBytes;
     totals.step_tokens = std::make_shared<const std::vector<StepTokens>>(std::move(step_tokens));
   }
+  if (meta.layout.served != nullptr) {
+    totals.step_tokens = std::make_shared<const std::vector<StepTokens>>(tokens_of(*meta.layout.served));
+  }
   get(totals.steps);
   get(totals.blocks_per_layer);
   get(totals.reads);
@@ -233,6 +236,9 @@ Result<TraceReader> TraceReader::open(const std::string& path, const TraceReader
   state->ledger = std::make_unique<BirthLedger>(state->meta, state->totals, state->chunks.size());
   if (state->recovered && state->meta.has_tokens) {
     KVPLACE_TRY(state->find_tokens());
+  }
+  if (state->recovered && state->meta.layout.served != nullptr) {
+    return bad_input(path + ": is the trace of a served batch cut off in the middle; merge it anew");
   }
   state->path = options.name.empty() ? path : options.name;
   return TraceReader(std::move(state));

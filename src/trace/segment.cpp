@@ -1,6 +1,31 @@
+#include <algorithm>
+#include <utility>
+
 #include "kvplace/trace/trace.h"
 
 namespace kvplace {
+
+BlockLayout BlockLayout::of(std::shared_ptr<const ServedRequests> served, std::uint32_t experts,
+                            std::uint32_t block_tokens) {
+  BlockLayout layout;
+  layout.experts = experts;
+  layout.requests = static_cast<std::uint32_t>(served->all().size());
+  layout.block_tokens = block_tokens;
+  for (const ServedRequest& request : served->all()) {
+    layout.prompt_tokens = std::max(layout.prompt_tokens, request.prompt_tokens);
+  }
+  layout.served = std::move(served);
+  return layout;
+}
+
+std::vector<StepTokens> tokens_of(const ServedRequests& served) {
+  std::vector<StepTokens> tokens;
+  for (std::uint32_t step = 0; step < served.steps(); ++step) {
+    const auto running = static_cast<std::uint32_t>(served.running(step).size());
+    tokens.push_back({running, running});
+  }
+  return tokens;
+}
 
 std::uint64_t TraceTotals::tokens_before(std::uint32_t step) const {
   if (step_tokens == nullptr) {

@@ -60,6 +60,11 @@ Result<TraceTotals> slice_trace(const TraceReader& trace, const std::string& out
   TraceMeta meta = trace.meta();
   KVPLACE_ASSIGN(steps, checked(options.steps, "decode steps", trace.totals().steps, trace.path()));
   KVPLACE_ASSIGN(layers, checked(options.layers, "layers", meta.layers, trace.path()));
+  if (meta.layout.served != nullptr && (steps.first != 0 || steps.end != trace.totals().steps)) {
+    return bad_input(trace.path() +
+                     ": is a served batch, whose table of requests names all its decode steps: slice its " +
+                     "layers alone, or the traces before they are merged");
+  }
   FileScope files;
   KVPLACE_TRY(files.claim(out));
   LoopWatch watch(context, "slicing", std::uint64_t{steps.end} * meta.layers, "rows");

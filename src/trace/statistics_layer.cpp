@@ -103,12 +103,27 @@ void TokenStatistics::append(BlockId id) {
   }
 }
 
-void TokenStatistics::add(std::span<const BlockId> reads, std::span<const BlockId> appended) {
+void TokenStatistics::add_served(std::uint32_t step, std::span<const BlockId> kv) {
+  const ServedRequests& served = *layout_.served;
+  const std::uint32_t first_pages = (kFirstTokens - 1) / layout_.block_tokens + 1;
+  for (const BlockId id : kv) {
+    const ServedRequest& request = served.all()[served.request(id)];
+    const std::uint64_t tokens = std::uint64_t{request.prompt_tokens} + (step - request.first_step) + 1;
+    recent_reads_ += served.page(id) >= first_page_of_newest(tokens, layout_.block_tokens) ? 1u : 0u;
+    first_reads_ += served.page(id) < first_pages ? 1u : 0u;
+  }
+}
+
+void TokenStatistics::add(std::uint32_t step, std::span<const BlockId> reads, std::span<const BlockId> appended) {
+  const std::span<const BlockId> kv = reads.subspan(lower_bound(reads, layout_.experts));
+  kv_reads_ += kv.size();
+  if (layout_.served != nullptr) {
+    add_served(step, kv);
+    return;
+  }
   for (const BlockId id : appended) {
     append(id);
   }
-  const std::span<const BlockId> kv = reads.subspan(lower_bound(reads, layout_.experts));
-  kv_reads_ += kv.size();
   first_reads_ += lower_bound(kv, first_end_);
   for (const BlockId id : kv.subspan(lower_bound(kv, least_recent_))) {
     recent_reads_ += layout_.page(id) >= requests_[layout_.request(id)].first_recent_page ? 1u : 0u;
@@ -119,6 +134,7 @@ LayerStatistics::LayerStatistics(const TraceMeta& meta, const TraceTotals& total
     : recency_(totals.blocks_per_layer),
       reuse_(totals.blocks_per_layer, totals.steps),
       tokens_(meta.layout, totals.blocks_per_layer),
+      served_(meta.layout.served.get()),
       exists_(totals.blocks_per_layer),
       num_existing_(meta.layout.initial_blocks()) {
   std::fill_n(exists_.begin(), num_existing_, true);
@@ -137,7 +153,12 @@ void LayerStatistics::add(const StepView& record) {
   }
   recency_.touch(record.reads, record.appended);
   reuse_.add(record.step.value(), record.reads);
-  tokens_.add(record.reads, record.appended);
+  tokens_.add(record.step.value(), record.reads, record.appended);
+  if (served_ != nullptr) {
+    for (const std::uint32_t request : served_->ending(record.step.value())) {
+      num_existing_ -= served_->blocks_of(request).size();
+    }
+  }
 }
 
 }  // namespace kvplace

@@ -60,7 +60,7 @@ class TokenStatistics {
  public:
   TokenStatistics(const BlockLayout& layout, std::uint32_t blocks);
 
-  void add(std::span<const BlockId> reads, std::span<const BlockId> appended);
+  void add(std::uint32_t step, std::span<const BlockId> reads, std::span<const BlockId> appended);
 
   [[nodiscard]] std::uint64_t kv_reads() const { return kv_reads_; }
   [[nodiscard]] std::uint64_t recent_reads() const { return recent_reads_; }
@@ -74,6 +74,7 @@ class TokenStatistics {
   };
 
   void append(BlockId id);
+  void add_served(std::uint32_t step, std::span<const BlockId> kv);
 
   BlockLayout layout_;
   std::vector<Request> requests_;
@@ -102,6 +103,7 @@ class LayerStatistics {
   RecencyList recency_;
   ReuseStatistics reuse_;
   TokenStatistics tokens_;
+  const ServedRequests* served_;  ///< null: requests are alike
   std::vector<bool> exists_;
   std::uint64_t num_existing_;
   std::uint64_t reads_ = 0;

@@ -30,6 +30,7 @@ struct TraceWriter::State {
 
   Status check(const StepView& record);
   Status check_tokens(const StepView& record) const;
+  Status check_requests(const StepView& record) const;
   Status flush_chunk();
   /// Rewrites the metadata, within its room.
   Status replace(TraceMeta changed, const std::string& what_needs);
@@ -46,10 +47,12 @@ struct TraceWriter::State {
   std::uint32_t next_layer = 0;
   std::uint32_t chunk_first_step = 0;
   std::vector<kvt::ChunkPlace> chunks;
-  std::vector<StepTokens> step_tokens;  ///< with has_tokens
-  bool broken = false;                  ///< a chunk could not be written; what it held is lost
-  std::uint64_t whole_bytes = 0;        ///< of the file, up to the end of its last whole chunk
-  std::size_t metadata_bytes = 0;       ///< of the head, its room for measurements included
+  std::vector<StepTokens> step_tokens;        ///< with has_tokens
+  std::vector<BlockId> appended;              ///< of a served batch: by the decode step at hand
+  std::vector<std::uint32_t> tokens_written;  ///< scratch
+  bool broken = false;                        ///< a chunk could not be written; what it held is lost
+  std::uint64_t whole_bytes = 0;              ///< of the file, up to the end of its last whole chunk
+  std::size_t metadata_bytes = 0;             ///< of the head, its room for measurements included
 };
 
 namespace {
@@ -94,6 +97,7 @@ Status TraceWriter::State::check(const StepView& record) {
                      std::to_string(record.reads.size()) + " reads");
   }
   KVPLACE_TRY(check_tokens(record));
+  KVPLACE_TRY(check_requests(record));
   std::vector<bool>& layer = exists[next_layer];
   for (const BlockId id : record.appended) {
     if (id.value() >= kvt::kMostBlocksPerLayer || meta.layout.kind(id) == BlockKind::kExpert) {
@@ -157,6 +161,24 @@ Status TraceWriter::State::check_tokens(const StepView& record) const {
   }
   if (next_layer > 0 && meta.has_tokens && tokens != step_tokens.back()) {
     return bad_input(place(record) + ": has other tokens than layer 0 of the decode step");
+  }
+  return {};
+}
+
+/// Of a served batch: what a step may read, the table says.
+Status TraceWriter::State::check_requests(const StepView& record) const {
+  const ServedRequests* served = meta.layout.served.get();
+  if (served == nullptr) {
+    return {};
+  }
+  if (record.step.value() >= served->steps()) {
+    return bad_input(place(record) + ": the last request of the table ends before it");
+  }
+  for (const std::span<const BlockId> ids : {record.reads, record.ranking}) {
+    if (const auto id = served->first_unreadable(record.step.value(), ids)) {
+      return bad_input(place(record) + ": block " + std::to_string(id->value()) +
+                       " is read, which is no page of a request that runs then");
+    }
   }
   return {};
 }
@@ -249,8 +271,17 @@ Status TraceWriter::set_prompt_experts(const std::vector<std::vector<std::uint32
 
 Status TraceWriter::add(const StepView& record) {
   State& s = *state_;
-  KVPLACE_TRY(s.check(record));
   StepView kept = record;
+  const ServedRequests* served = s.meta.layout.served.get();
+  if (served != nullptr && record.step.value() < served->steps()) {
+    if (record.layer.value() == 0) {
+      served->appended(record.step.value(), s.appended, s.tokens_written);
+    }
+    kept.appended = s.appended;
+    kept.written_tokens = {};
+    kept.tokens = {};
+  }
+  KVPLACE_TRY(s.check(kept));
   if (!s.meta.has_ranking) {
     kept.ranking = {};
   }
@@ -296,6 +327,11 @@ Result<TraceTotals> TraceWriter::finish() {
   if (s.totals.steps == 0) {
     return bad_input(s.file.path() + ": a trace needs at least one decode step");
   }
+  const ServedRequests* served = s.meta.layout.served.get();
+  if (served != nullptr && s.totals.steps != served->steps()) {
+    return bad_input(s.file.path() + ": the table of requests has " + std::to_string(served->steps()) +
+                     " decode steps, " + std::to_string(s.totals.steps) + " were written");
+  }
   KVPLACE_TRY(s.flush_chunk());
   const std::uint64_t footer_offset = s.file.written();
   const auto digest = s.digest.value();
@@ -330,6 +366,8 @@ Result<TraceTotals> TraceWriter::finish() {
   KVPLACE_TRY(s.file.commit());
   if (s.meta.has_tokens) {
     s.totals.step_tokens = std::make_shared<const std::vector<StepTokens>>(std::move(s.step_tokens));
+  } else if (served != nullptr) {
+    s.totals.step_tokens = std::make_shared<const std::vector<StepTokens>>(tokens_of(*served));
   }
   return s.totals;
 }

@@ -48,6 +48,11 @@ CLAIMS = {
     ": valid, but its search was cut short": (VERDICTS, "AnEarlyEndIsSaid"),
     "Bounds are of the machine at its peak": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
     "Bounds count the engine's efficiencies and overheads": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
+    # compare, of a served batch: served_text.cpp
+    "One buffer per layer for all requests (lru) takes": (
+        "tests/apps/test_served_text.cpp", "OneBufferForAllTakesLessOrMoreTimeThanOneForEach"),
+    "a request waits so long for half and for 99 % of its tokens": (
+        "tests/apps/test_served_text.cpp", "HalfOfAllTokensComeWithinTheMedian"),
     # bound and verify: verdicts.cpp
     "bound: proven for ": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
     "none takes less than {} s": (VERDICTS, "MoreNearMemoryLowersWhatTheSamePricesProve"),
@@ -136,7 +141,10 @@ NO_CLAIMS = (
     "an output appears only when it is complete", "not __fish_use_subcommand; and ", "EXIT STATUS", "no verb is named: ",
     "the trace does not say how large a block is", ") does not hold ", " of a GPU: give more --gpus",
     "KV as sized here, of one GPU's share", ", and no preset is called ", "{} more GPU{}",
-    "no whole answer (",
+    "no whole answer (", "{} requests, {} at once at most and {:.3g} in the mean", "; what prefill takes is not counted",
+    "{}: {} requests, {} at once at most", "; {} that generated nothing left out", "steps in which nothing runs are left out",
+    "requests ask for more tokens than the traces have, and end with those", "rankings are left out: ",
+    "prompts arrive as written pages: what their prefill takes is in no time",
 )
 
 #: Files of docs of flags, settings and result fields.

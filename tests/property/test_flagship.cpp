@@ -171,7 +171,7 @@ Sides after_steps(std::int64_t near_bytes, std::int64_t far_bytes) {
   const Instance instance = some_instance();
   FarCost cost;
   cost.start(instance);
-  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, 0, {}};
+  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, 0, {}, {}};
   input.loads.add(Transfer::kReadNear, Bytes(near_bytes), 1);
   input.loads.add(Transfer::kReadFar, Bytes(far_bytes), 1);
   for (int step = 0; step < 500; ++step) {
@@ -204,7 +204,7 @@ TEST(Flagship, CopiesTheBestRankedOfTheLayersWhereThatPays) {
   }
   EXPECT_FALSE(copies.take_best(cost));
   EXPECT_TRUE(copies.offer(LayerIndex(1), {BlockIndex(8), -0.5F}));
-  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, 0, {}};
+  StepInput input{StepIndex(0), LayerIndex(1), {}, {}, {}, {}, 0, {}, {}};
   input.loads.add(Transfer::kReadNear, Bytes(100'000'000), 1);
   for (int step = 0; step < 500; ++step) {
     cost.observe(input);

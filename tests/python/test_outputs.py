@@ -82,6 +82,7 @@ class Outputs(CliTest):
             "generate_like": (lambda **more: kvplace.generate_like(trace, **more), ["t.kvt"]),
             "import_trace": (lambda sources=path("t.npy"), out=path("new.kvt"): kvplace.import_trace(
                 sources, out, "topk-npy"), ["t.npy"]),
+            "merge": (lambda traces=path("t.kvt"), out=path("new.kvt"), **more: kvplace.merge(traces, out, **more), ["t.kvt"]),
             "record": (lambda prompts=path("p.txt"), out=path("new.kvt"): kvplace.record(
                 "sglang", "http://127.0.0.1:9", prompts, out), ["p.txt"]),
             "record_schedule": (lambda out: kvplace.record_schedule(trace, instance, "lru", out), of_instance),
@@ -133,7 +134,7 @@ class Outputs(CliTest):
         self.assertEqual(refused, {
             "bound(any_certificate)", "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)",
             "compare(schedule_out)", "from_arrays(out)", "generate(out)", "generate_like(out)", "generate_like(save_config)",
-            "import_trace(out)", "record(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
+            "import_trace(out)", "merge(out)", "record(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
 
     def test_what_is_no_longer_in_use_may_be_replaced(self):
         out = self.path("new.kvt")

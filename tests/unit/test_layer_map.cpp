@@ -89,7 +89,7 @@ TEST(LayerMap, BlocksAndFixedTrafficAreThoseOfTheLayersBehind) {
     EXPECT_EQ(instance.kv_block_bytes(LayerIndex(layer)),
               Bytes(576 * 16) * static_cast<std::int64_t>(map.reads[layer].size()));
     row += instance.kv_block_bytes(LayerIndex(layer));
-    per_token += instance.fixed_of(LayerIndex(layer)).near_per_token.value();
+    per_token += instance.fixed_of(StepIndex(0), LayerIndex(layer)).near_per_token.value();
   }
   EXPECT_EQ(row, instance.kv_row_bytes());
   // 47,700 bytes of a token (published: 47,702): its KV in 78 layers and 21 index keys.
@@ -99,9 +99,9 @@ TEST(LayerMap, BlocksAndFixedTrafficAreThoseOfTheLayersBehind) {
   double other = 0;
   for (std::uint32_t step = 0; step < 1000; ++step) {
     for (std::uint32_t layer = 0; layer < 21; ++layer) {
-      other += static_cast<double>(
-          (instance.fixed_bytes(StepIndex(step), LayerIndex(layer)) - instance.fixed_of(LayerIndex(layer)).weights)
-              .value());
+      other += static_cast<double>((instance.fixed_bytes(StepIndex(step), LayerIndex(layer)) -
+                                    instance.fixed_of(StepIndex(0), LayerIndex(layer)).weights)
+                                       .value());
     }
   }
   EXPECT_NEAR(other / 1000 / 21, static_cast<double>(instance.share().other_bytes_per_step.value()), 1);

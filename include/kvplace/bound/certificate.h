@@ -24,7 +24,8 @@ enum class Claim : std::uint8_t {
 /// What a layer's step moves over a channel whatever the placement, of the whole batch.
 struct FixedBytes {
   std::int64_t bytes = 0;
-  std::int64_t per_token = 0;  ///< and so much for each token of the text: the prompt's and those before the step
+  std::int64_t per_token = 0;  ///< and so much for each token of the text: the prompt's and those before the step; of
+                               ///< a served batch for each token of all texts that run
 
   bool operator==(const FixedBytes&) const = default;
 };
@@ -33,6 +34,14 @@ struct FixedBytes {
 template <class T>
 [[nodiscard]] const T& of_layer(const std::vector<T>& numbers, std::uint32_t layer) {
   return numbers[numbers.size() == 1 ? 0 : layer];
+}
+
+/// Of a list that is as BoundNumbers::fixed_bytes.
+template <class T>
+[[nodiscard]] const T& of_layer(const std::vector<T>& numbers, std::uint32_t num_layers, std::uint32_t running,
+                                std::uint32_t layer) {
+  return numbers.size() <= num_layers ? of_layer(numbers, layer)
+                                      : numbers[std::size_t{running - 1} * num_layers + layer];
 }
 
 /// The numbers of an instance that the bound depends on, rounded so that rounding can only lower it.
@@ -47,11 +56,13 @@ struct BoundNumbers {
   Start start = Start::kRecent;
   MirroredReads mirrored_reads = MirroredReads::kNear;
   std::int64_t batch = 1;
-  std::vector<std::int64_t> kv_block_bytes;                             ///< of_layer()
-  std::int64_t expert_block_bytes = 0;                                  ///< 0 without experts
-  std::vector<std::int64_t> new_kv_bytes;                               ///< per appended block, of_layer()
-  std::int64_t capacity_bytes = 0;                                      ///< near, of all requests together
-  std::vector<std::array<FixedBytes, kNumChannels>> fixed_bytes;        ///< by channel, of_layer()
+  std::vector<std::int64_t> kv_block_bytes;  ///< of_layer()
+  std::int64_t expert_block_bytes = 0;       ///< 0 without experts
+  std::vector<std::int64_t> new_kv_bytes;    ///< per appended block, of_layer()
+  std::int64_t capacity_bytes = 0;           ///< near, of all requests together
+  /// By channel, of_layer(). Of a served batch, where it hangs on how many requests run: of every layer, for one
+  /// request and so on up to as many as ever run, one list behind the other.
+  std::vector<std::array<FixedBytes, kNumChannels>> fixed_bytes;
   std::array<std::int64_t, kNumChannels> bandwidth_bytes_per_second{};  ///< rounded up; 1 to 2^50 - 1
   std::uint32_t interference_2_20 = 0;                                  ///< a * 2^20, rounded down; below 2^20
   std::int64_t floor_units = 0;     ///< seconds per (decode step, layer) in 2^-60 s, rounded down

@@ -44,7 +44,7 @@ struct TracedLayer {
   Bytes weight_bytes_per_step;
   Bytes far_experts_per_step;   ///< of them, those of experts that are far
   Bytes other_bytes_per_step;   ///< windows, states, index keys, KV that is not in the trace; all its requests
-  Bytes other_bytes_per_token;  ///< and so much for each token of the context
+  Bytes other_bytes_per_token;  ///< and so much for each token of the context (Instance::context_tokens)
 
   bool operator==(const TracedLayer&) const = default;
 };
@@ -56,9 +56,11 @@ struct GpuShare {
   bool deployment = false;
   std::uint32_t attention_tp = 1;
   std::uint32_t attention_dp = 1;
-  std::uint32_t requests = 1;        ///< of the batch; of the slowest GPU, if they do not divide
-  std::uint32_t kv_heads = 0;        ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
-  std::vector<TracedLayer> layers;   ///< by layer of the trace, or one that stands for all; empty without a model
+  std::uint32_t requests = 1;       ///< of the batch; of the slowest GPU, if they do not divide
+  std::uint32_t kv_heads = 0;       ///< of a traced layer; 0 if its KV has none (MLA) or they are not known
+  std::vector<TracedLayer> layers;  ///< by layer of the trace, or one that stands for all; empty without a model
+  /// Of a served batch the same by the number of requests that run, less one; `layers` is then of the mean number.
+  std::vector<std::vector<TracedLayer>> layers_by_running;
   std::string layers_are;            ///< of the model, in words; empty if the model has a mean layer only
   bool stands_in = false;            ///< the trace is of another number of layers than the model has
   Bytes kv_bytes_per_token;          ///< of a traced layer, the most; 0 without a model

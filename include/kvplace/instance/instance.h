@@ -42,11 +42,11 @@ class Instance {
   [[nodiscard]] const GpuShare& share() const { return share_; }
   /// Of all GPUs together.
   [[nodiscard]] std::uint32_t all_requests() const { return spec_.options.batch; }
-  /// What one request decoded before a decode step, or before the end.
+  /// What one request decoded before a decode step, or before the end; of a served batch all of them.
   [[nodiscard]] std::uint64_t tokens_before(std::uint32_t step) const {
     return tokens_before_.empty() ? step : tokens_before_[step];
   }
-  /// By all requests in the first decode steps.
+  /// By all requests in the first decode steps. (A served batch counts as one.)
   [[nodiscard]] double tokens_decoded(std::uint32_t steps) const {
     return static_cast<double>(tokens_before(steps)) * all_requests();
   }
@@ -54,6 +54,10 @@ class Instance {
   [[nodiscard]] std::uint32_t layers() const { return layers_; }
   [[nodiscard]] std::uint32_t steps() const { return steps_; }
   [[nodiscard]] std::uint32_t blocks_per_layer() const { return blocks_per_layer_; }
+  /// Of a layer that there are at once, at most: those at the end, or of a served batch those of its fullest step.
+  [[nodiscard]] std::uint32_t most_pages() const {
+    return layout_.served != nullptr ? layout_.served->most_pages() : blocks_per_layer_ - layout_.experts;
+  }
   [[nodiscard]] std::uint32_t num_blocks() const { return layers_ * blocks_per_layer_; }
 
   /// Which steps time is taken of together.
@@ -66,6 +70,17 @@ class Instance {
   }
   [[nodiscard]] LayerIndex layer_of(BlockIndex block) const { return LayerIndex(block.value() / blocks_per_layer_); }
   [[nodiscard]] BlockId id_of(BlockIndex block) const { return BlockId(block.value() % blocks_per_layer_); }
+
+  /// The last boundary (0 before the first step, one behind each, in order of time) at which a block exists: the one
+  /// before its request's last step in its layer, or the trace's end.
+  [[nodiscard]] std::uint32_t last_boundary(BlockIndex block) const {
+    const BlockId id = id_of(block);
+    const ServedRequests* served = layout_.served.get();
+    if (served == nullptr || layout_.kind(id) == BlockKind::kExpert) {
+      return static_cast<std::uint32_t>(groups_.num_steps());
+    }
+    return flat(StepIndex(served->all()[served->request(id)].end_step - 1), layer_of(block)).value();
+  }
 
   /// s_b of one request's block.
   [[nodiscard]] Bytes block_bytes(BlockIndex block) const {
@@ -128,13 +143,22 @@ class Instance {
 
     bool operator==(const FixedLoads&) const = default;
   };
-  [[nodiscard]] const FixedLoads& fixed_of(LayerIndex layer) const { return of(fixed_, layer); }
-  /// Tokens of the text before a decode step.
+  /// By the number of requests that run, less one; requests that are alike all run always: there is one.
+  [[nodiscard]] std::size_t num_fixed() const { return fixed_.size(); }
+  /// REQUIRES: running < num_fixed().
+  [[nodiscard]] const FixedLoads& fixed_of(std::size_t running, LayerIndex layer) const {
+    return of(fixed_[running], layer);
+  }
+  [[nodiscard]] const FixedLoads& fixed_of(StepIndex step, LayerIndex layer) const {
+    return fixed_of(fixed_.size() == 1 ? 0 : layout_.served->running(step.value()).size() - 1, layer);
+  }
+  /// Tokens of a request's text before a decode step; of a served batch of all that run.
   [[nodiscard]] std::uint64_t context_tokens(StepIndex step) const {
-    return layout_.prompt_tokens + (tokens_before_.empty() ? step.value() : tokens_before_[step.value()]);
+    return layout_.served != nullptr ? layout_.served->context_tokens(step.value())
+                                     : layout_.prompt_tokens + tokens_before(step.value());
   }
   [[nodiscard]] Loads fixed_loads(StepIndex step, LayerIndex layer) const {
-    const FixedLoads& fixed = fixed_of(layer);
+    const FixedLoads& fixed = fixed_of(step, layer);
     Loads loads = fixed.loads;
     loads.bytes[at(Channel::kNearMem)] +=
         fixed.near_per_token.value() * static_cast<std::int64_t>(context_tokens(step));
@@ -202,6 +226,7 @@ class Instance {
   Status set_expert_sizes(const TraceMeta& meta);
   Status set_kv_blocks(const TraceMeta& meta);
   void set_fixed_loads();
+  [[nodiscard]] std::vector<FixedLoads> fixed_of_layers(const std::vector<TracedLayer>& layers) const;
   Status check_totals() const;
   Status set_capacity();
   Status divide_capacity();
@@ -232,7 +257,7 @@ class Instance {
   Bytes batch_capacity_;
   std::vector<Bytes> layer_capacity_;
   Bytes weight_bytes_per_step_;
-  std::vector<FixedLoads> fixed_;  // of()
+  std::vector<std::vector<FixedLoads>> fixed_;  // by fixed_of()'s `running`; each of()
   std::vector<std::string> notes_;
 };
 

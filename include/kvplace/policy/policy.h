@@ -25,8 +25,9 @@
 
 namespace kvplace {
 
-/// One step as a policy sees it. Blocks are named by BlockIndex, ascending. A block appended to in this step and not
-/// near is in `written` only, read or not: its read is a near read by rule.
+/// One step as a policy sees it. Of a served batch `written` has the prompts that arrive as well. Blocks are named by
+/// BlockIndex, ascending. A block appended to in this step and not near is in `written` only, read or not: its read is
+/// a near read by rule.
 struct StepInput {
   StepIndex step;
   LayerIndex layer;
@@ -34,10 +35,19 @@ struct StepInput {
   std::span<const BlockIndex> misses;   ///< read from far
   std::span<const BlockIndex> written;  ///< appended to in this step, and not near
   std::span<const std::uint8_t>
-      written_is_new;                  ///< parallel: 1 if the block exists since this step, so that it enters free
+      written_is_new;  ///< parallel: not 0 if the block exists since this step, so that it enters free; kArrived
+                       ///< if it came with its request's prompt, else kBegun
   std::uint32_t copies_in_flight = 0;  ///< with copies in the background: blocks whose last byte has not moved yet
   Loads loads;  ///< of reads, weights and new KV (a new block's as if it stayed near), for the whole batch
+  /// Of a served batch: pages that were near until now, and are gone, as their requests end with this decode step.
+  /// Their room is free. They are in none of the lists above, whether read in this step or not, and never come again.
+  /// Ascending.
+  std::span<const BlockIndex> ended;
 };
+
+/// Of StepInput::written_is_new.
+inline constexpr std::uint8_t kBegun = 1;
+inline constexpr std::uint8_t kArrived = 2;
 
 /// What changes at the end of the step. Net: no block in both lists, none twice.
 struct Decision {

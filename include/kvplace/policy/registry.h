@@ -46,6 +46,7 @@ struct PolicyInfo {
   bool planned = false;
   /// True: has a buffer per layer of Instance::layer_capacity(), so that options.layer_shares change what it does.
   bool buffer_per_layer = false;
+  bool buffer_per_request = false;  ///< each request has its own: compared by default where requests come and go
   /// True: of no use on a trace without rankings, so the replay refuses one.
   bool requires_ranking = false;
   /// False: compare runs it only if it, or all policies, are asked for.

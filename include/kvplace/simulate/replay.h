@@ -63,6 +63,12 @@ struct ReplayResult {
   std::optional<PlanStatus> planning;  ///< of a planned policy only: how its planning ended
   Seconds total;
   double tokens_per_second = 0;  ///< of the whole batch
+  /// Of a served batch: the times within which half and 99 % of all tokens are decoded.
+  struct Quantiles {
+    Seconds p50;
+    Seconds p99;
+  };
+  std::optional<Quantiles> token_times;
   std::uint64_t reads = 0;
   std::uint64_t near_reads = 0;
   std::uint64_t far_reads = 0;

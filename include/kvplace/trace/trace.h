@@ -12,34 +12,61 @@
 #include <vector>
 
 #include "kvplace/base/units.h"
+#include "kvplace/trace/served.h"
 
 namespace kvplace {
 
 enum class BlockKind { kExpert, kKvPage };
 
-/// How block ids of a layer are laid out: ids [0, experts) are experts, behind them KV pages, those of several
-/// requests interleaved: id = experts + page * requests + request.
+/// How block ids of a layer are laid out: ids [0, experts) are experts, behind them KV pages. Requests that are alike
+/// begin and end together, with prompts of one length, and their pages are interleaved: id = experts + page * requests
+/// + request. Those of a served batch have a table instead.
 struct BlockLayout {
   std::uint32_t experts = 0;        ///< expert blocks per layer
   std::uint32_t requests = 1;       ///< requests whose KV pages are in the trace
   std::uint32_t block_tokens = 1;   ///< tokens of a KV page
-  std::uint32_t prompt_tokens = 0;  ///< tokens of each request before the first decode step
+  std::uint32_t prompt_tokens = 0;  ///< tokens of each request before its first decode step; served: of the longest
+  std::shared_ptr<const ServedRequests> served = nullptr;  ///< null: requests are alike
+
+  /// The layout of a served batch.
+  [[nodiscard]] static BlockLayout of(std::shared_ptr<const ServedRequests> served, std::uint32_t experts,
+                                      std::uint32_t block_tokens);
 
   [[nodiscard]] BlockKind kind(BlockId id) const {
     return id.value() < experts ? BlockKind::kExpert : BlockKind::kKvPage;
   }
   /// REQUIRES: kind(id) == kKvPage.
-  [[nodiscard]] std::uint32_t page(BlockId id) const { return (id.value() - experts) / requests; }
-  [[nodiscard]] std::uint32_t request(BlockId id) const { return (id.value() - experts) % requests; }
+  [[nodiscard]] std::uint32_t page(BlockId id) const {
+    return served != nullptr ? served->page(id) : (id.value() - experts) / requests;
+  }
+  [[nodiscard]] std::uint32_t request(BlockId id) const {
+    return served != nullptr ? served->request(id) : (id.value() - experts) % requests;
+  }
+  /// REQUIRES: the request has that page, if it is of a served batch.
   [[nodiscard]] BlockId page_block(std::uint32_t page, std::uint32_t request) const {
-    return BlockId(experts + page * requests + request);
+    return served != nullptr ? served->blocks_of(request)[page] : BlockId(experts + page * requests + request);
   }
-  /// Pages of one request's prompt, the last of which may be partly filled.
-  [[nodiscard]] std::uint32_t prompt_pages() const {
-    return static_cast<std::uint32_t>((std::uint64_t{prompt_tokens} + block_tokens - 1) / block_tokens);
+  /// Tokens of a request before its first decode step.
+  [[nodiscard]] std::uint32_t prompt_of(std::uint32_t request) const {
+    return served != nullptr ? served->all()[request].prompt_tokens : prompt_tokens;
   }
+  /// Pages of a request's prompt, the last of which may be partly filled.
+  [[nodiscard]] std::uint32_t prompt_pages(std::uint32_t request = 0) const {
+    return static_cast<std::uint32_t>((std::uint64_t{prompt_of(request)} + block_tokens - 1) / block_tokens);
+  }
+  /// The decode step that writes a page's first token: of a prompt as many before its request's first one.
+  /// REQUIRES: kind(id) == kKvPage.
+  [[nodiscard]] std::int64_t first_written(BlockId id) const {
+    const std::uint32_t of = request(id);
+    const std::int64_t token = std::int64_t{page(id)} * block_tokens - prompt_of(of);
+    return token + (served != nullptr ? served->all()[of].first_step : 0);
+  }
+  /// Requests that run at once, at most.
+  [[nodiscard]] std::uint32_t most_running() const { return served != nullptr ? served->most_running() : requests; }
   /// Blocks of a layer before the first decode step.
-  [[nodiscard]] std::uint32_t initial_blocks() const { return experts + prompt_pages() * requests; }
+  [[nodiscard]] std::uint32_t initial_blocks() const {
+    return served != nullptr ? served->initial_blocks() : experts + prompt_pages() * requests;
+  }
 };
 
 /// Tokens of a decode step. With speculative decoding it verifies several, and adds those accepted to the text.
@@ -50,13 +77,16 @@ struct StepTokens {
   bool operator==(const StepTokens&) const = default;
 };
 
+/// Of every decode step of a served batch: one of each request that runs.
+[[nodiscard]] std::vector<StepTokens> tokens_of(const ServedRequests& served);
+
 /// Known before the first step is written.
 struct TraceMeta {
   std::uint32_t layers = 0;
   BlockLayout layout;
   bool has_ranking = false;
   bool has_read_bytes = false;       ///< partial reads: bytes per read are stored
-  bool has_tokens = false;           ///< steps of several tokens: how many is stored
+  bool has_tokens = false;           ///< steps of several tokens: how many is stored; never with layout.served
   std::optional<Bytes> block_bytes;  ///< size of a KV page, if the source knows it
   std::uint32_t first_layer = 0;     ///< layer of the model that is layer 0 here: layers before it read nothing
   std::vector<Bytes> expert_bytes;   ///< size of an expert by layer, if the source knows it; else empty
@@ -99,7 +129,8 @@ struct StepView {
   std::span<const std::uint32_t> next_read;   ///< parallel to reads: decode step of the next read; see NextReads
   std::span<const std::uint32_t> next_read_appended;  ///< parallel to appended
   StepTokens tokens;                                  ///< of the decode step
-  std::span<const std::uint32_t> written_tokens;      ///< parallel to appended: tokens written; empty: one in each
+  /// Parallel to appended: tokens written, 0 to a page that arrives with its prompt; empty: one in each.
+  std::span<const std::uint32_t> written_tokens;
 };
 
 /// What of a chunk is decoded: most of the bytes of a trace with rankings are theirs.
@@ -127,7 +158,7 @@ class Segment {
   void add(std::span<const BlockId> reads, std::span<const BlockId> appended, std::span<const BlockId> ranking,
            std::span<const std::uint32_t> read_bytes);
 
-  /// Tokens of the decode steps; empty: one in each.
+  /// Tokens of the decode steps; empty: one in each. Of a served batch one of each request that runs.
   [[nodiscard]] const std::vector<StepTokens>& step_tokens() const { return step_tokens_; }
 
   /// Attaches the tokens of each decode step, and those written to each appended block of the segment.

@@ -35,8 +35,10 @@ class TraceWriter {
   TraceWriter& operator=(TraceWriter&&) noexcept;
   ~TraceWriter();
 
-  /// The next record. Errors if it is out of order, if ids are not ascending, or if a block is read that does not exist
-  /// yet (neither in the prompt nor appended so far).
+  /// The next record. Of a served batch (BlockLayout::served) the table says what is appended, and what the record says
+  /// of that and of tokens is not looked at. Errors if it is out of order, if ids are not ascending, or if a block is
+  /// read that does not exist yet (neither in the prompt nor appended so far) or, of a served batch, is of a request
+  /// that does not run.
   [[nodiscard]] Status add(const StepView& record);
 
   /// Replaces the metadata's measurements. Errors if they need more than the room that was left for them.

@@ -46,6 +46,12 @@ class TwoQueueOrder {
     (was_out_ ? queues.main : queues.in).push_back(block);
     place_[block.value()] = was_out_ ? Place::kMain : Place::kIn;
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      (place_[block.value()] == Place::kMain ? queues_[buffer].main : queues_[buffer].in).remove(block);
+      place_[block.value()] = Place::kNone;
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     Queues& queues = queues_[buffer];
     if (queues.main.empty() || queues.in.bytes() > queues.most_in) {

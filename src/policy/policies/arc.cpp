@@ -52,6 +52,12 @@ class AdaptiveOrder {
   void insert(std::size_t buffer, BlockIndex block) {
     put(caches_[buffer], found_in_ == kB1 || found_in_ == kB2 ? kT2 : kT1, block);
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      caches_[buffer].lists[place_[block.value()]].remove(block);
+      place_[block.value()] = kNowhere;
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     Cache& cache = caches_[buffer];
     if (found_in_ == kB1 || found_in_ == kB2) {

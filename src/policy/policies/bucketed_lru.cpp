@@ -34,6 +34,11 @@ class BucketedOrder {
     }
   }
   void insert(std::size_t buffer, BlockIndex block) { put(buffer, buffers_[buffer].now % num_recent_, block); }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      buffers_[buffer].buckets[bucket_of_[block.value()]].erase(instance_->id_of(block).value());
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     Buffer& from = buffers_[buffer];
     IndexSet* oldest = &from.buckets[num_recent_];

@@ -27,6 +27,7 @@ class ClockOrder {
     was_read_[block.value()] = 0;
     rings_[buffer].push_back(block);
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) { erase_ended(rings_[buffer], ended); }
   BlockIndex take_victim(std::size_t buffer) {
     std::deque<BlockIndex>& ring = rings_[buffer];
     for (;;) {

@@ -31,6 +31,7 @@ class ExpertPrefetchPolicy final : public CausalPolicy {
   }
 
   void step(const StepInput& input, Decision& decision) override {
+    buffers_.end(input.ended);
     for (const BlockIndex block : input.hits) {
       buffers_.use(block);
     }

@@ -26,14 +26,15 @@ class HiSparsePolicy final : public CausalPolicy {
     const BlockLayout& layout = instance_->layout();
     const auto slots = [&](std::uint32_t layer) {
       const std::int64_t places = instance_->layer_capacity(LayerIndex(layer)).value() /
-                                  instance_->kv_block_bytes(LayerIndex(layer)).value() / layout.requests;
+                                  instance_->kv_block_bytes(LayerIndex(layer)).value() / layout.most_running();
       return places > 1 ? static_cast<std::uint32_t>(places - 1) : 0;
     };
     links_.reset(*instance_);
     buffers_.clear();
     for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
-      buffers_.insert(buffers_.end(), layout.requests,
-                      Buffer{BlockList(links_), slots(layer), 0, layout.prompt_pages()});
+      for (std::uint32_t request = 0; request < layout.requests; ++request) {
+        buffers_.push_back({BlockList(links_), slots(layer), 0, layout.prompt_pages(request)});
+      }
     }
     order_.assign(instance_->num_blocks(), 0);
     clock_ = 0;
@@ -45,6 +46,10 @@ class HiSparsePolicy final : public CausalPolicy {
   }
 
   void step(const StepInput& input, Decision& decision) override {
+    for (const BlockIndex block : input.ended) {
+      buffer_of(block).slots.remove(block);
+      --buffer_of(block).used;
+    }
     sort_by_request(input.hits, hits_of_);
     sort_by_request(input.misses, misses_of_);
     for (std::uint32_t request = 0; request < hits_of_.size(); ++request) {
@@ -54,6 +59,9 @@ class HiSparsePolicy final : public CausalPolicy {
       take_written(block, decision);
     }
     for (std::uint32_t request = 0; request < hits_of_.size(); ++request) {
+      if (hits_of_[request].empty() && misses_of_[request].empty()) {
+        continue;
+      }
       serve(buffers_[input.layer.value() * hits_of_.size() + request], hits_of_[request], misses_of_[request],
             decision);
     }
@@ -169,6 +177,7 @@ void register_policy_hisparse(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.by_default = false;
   info.buffer_per_layer = true;
+  info.buffer_per_request = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(std::make_unique<HiSparsePolicy>());
   };

@@ -43,6 +43,11 @@ class ImportanceOrder {
     count_use(block).blocks.push_back(block);
     first_ = std::min(first_, place_[instance_->layer_of(block).value()]);
   }
+  void remove(std::size_t, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      layers_[instance_->layer_of(block).value()].blocks.remove(block);
+    }
+  }
   BlockIndex take_victim(std::size_t) {
     while (layers_[order_[first_]].blocks.empty()) {
       ++first_;

@@ -27,6 +27,10 @@ class LayerPrefetchPolicy final : public CausalPolicy {
   }
 
   void step(const StepInput& input, Decision& decision) override {
+    buffers_.end(input.ended);
+    for (const BlockIndex block : input.ended) {
+      exists_[block.value()] = 0;
+    }
     for (const BlockIndex block : input.hits) {
       buffers_.use(block);
     }

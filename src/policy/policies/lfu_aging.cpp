@@ -31,6 +31,11 @@ class AgingFrequencyOrder {
     uses_[block.value()] = 1;
     heaps_[buffer].add(block, 1 + ages_[buffer]);
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      heaps_[buffer].remove(block);
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     ages_[buffer] = aging_ * heaps_[buffer].least_value();
     return heaps_[buffer].take_least();

@@ -75,6 +75,22 @@ class LirsOrder {
       prune(buffer);  // of use only if there is no LIR block
     }
   }
+  void remove(std::size_t buffer_index, std::span<const BlockIndex> ended) {
+    Buffer& buffer = buffers_[buffer_index];
+    for (const BlockIndex block : ended) {
+      State& state = state_[block.value()];
+      if (state != State::kHir) {
+        buffer.stack.remove(block);
+      }
+      if (state == State::kLir) {
+        buffer.lir -= instance_->block_bytes(block);
+      } else {
+        buffer.queue.remove(block);
+      }
+      state = State::kUnknown;
+    }
+    prune(buffer);
+  }
   BlockIndex take_victim(std::size_t buffer_index) {
     Buffer& buffer = buffers_[buffer_index];
     if (buffer.queue.empty()) {

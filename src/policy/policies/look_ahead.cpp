@@ -37,6 +37,11 @@ class LookAheadPolicy final : public LookaheadPolicy {
 
   void step(const StepInput& input, const Lookahead& lookahead, Decision& decision) override {
     const std::uint32_t now = input.step.value();
+    for (const BlockIndex block : input.ended) {
+      idle_.remove(block);
+      room_ += instance_->block_bytes(block);
+      blocks_[block.value()] = {};
+    }
     for (const BlockIndex block : input.written) {
       blocks_[block.value()].exists = true;
     }

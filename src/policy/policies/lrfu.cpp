@@ -32,6 +32,11 @@ class RecencyFrequencyOrder {
     }
   }
   void insert(std::size_t buffer, BlockIndex block) { heaps_[buffer].add(block, now_); }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      heaps_[buffer].remove(block);
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) { return heaps_[buffer].take_least(); }
 
  private:

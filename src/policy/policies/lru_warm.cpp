@@ -24,6 +24,7 @@ class WarmLruPolicy final : public RankedPolicy {
   }
 
   void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) override {
+    buffers_.end(input.ended);
     if (input.step.value() < steps_) {
       for (std::size_t i = ranking.size(); i-- > 0;) {
         buffers_.enter(instance_->index(input.layer, ranking[i]));

@@ -27,8 +27,7 @@ class PagePolicy final : public LookaheadPolicy {
     blocks_per_page_ = std::max(1u, kPageTokens / layout.block_tokens);
     const Bytes page_bytes = instance_->kv_row_bytes() * std::int64_t{blocks_per_page_};
     places_ = static_cast<std::size_t>(instance_->capacity().value() / page_bytes.value());
-    const std::uint32_t kv_blocks = instance_->blocks_per_layer() - layout.experts;
-    const std::uint32_t pages_of_a_request = (kv_blocks + layout.requests - 1) / layout.requests;
+    const std::uint32_t pages_of_a_request = most_pages_of_a_request();
     pages_.assign(std::size_t{pages_of_a_request / blocks_per_page_ + 1} * layout.requests, {});
     is_near_.assign(instance_->num_blocks(), false);
     exists_.assign(instance_->num_blocks(), false);
@@ -61,6 +60,14 @@ class PagePolicy final : public LookaheadPolicy {
 
   void step(const StepInput& input, const Lookahead& lookahead, Decision& decision) override {
     const std::uint32_t layer = input.layer.value();
+    for (const BlockIndex block : input.ended) {
+      is_near_[block.value()] = exists_[block.value()] = false;
+      Page& page = pages_[page_of(instance_->id_of(block))];
+      if (page.near) {  // not yet told by another layer
+        page.near = false;
+        std::erase(fifo_, page_of(instance_->id_of(block)));
+      }
+    }
     if (layer == 0) {
       choose_pages(input, lookahead);
     }
@@ -84,6 +91,18 @@ class PagePolicy final : public LookaheadPolicy {
     bool near = false;
     std::uint32_t needed_in = 0;  ///< decode step + 1 that reads it, 0 = none seen
   };
+
+  [[nodiscard]] std::uint32_t most_pages_of_a_request() const {
+    const BlockLayout& layout = instance_->layout();
+    if (layout.served == nullptr) {
+      return (instance_->blocks_per_layer() - layout.experts + layout.requests - 1) / layout.requests;
+    }
+    std::size_t most = 0;
+    for (std::uint32_t request = 0; request < layout.requests; ++request) {
+      most = std::max(most, layout.served->blocks_of(request).size());
+    }
+    return static_cast<std::uint32_t>(most);
+  }
 
   [[nodiscard]] bool is_page(BlockId id) const { return instance_->layout().kind(id) == BlockKind::kKvPage; }
 
@@ -147,8 +166,12 @@ class PagePolicy final : public LookaheadPolicy {
   void move(std::uint32_t page, std::uint32_t layer, bool to_near, Decision& decision) {
     const BlockLayout& layout = instance_->layout();
     const std::uint32_t first = page / layout.requests * blocks_per_page_;
+    const std::uint32_t request = page % layout.requests;
     for (std::uint32_t i = 0; i < blocks_per_page_; ++i) {
-      const BlockId id = layout.page_block(first + i, page % layout.requests);
+      if (layout.served != nullptr && first + i >= layout.served->blocks_of(request).size()) {
+        return;
+      }
+      const BlockId id = layout.page_block(first + i, request);
       if (id.value() >= instance_->blocks_per_layer()) {
         return;
       }

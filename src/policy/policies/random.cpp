@@ -17,6 +17,7 @@ class RandomOrder {
   }
   void hit(std::size_t, std::span<const BlockIndex>) {}
   void insert(std::size_t buffer, BlockIndex block) { members_[buffer].push_back(block); }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) { erase_ended(members_[buffer], ended); }
   BlockIndex take_victim(std::size_t buffer) {
     std::vector<BlockIndex>& members = members_[buffer];
     const std::uint32_t chosen = random_.below(static_cast<std::uint32_t>(members.size()));

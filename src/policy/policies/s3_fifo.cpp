@@ -54,6 +54,12 @@ class ThreeFifoOrder {
     const bool to_main = was_ghost_ || (!queues.was_full && queues.small.bytes() >= queues.most_small);
     put(to_main ? queues.main : queues.small, to_main ? Place::kMain : Place::kSmall, block);
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      (place_[block.value()] == Place::kMain ? queues_[buffer].main : queues_[buffer].small).remove(block);
+      place_[block.value()] = Place::kNone;
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     Queues& queues = queues_[buffer];
     queues.was_full = true;

@@ -60,11 +60,16 @@ class SaGuidedPolicy final : public LookaheadPolicy {
 
   void step(const StepInput& input, const Lookahead& lookahead, Decision& decision) override {
     const std::uint32_t now = input.step.value();
+    for (const BlockIndex block : input.ended) {
+      evictable_.remove(block);
+      is_near_[block.value()] = false;
+      used_ -= instance_->block_bytes(block);
+    }
     look(now == 0 ? 1 : window_, input, lookahead);
     if (now == 0) {
       // Only now is it known which of the blocks near at the start are not read soon.
       for (const BlockIndex block : start_near_) {
-        if (instance_->layer_of(block) == input.layer && !ahead_[block.value()].any()) {
+        if (instance_->layer_of(block) == input.layer && is_near_[block.value()] && !ahead_[block.value()].any()) {
           evictable_.touch(block);
         }
       }

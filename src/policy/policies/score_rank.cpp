@@ -29,6 +29,7 @@ class ScoreRankPolicy final : public RankedPolicy {
   }
 
   void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) override {
+    buffers_.end(input.ended);
     ++clock_;
     for_each_entering(input, [this](BlockIndex block) { buffers_.enter(block); });
     for (std::size_t i = ranking.size(); i-- > 0;) {

@@ -29,6 +29,11 @@ class SieveOrder {
     was_read_[block.value()] = 0;
     sieves_[buffer].queue.push_back(block);
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      take_out(sieves_[buffer], block);
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     Sieve& sieve = sieves_[buffer];
     BlockIndex block = sieve.hand_is_set ? sieve.hand : sieve.queue.front();
@@ -36,11 +41,9 @@ class SieveOrder {
       was_read_[block.value()] = 0;
       block = block == sieve.queue.back() ? sieve.queue.front() : sieve.queue.after(block);
     }
-    sieve.hand_is_set = block != sieve.queue.back();
-    if (sieve.hand_is_set) {
-      sieve.hand = sieve.queue.after(block);
-    }
-    sieve.queue.remove(block);
+    sieve.hand = block;
+    sieve.hand_is_set = true;
+    take_out(sieve, block);
     return block;
   }
 
@@ -50,6 +53,15 @@ class SieveOrder {
     BlockIndex hand;
     bool hand_is_set;  // else it starts from the oldest
   };
+
+  /// A hand on the block goes on to the next newer one.
+  static void take_out(Sieve& sieve, BlockIndex block) {
+    if (sieve.hand_is_set && sieve.hand == block) {
+      sieve.hand_is_set = block != sieve.queue.back();
+      sieve.hand = sieve.hand_is_set ? sieve.queue.after(block) : block;
+    }
+    sieve.queue.remove(block);
+  }
 
   BlockLinks links_;
   std::vector<Sieve> sieves_;           // by buffer

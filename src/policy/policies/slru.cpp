@@ -47,6 +47,12 @@ class SegmentedLruOrder {
     is_protected_[block.value()] = 0;
     segments_[buffer].probation.push_back(block);
   }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    Segments& segments = segments_[buffer];
+    for (const BlockIndex block : ended) {
+      (is_protected_[block.value()] != 0 ? segments.protected_ones : segments.probation).remove(block);
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) {
     Segments& segments = segments_[buffer];
     return segments.probation.empty() ? segments.protected_ones.pop_front() : segments.probation.pop_front();

@@ -19,6 +19,9 @@ class StaticPolicy final : public CausalPolicy {
   }
 
   void step(const StepInput& input, Decision& decision) override {
+    for (const BlockIndex block : input.ended) {
+      room_ += instance_->block_bytes(block);
+    }
     for (std::size_t i = 0; i < input.written.size(); ++i) {
       const BlockIndex block = input.written[i];
       const Bytes size = instance_->block_bytes(block);

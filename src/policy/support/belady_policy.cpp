@@ -31,6 +31,7 @@ std::vector<BlockIndex> BeladyPolicy::start(const PolicyContext& context, std::s
   }
   used_.assign(num_buffers, Bytes(0));
   links_.assign(instance_->num_blocks(), 0);
+  is_gone_.assign(instance_->num_blocks(), false);
   orders_.assign(num_buffers, NextUseOrder(num_moments, links_));
   std::vector<BlockIndex> near(context.initial_near.begin(), context.initial_near.end());
   if (instance_->options().start == Start::kFree) {
@@ -80,6 +81,10 @@ void BeladyPolicy::step(const StepInput& input, const NextReadsView& next_reads,
   const std::size_t buffer = buffer_of(input.layer);
   NextUseOrder& order = orders_[buffer];
   order.drop(moment_of(input.step.value(), input.layer));
+  for (const BlockIndex block : input.ended) {
+    used_[buffer] -= instance_->block_bytes(block);
+    is_gone_[block.value()] = true;
+  }
   for (std::size_t i = 0; i < input.hits.size(); ++i) {
     order.add(input.hits[i], moment_of(next_reads.of_hits[i], input.layer));
   }
@@ -139,8 +144,13 @@ bool BeladyPolicy::make_room(std::size_t buffer, const Candidate& candidate, Dec
   victims_.clear();
   victim_moments_.clear();
   while (room < size && !order.empty() && order.farthest() > candidate.moment) {
-    victim_moments_.push_back(order.farthest());
-    victims_.push_back(order.take_farthest());
+    const std::size_t moment = order.farthest();
+    const BlockIndex farthest = order.take_farthest();
+    if (is_gone_[farthest.value()]) {
+      continue;
+    }
+    victim_moments_.push_back(moment);
+    victims_.push_back(farthest);
     room += instance_->block_bytes(victims_.back());
   }
   if (room < size) {

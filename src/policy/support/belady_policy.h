@@ -64,6 +64,7 @@ class BeladyPolicy final : public OraclePolicy {
   std::vector<Bytes> budgets_;  // by buffer
   std::vector<Bytes> used_;     // by buffer
   NextUseLinks links_;
+  std::vector<bool> is_gone_;         // by BlockIndex: with its request; it may still be in an order, not read again
   std::vector<NextUseOrder> orders_;  // by buffer
   std::optional<NextUseOrder> far_;   // what is far and read again; if it fetches ahead
   std::vector<Candidate> candidates_;

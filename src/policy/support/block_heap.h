@@ -37,6 +37,17 @@ class BlockHeap {
     nodes_[place] = {value, clock_++, block};
     grows ? sink(place) : rise(place);
   }
+  /// REQUIRES: `block` is in this heap.
+  void remove(BlockIndex block) {
+    const std::size_t place = (*places_)[block.value()];
+    const Node last = nodes_.back();
+    nodes_.pop_back();
+    if (place < nodes_.size()) {
+      const bool falls = nodes_[place].less_than(last);
+      put(place, last);
+      falls ? sink(place) : rise(place);
+    }
+  }
   /// REQUIRES: not empty.
   BlockIndex take_least() {
     const BlockIndex block = nodes_.front().block;

@@ -52,8 +52,16 @@ concept BufferOrder = requires(T order, std::size_t buffer, BlockIndex block, st
   order.start(context, std::size_t{} /* buffers */);
   order.hit(buffer, hits);
   order.insert(buffer, block);
+  order.remove(buffer, hits);                                 // blocks that are gone, ascending
   { order.take_victim(buffer) } -> std::same_as<BlockIndex>;  // REQUIRES: the buffer is not empty
 };
+
+/// Takes blocks that are gone, ascending, out of a queue.
+template <class Queue>
+void erase_ended(Queue& queue, std::span<const BlockIndex> ended) {
+  const auto is_gone = [ended](BlockIndex block) { return std::binary_search(ended.begin(), ended.end(), block); };
+  queue.erase(std::remove_if(queue.begin(), queue.end(), is_gone), queue.end());
+}
 
 template <BufferOrder Order>
 class BufferPolicy final : public CausalPolicy {
@@ -83,6 +91,12 @@ class BufferPolicy final : public CausalPolicy {
     const std::size_t buffer = buffer_of(input.layer);
     if constexpr (requires { order_.begin(buffer, input.step); }) {
       order_.begin(buffer, input.step);
+    }
+    for (const BlockIndex block : input.ended) {
+      used_[buffer] -= instance_->block_bytes(block);
+    }
+    if (!input.ended.empty()) {
+      order_.remove(buffer, input.ended);
     }
     order_.hit(buffer, input.hits);
     candidates_.clear();

@@ -44,6 +44,15 @@ class LruBuffers {
     }
     use(block);
   }
+  /// Blocks that are gone with their requests.
+  void end(std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      const std::uint32_t layer = instance_->layer_of(block).value();
+      used_[layer] -= instance_->block_bytes(block);
+      queues_[layer].remove(block);
+      state_[block.value()] = State::kFar;
+    }
+  }
   /// The blocks of `layer` used longest ago leave until the others fit.
   void shrink(LayerIndex layer, Decision& decision) {
     Bytes& used = used_[layer.value()];

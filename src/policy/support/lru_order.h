@@ -17,6 +17,11 @@ class LruOrder {
   }
   void hit(std::size_t buffer, std::span<const BlockIndex> hits) { queues_[buffer].touch(hits); }
   void insert(std::size_t buffer, BlockIndex block) { queues_[buffer].touch(block); }
+  void remove(std::size_t buffer, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      queues_[buffer].remove(block);
+    }
+  }
   BlockIndex take_victim(std::size_t buffer) { return queues_[buffer].pop(); }
 
  private:

@@ -62,6 +62,9 @@ class PlacedPolicy final : public CausalPolicy {
   }
 
   void step(const StepInput& input, Decision& decision) override {
+    if (!input.ended.empty()) {
+      end(pool_of(input.layer), input.ended);
+    }
     for (const BlockIndex block : input.written) {
       place(input.layer, block, decision);
     }
@@ -78,6 +81,14 @@ class PlacedPolicy final : public CausalPolicy {
   };
 
   [[nodiscard]] Pool& pool_of(LayerIndex layer) { return pools_[pooling_ == Pooling::kPerLayer ? layer.value() : 0]; }
+  void end(Pool& pool, std::span<const BlockIndex> ended) {
+    for (const BlockIndex block : ended) {
+      pool.room += instance_->block_bytes(block);
+    }
+    pool.guests.erase(pool.guests.begin(), pool.guests.begin() + static_cast<std::ptrdiff_t>(pool.guests_gone));
+    pool.guests_gone = 0;
+    erase_ended(pool.guests, ended);
+  }
   [[nodiscard]] bool chosen(BlockIndex block) {
     return rule_.chosen(instance_->layer_of(block), instance_->id_of(block));
   }

@@ -57,7 +57,7 @@ class RecencyQueue {
     }
   }
 
-  /// REQUIRES: `block` is in this queue.
+  /// Nothing if it is in none. REQUIRES: `block` is in no other queue.
   void remove(BlockIndex block) { (*times_)[block] = 0; }
 
   /// Whether any block is left.

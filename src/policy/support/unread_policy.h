@@ -31,6 +31,10 @@ class UnreadPolicy final : public CausalPolicy {
   void step(const StepInput& input, Decision& decision) override {
     BlockList& near = near_[input.layer.value()];
     const std::uint32_t now = input.step.value() + 1;
+    for (const BlockIndex block : input.ended) {
+      used_ -= instance_->block_bytes(block);
+      near.remove(block);
+    }
     for (const BlockIndex block : input.hits) {
       read_in_[block.value()] = now;
       near.move_to_back(block);

@@ -43,8 +43,8 @@ void ValueEngine::start(const PolicyContext& context) {
     layers_.emplace_back(options_, instance_->index(LayerIndex(layer), BlockId(0)));
     for (std::uint32_t i = 0; i < instance_->blocks_per_layer(); ++i) {
       const bool is_page = layout.kind(BlockId(i)) == BlockKind::kKvPage;
-      const std::uint32_t first_token = is_page ? layout.page(BlockId(i)) * layout.block_tokens : 0;
-      last_read_.push_back(static_cast<std::int32_t>(std::int64_t{first_token} - layout.prompt_tokens + 1));
+      const std::int64_t written = is_page ? layout.first_written(BlockId(i)) : -std::int64_t{layout.prompt_tokens};
+      last_read_.push_back(static_cast<std::int32_t>(written + 1));
     }
   }
   used_ = Bytes(0);
@@ -63,6 +63,7 @@ void ValueEngine::start(const PolicyContext& context) {
 
 void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) {
   Layer& layer = layers_[input.layer.value()];
+  end_requests(input, layer);
   if (options_.balance) {
     far_cost_.observe(input);
   }
@@ -103,8 +104,10 @@ void ValueEngine::enter_all(const StepInput& input, Layer& layer) {
   entered_.clear();
   for (std::size_t i = 0; i < input.written.size(); ++i) {
     const BlockIndex block = input.written[i];
-    if (input.written_is_new[i] != 0) {
+    if (input.written_is_new[i] == kBegun) {
       enter_new(layer, block, newborn_history(options_.scored_by, rank_value(0, 1)));
+    } else if (input.written_is_new[i] == kArrived && is_newest(input, i)) {
+      enter_new(layer, block, unknown_history(options_.scored_by));
     }
   }
   const auto now = static_cast<std::int32_t>(input.step.value() + 1);
@@ -117,6 +120,23 @@ void ValueEngine::enter_all(const StepInput& input, Layer& layer) {
     for (const BlockIndex block : input.misses) {
       enter_back(input, layer, block);
     }
+  }
+}
+
+/// Of a prompt that arrives as many of the newest pages as a request reads: the others would leave at once.
+bool ValueEngine::is_newest(const StepInput& input, std::size_t written) const {
+  const BlockLayout& layout = instance_->layout();
+  const std::size_t reads =
+      (input.hits.size() + input.misses.size()) / layout.served->running(input.step.value()).size();
+  const std::size_t ahead = written + reads + 1;
+  return ahead >= input.written.size() || layout.request(instance_->id_of(input.written[ahead])) !=
+                                              layout.request(instance_->id_of(input.written[written]));
+}
+
+void ValueEngine::end_requests(const StepInput& input, Layer& layer) {
+  for (const BlockIndex block : input.ended) {
+    free_slot(layer, block);
+    slot_of_[block.value()] = kNeverNear;
   }
 }
 
@@ -214,19 +234,24 @@ void ValueEngine::leave(Layer& layer, BlockIndex block, std::uint32_t step, Deci
   const std::uint32_t slot = slot_of_[block.value()];
   left_[block.value()] = layer.slots.history(slot);
   last_read_[block.value()] = layer.slots.last_read(slot);
-  layer.slots.remove(slot);
-  if (slot < layer.slots.size()) {
-    slot_of_[layer.slots.block(slot).value()] = slot;
-  }
+  free_slot(layer, block);
   slot_of_[block.value()] = kFar + step;
-  const Bytes size = instance_->block_bytes(block);
-  layer.used -= size;
-  used_ -= size;
   if (entering_[block.value()]) {
     entering_[block.value()] = false;
   } else {
     decision.evict.push_back(block);
   }
+}
+
+void ValueEngine::free_slot(Layer& layer, BlockIndex block) {
+  const std::uint32_t slot = slot_of_[block.value()];
+  layer.slots.remove(slot);
+  if (slot < layer.slots.size()) {
+    slot_of_[layer.slots.block(slot).value()] = slot;
+  }
+  const Bytes size = instance_->block_bytes(block);
+  layer.used -= size;
+  used_ -= size;
 }
 
 float ValueEngine::weight(LayerIndex layer) const {

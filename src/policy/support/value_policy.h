@@ -48,6 +48,9 @@ class ValueEngine {
     Bytes used;
   };
 
+  void end_requests(const StepInput& input, Layer& layer);
+  [[nodiscard]] bool is_newest(const StepInput& input, std::size_t written) const;
+  void free_slot(Layer& layer, BlockIndex block);
   void enter(Layer& layer, BlockIndex block, const BlockHistory& history);
   void enter_new(Layer& layer, BlockIndex block, const BlockHistory& history);
   void enter_back(const StepInput& input, Layer& layer, BlockIndex block);

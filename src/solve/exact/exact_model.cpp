@@ -77,13 +77,15 @@ class Builder {
     }
     model_.fixed[group_] += fixed * batch;
     for (std::uint32_t block = 0; block < state_.size(); ++block) {
-      if (state_[block] != ExactModel::kNone) {
+      if (ends_now(BlockIndex(block))) {
+        state_[block] = ExactModel::kNone;
+      } else if (state_[block] != ExactModel::kNone) {
         add_move(BlockIndex(block));
       }
     }
     for (const auto& [block, new_kv] : newborn_) {
       exists_[block.value()] = true;
-      if (exclusive_ || used_later(block)) {
+      if ((exclusive_ || used_later(block)) && !ends_now(block)) {
         const ExactModel::Variable after = add_state(block, step_ + 1, 0, 1);
         state_[block.value()] = after;
         if (exclusive_) {
@@ -104,6 +106,9 @@ class Builder {
     return instance_.flat(record.step, record.layer).value();
   }
   [[nodiscard]] bool used_later(BlockIndex block) const { return uses_until_[block.value()] > step_ + 1; }
+
+  /// Gone with its request after this step; of other blocks false, as no step is behind the last one.
+  [[nodiscard]] bool ends_now(BlockIndex block) const { return instance_.last_boundary(block) == step_; }
 
   ExactModel::Variable add_state(BlockIndex block, std::uint32_t boundary, double lower, double upper) {
     model_.states.push_back({model_.num_variables, boundary, block, lower, upper});

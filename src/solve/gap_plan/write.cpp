@@ -171,11 +171,14 @@ class PlanWriter {
       }
     }
     unmark_holds();
+    end_requests(record);
     for (; next_arrival_ < arrivals_.size() && arrivals_[next_arrival_].boundary == boundary; ++next_arrival_) {
       enter(arrivals_[next_arrival_].block);
     }
     while (occupied_ > capacity_ && !useless_.empty()) {
-      leave(useless_.back().value());
+      if (near_[useless_.back().value()] != 0) {  // else gone with its request
+        leave(useless_.back().value());
+      }
       useless_.pop_back();
     }
     const Status added = writer_.add(promote_, evict_);
@@ -184,6 +187,19 @@ class PlanWriter {
     return added;
   }
 
+  void end_requests(const StepView& record) {
+    const ServedRequests* served = instance_.layout().served.get();
+    if (served == nullptr) {
+      return;
+    }
+    for (const std::uint32_t request : served->ending(record.step.value())) {
+      for (const BlockId id : served->blocks_of(request)) {
+        std::uint8_t& near = near_[instance_.index(record.layer, id).value()];
+        occupied_ -= near;
+        near = 0;
+      }
+    }
+  }
   [[nodiscard]] Fate fate(std::uint32_t block, Fate drafted) const {
     return now_held_[block] != 0 ? Fate::kStay : drafted;
   }

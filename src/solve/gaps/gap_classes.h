@@ -60,7 +60,7 @@ struct StepFacts {
                                             std::size_t channel) {
   const auto layer = static_cast<std::uint32_t>(step % instance.layers());
   const auto decode_step = static_cast<std::uint32_t>(step / instance.layers());
-  const Instance::FixedLoads& fixed = instance.fixed_of(LayerIndex(layer));
+  const Instance::FixedLoads& fixed = instance.fixed_of(StepIndex(decode_step), LayerIndex(layer));
   const double context = static_cast<double>(instance.context_tokens(StepIndex(decode_step)));
   const bool grows = channel == at(Channel::kNearMem);
   return facts.fixed_bytes[step][channel] * instance.options().batch + static_cast<double>(fixed.loads.bytes[channel]) +

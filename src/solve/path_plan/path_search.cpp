@@ -60,7 +60,7 @@ void PathSearch::shares(std::uint32_t block, const std::vector<NearTime>& path, 
       const BlockUse use = uses_.use(block, i);
       add(use.step, of_use(use, true));
     }
-    if (time.last < num_steps_ && instance_.options().mode == Mode::kExclusive) {
+    if (time.last < instance_.last_boundary(BlockIndex(block)) && instance_.options().mode == Mode::kExclusive) {
       add(time.last, loads_.demotion(size));
     }
   }
@@ -182,6 +182,7 @@ void PathSearch::find(std::uint32_t block, std::span<const GroupShare> own, bool
   if (!initial && (num_uses == 0 || uses_.use(block, 0).kind != UseKind::kBirth)) {
     return;  // never exists
   }
+  const std::uint32_t end = instance_.last_boundary(BlockIndex(block));
   Costs costs{0, 0};
   std::uint32_t first = 0;
   std::size_t i = 0;
@@ -189,6 +190,9 @@ void PathSearch::find(std::uint32_t block, std::span<const GroupShare> own, bool
     const BlockUse birth = uses_.use(block, 0);
     (void)pass_use(birth, costs);
     first = birth.step + 1;
+    if (first > end) {
+      return;  // gone with the step that writes it
+    }
     i = 1;
   } else if (instance_.options().start != Start::kFree) {
     (first_is_near ? costs.far : costs.near) = kImpossible;
@@ -203,12 +207,13 @@ void PathSearch::find(std::uint32_t block, std::span<const GroupShare> own, bool
     first = use.step + 1;
     use_moves = true;
   }
-  pass_time(first, num_steps_, moves, use_moves, costs);
-  trace_back(costs.near < costs.far, begin, path);
+  if (first <= end) {  // not gone with its last use
+    pass_time(first, end, moves, use_moves, costs);
+  }
+  trace_back(costs.near < costs.far, begin, end, path);
 }
 
-void PathSearch::trace_back(bool near, std::uint32_t begin, std::vector<NearTime>& path) const {
-  std::uint32_t last = num_steps_;
+void PathSearch::trace_back(bool near, std::uint32_t begin, std::uint32_t last, std::vector<NearTime>& path) const {
   for (std::size_t i = segments_.size(); i-- > 0;) {
     const Segment& segment = segments_[i];
     if (near) {

@@ -62,7 +62,7 @@ class PathSearch {
   [[nodiscard]] GroupLoad of_use(const BlockUse& use, bool near) const;
   MovesAtUse pass_use(const BlockUse& use, Costs& costs) const;
   void pass_time(std::uint32_t first, std::uint32_t end, const MovesAtUse& at_use, bool use_moves, Costs& costs);
-  void trace_back(bool near, std::uint32_t begin, std::vector<NearTime>& path) const;
+  void trace_back(bool near, std::uint32_t begin, std::uint32_t last, std::vector<NearTime>& path) const;
 
   const Instance& instance_;
   const PlanUses& uses_;

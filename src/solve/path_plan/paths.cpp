@@ -4,6 +4,24 @@
 
 namespace kvplace {
 
+namespace {
+
+/// Blocks of requests that end with a step are gone.
+void end_requests(const Instance& instance, std::uint32_t step, std::vector<bool>& near) {
+  const ServedRequests* served = instance.layout().served.get();
+  if (served == nullptr) {
+    return;
+  }
+  const LayerIndex layer(step % instance.layers());
+  for (const std::uint32_t request : served->ending(step / instance.layers())) {
+    for (const BlockId id : served->blocks_of(request)) {
+      near[instance.index(layer, id).value()] = false;
+    }
+  }
+}
+
+}  // namespace
+
 Result<PlanPaths> read_paths(const std::string& path, const Instance& instance) {
   KVPLACE_ASSIGN(reader, ScheduleReader::open(path));
   PlanPaths paths;
@@ -18,7 +36,7 @@ Result<PlanPaths> read_paths(const std::string& path, const Instance& instance) 
       return false;
     }
     near[block.value()] = true;
-    paths.by_block[block.value()].push_back({boundary, num_steps});
+    paths.by_block[block.value()].push_back({boundary, instance.last_boundary(block)});
     return true;
   };
   for (const BlockIndex block : reader.initial_near()) {
@@ -32,6 +50,7 @@ Result<PlanPaths> read_paths(const std::string& path, const Instance& instance) 
     promote.clear();
     evict.clear();
     KVPLACE_TRY(reader.next(promote, evict));
+    end_requests(instance, step, near);
     for (const BlockIndex block : evict) {
       if (block.value() >= near.size() || !near[block.value()]) {
         return bad(block);
@@ -49,7 +68,8 @@ Result<PlanPaths> read_paths(const std::string& path, const Instance& instance) 
   return paths;
 }
 
-Status write_paths(const PlanPaths& paths, const ScheduleMeta& meta, const std::string& path) {
+Status write_paths(const PlanPaths& paths, const Instance& instance, const ScheduleMeta& meta,
+                   const std::string& path) {
   struct Move {
     std::uint32_t step;
     std::uint32_t block;
@@ -67,7 +87,7 @@ Status write_paths(const PlanPaths& paths, const ScheduleMeta& meta, const std::
       } else {
         enters.push_back({time.first - 1, block});
       }
-      if (time.last < num_steps) {
+      if (time.last < instance.last_boundary(BlockIndex(block))) {
         leaves.push_back({time.last, block});
       }
     }

@@ -10,7 +10,8 @@
 
 namespace kvplace {
 
-/// Near at the boundaries first ... last: it came in step first - 1 and leaves in step last, if that is one.
+/// Near at the boundaries first ... last: it came in step first - 1 and leaves in step last, unless that is its last
+/// boundary (Instance::last_boundary), with which it is gone.
 struct NearTime {
   std::uint32_t first = 0;
   std::uint32_t last = 0;
@@ -23,6 +24,7 @@ struct PlanPaths {
 
 /// Of a stored schedule of `instance`. O(moves) memory.
 [[nodiscard]] Result<PlanPaths> read_paths(const std::string& path, const Instance& instance);
-[[nodiscard]] Status write_paths(const PlanPaths& paths, const ScheduleMeta& meta, const std::string& path);
+[[nodiscard]] Status write_paths(const PlanPaths& paths, const Instance& instance, const ScheduleMeta& meta,
+                                 const std::string& path);
 
 }  // namespace kvplace
