@@ -127,7 +127,7 @@ Status TieredPages::leave(BlockIndex block, Moves kind) {
 void TieredPages::arrive(BlockIndex block, Moves kind) {
   take_frame(block);
   set(block, kArriving);
-  tell(PageEvent::kArriving, block);
+  tell(PageEvent::kFetching, block);
   const Page& page = pages_[block.value()];
   mover_.move(block, kind, slots_.offset(page.slot), at(page.frame));
 }
@@ -270,7 +270,7 @@ Status TieredPages::poll(bool wait) {
     const BlockIndex block = moved.block;
     if (moved.direction == Direction::kRead) {
       clear(block, kArriving);
-      tell(PageEvent::kArrived, block);
+      tell(PageEvent::kFetched, block);
       if (has(block, kWanted)) {
         tell(PageEvent::kReading, block);
       } else if (options_.mode == Mode::kExclusive) {
