@@ -13,17 +13,12 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-namespace {
-
-/// Of this thread: reading is not slower for the time in which something else runs.
 double processor_seconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   constexpr double kNanosecond = 1e-9;
   return static_cast<double>(now.tv_sec) + kNanosecond * static_cast<double>(now.tv_nsec);
 }
-
-}  // namespace
 
 NearRates::NearRates(std::span<std::byte> memory, Seconds of_run)
     : memory_(memory), of_run_(of_run), source_(kPieceBytes, std::byte{1}) {}
