@@ -118,17 +118,23 @@ Status PolicyRun::process(const Segment& segment, const SegmentWindow& window) {
         KVPLACE_TRY(process_step(segment.view(step, layer), window));
       }
     }
-    ++result_.steps;
-    if (instance_.layout().served != nullptr) {
-      token_times_.end_step(static_cast<std::uint32_t>(instance_.layout().served->running(step).size()));
-    }
+    end_decode_step(step);
   }
   return {};
 }
 
+void PolicyRun::end_decode_step(std::uint32_t step) {
+  ++result_.steps;
+  if (instance_.layout().served != nullptr) {
+    token_times_.end_step(static_cast<std::uint32_t>(instance_.layout().served->running(step).size()));
+  }
+}
+
 Status PolicyRun::process_next(const StepView& record, const SegmentWindow& window) {
   KVPLACE_TRY(process_step(record, window));
-  result_.steps += record.layer.value() + 1 == instance_.layers() ? 1U : 0U;
+  if (record.layer.value() + 1 == instance_.layers()) {
+    end_decode_step(record.step.value());
+  }
   return {};
 }
 

@@ -43,6 +43,7 @@ class PolicyRun {
 
   /// Reads from near that far could serve as well.
   Status process_step(const StepView& record, const SegmentWindow& window);
+  void end_decode_step(std::uint32_t step);
   void process_ideal_step(const Segment& segment, std::uint32_t step);
   void mark_appended(const StepView& record);
   template <bool with_next_reads>

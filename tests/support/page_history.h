@@ -29,11 +29,11 @@ class PageHistory final : public PageWatch {
       case PageEvent::kAppended:
         must(!f.arriving && !f.leaving, "is appended to in motion");
         break;
-      case PageEvent::kArriving:
+      case PageEvent::kFetching:
         must(!f.arriving && !f.leaving && f.readers == 0, "is overwritten while it is in use");
         f.arriving = true;
         break;
-      case PageEvent::kArrived:
+      case PageEvent::kFetched:
         must(f.arriving, "arrives unasked");
         f.arriving = false;
         break;

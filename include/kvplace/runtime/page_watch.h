@@ -11,8 +11,8 @@ namespace kvplace {
 enum class PageEvent : std::uint8_t {
   kTaken,     ///< a block has it from now on
   kAppended,  ///< tokens are written to it
-  kArriving,  ///< its page is on its way from far
-  kArrived,   ///< and is whole
+  kFetching,  ///< its page is on its way from far
+  kFetched,   ///< and is whole
   kReading,   ///< a step reads it, from now on
   kRead,      ///< and has read it
   kLeaving,   ///< its page is on its way to far

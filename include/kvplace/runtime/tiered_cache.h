@@ -78,7 +78,7 @@ struct CacheStatistics {
   std::uint64_t near_reads = 0;  ///< pages read that were in DRAM when the step began
   std::uint64_t far_reads = 0;
   Traffic traffic;
-  Seconds placing;    ///< in the policy and its bookkeeping
+  Seconds placing;    ///< in the policy and the checks of its decisions
   Seconds computing;  ///< in attention
   Seconds waiting;    ///< for far memory
   Bytes near_bytes;   ///< frames and tables, Quest's bounds, and what attention keeps between pages

@@ -67,13 +67,13 @@ template <class Visit>
 void for_each_tile(const AttentionShape& shape, std::span<const SelectedPage> pages, const Visit& visit) {
   const std::uint32_t tile_bytes = kTileTokens * shape.head_dim * bytes_of(shape.type);
   const std::uint32_t tiles = shape.page_tokens / kTileTokens;
-  for (std::size_t page = 0; page < pages.size(); ++page) {
-    const SelectedPage& selected = pages[page];
-    if (selected.begin >= selected.end) {
-      continue;
-    }
-    const std::uint32_t last = (selected.end - 1) / kTileTokens;
-    for (std::uint32_t head = 0; head < shape.kv_heads; ++head) {
+  for (std::uint32_t head = 0; head < shape.kv_heads; ++head) {
+    for (std::size_t page = 0; page < pages.size(); ++page) {
+      const SelectedPage& selected = pages[page];
+      if (selected.begin >= selected.end) {
+        continue;
+      }
+      const std::uint32_t last = (selected.end - 1) / kTileTokens;
       for (std::uint32_t tile = selected.begin / kTileTokens; tile <= last; ++tile) {
         const std::uint32_t first = tile * kTileTokens;
         visit(Tile{selected.data, head, (head * tiles + tile) * tile_bytes,

@@ -202,7 +202,6 @@ Status TieredCache::State::attend(LayerIndex layer, std::span<const RequestStep>
 }
 
 Status TieredCache::State::place_step(LayerIndex layer, std::span<const RequestStep> requests) {
-  const Stopwatch stopwatch(placing);
   read_ids.clear();
   reads.clear();
   for (const RequestStep& step_of : requests) {
@@ -225,7 +224,10 @@ Status TieredCache::State::place_step(LayerIndex layer, std::span<const RequestS
   record.reads = read_ids;
   record.appended = appended_ids;
   record.written_tokens = written_tokens;
-  KVPLACE_TRY(placement->step(record, unknown));
+  {
+    const Stopwatch stopwatch(placing);
+    KVPLACE_TRY(placement->step(record, unknown));
+  }
   KVPLACE_TRY(pages->begin_step(reads, placement->decision()));
   KVPLACE_TRY(complete_full(layer));
   appended.clear();

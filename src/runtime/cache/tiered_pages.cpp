@@ -104,7 +104,7 @@ std::byte* TieredPages::writable(BlockIndex block) {
 Status TieredPages::complete(BlockIndex block) {
   clear(block, kFilling);
   if (options_.mode == Mode::kInclusive || !has(block, kNear)) {
-    KVPLACE_TRY(leave(block, Moves::kNewKv));
+    return leave(block, Moves::kNewKv);
   }
   return {};
 }
@@ -120,15 +120,16 @@ Status TieredPages::leave(BlockIndex block, Moves kind) {
   }
   set(block, kLeaving);
   tell(PageEvent::kLeaving, block);
-  return mover_.move(block, kind, slots_.offset(page.slot), at(page.frame));
+  mover_.move(block, kind, slots_.offset(page.slot), at(page.frame));
+  return {};
 }
 
-Status TieredPages::arrive(BlockIndex block, Moves kind) {
+void TieredPages::arrive(BlockIndex block, Moves kind) {
   take_frame(block);
   set(block, kArriving);
-  tell(PageEvent::kArriving, block);
+  tell(PageEvent::kFetching, block);
   const Page& page = pages_[block.value()];
-  return mover_.move(block, kind, slots_.offset(page.slot), at(page.frame));
+  mover_.move(block, kind, slots_.offset(page.slot), at(page.frame));
 }
 
 Status TieredPages::begin_step(std::span<const BlockIndex> reads, const Decision& decision) {
@@ -166,11 +167,12 @@ Status TieredPages::begin_step(std::span<const BlockIndex> reads, const Decision
                   std::to_string(options_.near_pages));
   }
   // Far reads first; a page that is read and promoted is promoted by being read.
-  KVPLACE_TRY(pump());
+  pump();
   for (const BlockIndex block : decision.promote) {
     promote(block);
   }
-  return pump();
+  pump();
+  return mover_.flush();
 }
 
 Status TieredPages::evict(BlockIndex block) {
@@ -195,12 +197,12 @@ void TieredPages::promote(BlockIndex block) {
   }
 }
 
-Status TieredPages::pump() {
+void TieredPages::pump() {
   while (!reads_.empty() && frames_.num_free() > 0) {
     const BlockIndex block = reads_.front();
     reads_.pop_front();
     if (pages_[block.value()].frame == kNone) {
-      KVPLACE_TRY(arrive(block, Moves::kRead));
+      arrive(block, Moves::kRead);
     }
   }
   const bool background = options_.copies == Copies::kBackground;
@@ -211,10 +213,9 @@ Status TieredPages::pump() {
     clear(block, kQueued);
     // Evicted, or read, in between.
     if (has(block, kNear) && pages_[block.value()].frame == kNone) {
-      KVPLACE_TRY(arrive(block, background ? Moves::kPromoteIdle : Moves::kPromote));
+      arrive(block, background ? Moves::kPromoteIdle : Moves::kPromote);
     }
   }
-  return {};
 }
 
 const std::byte* TieredPages::resident(BlockIndex block) const {
@@ -235,7 +236,8 @@ Status TieredPages::make_room() {
       frames_.give(page.frame);
       page.frame = kNone;
       promote_later(block);
-      return pump();
+      pump();
+      return mover_.flush();
     }
   }
   return failed("no frame is free for a page that is to be read: there are too few for staging");
@@ -261,7 +263,7 @@ Status TieredPages::poll(bool wait) {
     const BlockIndex block = moved.block;
     if (moved.direction == Direction::kRead) {
       clear(block, kArriving);
-      tell(PageEvent::kArrived, block);
+      tell(PageEvent::kFetched, block);
       if (has(block, kWanted)) {
         tell(PageEvent::kReading, block);
       } else if (options_.mode == Mode::kExclusive) {
@@ -277,7 +279,8 @@ Status TieredPages::poll(bool wait) {
     }
     release_frame(block);
   }
-  return pump();
+  pump();
+  return mover_.flush();
 }
 
 void TieredPages::done_reading(BlockIndex block) {
@@ -296,7 +299,8 @@ Status TieredPages::end_step(bool wait) {
     release_slot(block);
   }
   staged_.clear();
-  KVPLACE_TRY(pump());
+  pump();
+  KVPLACE_TRY(mover_.flush());
   const bool for_copies = options_.copies == Copies::kStep;
   while (wait && (mover_.demand() > 0 || (for_copies && !copies_.empty()))) {
     KVPLACE_TRY(poll(true));

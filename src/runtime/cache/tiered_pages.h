@@ -126,7 +126,7 @@ class TieredPages {
   void release_frame(BlockIndex block);
   /// In exclusive mode far gives up what is near.
   void release_slot(BlockIndex block);
-  [[nodiscard]] Status arrive(BlockIndex block, Moves kind);
+  void arrive(BlockIndex block, Moves kind);
   [[nodiscard]] Status leave(BlockIndex block, Moves kind);
   [[nodiscard]] Status evict(BlockIndex block);
   void promote(BlockIndex block);
@@ -134,7 +134,7 @@ class TieredPages {
   /// Where nothing moves any more and reads wait for a frame: takes that of a page that far has too.
   [[nodiscard]] Status make_room();
   /// Puts on its way what waits for a frame, or for the link to be idle.
-  [[nodiscard]] Status pump();
+  void pump();
   [[nodiscard]] Status broken(BlockIndex block, const std::string& what) const;
 
   TieredPagesOptions options_;

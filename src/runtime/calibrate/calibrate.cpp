@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -93,9 +94,11 @@ class Calibrator {
 
  private:
   static std::span<std::byte> aligned(std::vector<std::byte>& buffer) {
-    constexpr std::uintptr_t kAligned = 4096;
-    const auto first = (reinterpret_cast<std::uintptr_t>(buffer.data()) + kAligned - 1) / kAligned * kAligned;
-    return {reinterpret_cast<std::byte*>(first), kMostDepth * (std::size_t{1} << 20)};
+    constexpr std::size_t kAligned = 4096;
+    constexpr std::size_t kBytes = kMostDepth * (std::size_t{1} << 20);
+    void* first = buffer.data();
+    std::size_t space = buffer.size();
+    return {static_cast<std::byte*>(std::align(kAligned, kBytes, first, space)), kBytes};
   }
 
   Status next() {

@@ -13,17 +13,12 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-namespace {
-
-/// Of this thread: reading is not slower for the time in which something else runs.
 double processor_seconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   constexpr double kNanosecond = 1e-9;
   return static_cast<double>(now.tv_sec) + kNanosecond * static_cast<double>(now.tv_nsec);
 }
-
-}  // namespace
 
 NearRates::NearRates(std::span<std::byte> memory, Seconds of_run)
     : memory_(memory), of_run_(of_run), source_(kPieceBytes, std::byte{1}) {}
@@ -47,8 +42,9 @@ double NearRates::read() {
   const double begin = processor_seconds();
   double bytes = 0;
   double passed = 0;
-  for (; passed < of_run_.value(); passed = processor_seconds() - begin) {
+  while (passed < of_run_.value()) {
     bytes += static_cast<double>(read_some());
+    passed = processor_seconds() - begin;
   }
   return bytes / passed;
 }
@@ -57,9 +53,10 @@ double NearRates::write() {
   const double begin = processor_seconds();
   double bytes = 0;
   double passed = 0;
-  for (; passed < of_run_.value(); passed = processor_seconds() - begin) {
+  while (passed < of_run_.value()) {
     std::memcpy(next_piece(), source_.data(), kPieceBytes);
     bytes += static_cast<double>(kPieceBytes);
+    passed = processor_seconds() - begin;
   }
   return bytes / passed;
 }

@@ -41,8 +41,8 @@ class FarRates {
   /// Seconds of one piece of 4096 bytes.
   [[nodiscard]] Result<double> latency();
 
-  /// Keeps `depth` pieces on their way while `beside` runs again and again; bytes/s of far memory and of what `beside`
-  /// returns.
+  /// Keeps `depth` pieces on their way while `beside` runs again and again; bytes/s of far memory, and of what `beside`
+  /// returns in its processor time.
   template <class Beside>
   [[nodiscard]] Result<std::pair<double, double>> beside(Bytes piece, std::uint32_t depth, const Beside& beside);
 
@@ -58,6 +58,8 @@ class FarRates {
 };
 
 [[nodiscard]] double seconds_now();
+/// Of this thread: reading is not slower for the time in which something else runs.
+[[nodiscard]] double processor_seconds();
 
 template <class Beside>
 Result<std::pair<double, double>> FarRates::beside(Bytes piece, std::uint32_t depth, const Beside& beside) {
@@ -67,8 +69,9 @@ Result<std::pair<double, double>> FarRates::beside(Bytes piece, std::uint32_t de
   double far_bytes = 0;
   double near_bytes = 0;
   const double begin = seconds_now();
+  const double processor_begin = processor_seconds();
   double passed = 0;
-  for (; passed < of_run_.value(); passed = seconds_now() - begin) {
+  while (passed < of_run_.value()) {
     near_bytes += static_cast<double>(beside());
     complete_.clear();
     KVPLACE_TRY(far_.collect(complete_, false));
@@ -76,9 +79,11 @@ Result<std::pair<double, double>> FarRates::beside(Bytes piece, std::uint32_t de
       far_bytes += static_cast<double>(piece.value());
       KVPLACE_TRY(start(Direction::kRead, piece, static_cast<std::uint32_t>(place)));
     }
+    passed = seconds_now() - begin;
   }
+  const double processor = processor_seconds() - processor_begin;
   KVPLACE_TRY(drain());
-  return std::pair(far_bytes / passed, near_bytes / passed);
+  return std::pair(far_bytes / passed, near_bytes / processor);
 }
 
 }  // namespace kvplace

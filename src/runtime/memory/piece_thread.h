@@ -39,7 +39,7 @@ class PieceThread {
     Clock::time_point submitted;
   };
   struct Done {
-    std::uint64_t tag;
+    std::uint64_t tag = 0;
     Clock::time_point due;
   };
 

@@ -11,17 +11,25 @@ constexpr Direction direction_of(Moves kind) {
 
 }  // namespace
 
-Status Mover::move(BlockIndex block, Moves kind, std::uint64_t far_offset, std::byte* frame) {
+void Mover::move(BlockIndex block, Moves kind, std::uint64_t far_offset, std::byte* frame) {
   const std::uint64_t tag = std::uint64_t{block.value()} | std::uint64_t{static_cast<std::uint8_t>(kind)} << kKindShift;
-  const Piece piece{direction_of(kind), far_offset, frame, page_bytes_, tag};
-  KVPLACE_TRY(far_.submit({&piece, 1}));
+  pieces_.push_back({direction_of(kind), far_offset, frame, page_bytes_, tag});
   ++(kind == Moves::kPromoteIdle ? background_ : demand_);
   ++traffic_.pages[static_cast<std::size_t>(kind)];
-  return {};
+}
+
+Status Mover::flush() {
+  if (pieces_.empty()) {
+    return {};
+  }
+  Status status = far_.submit(pieces_);
+  pieces_.clear();
+  return status;
 }
 
 Status Mover::poll(bool wait, std::vector<Moved>& moved) {
   complete_.clear();
+  KVPLACE_TRY(flush());
   KVPLACE_TRY(far_.collect(complete_, wait));
   for (const std::uint64_t tag : complete_) {
     const auto kind = static_cast<Moves>(tag >> kKindShift);

@@ -21,11 +21,14 @@ class Mover {
 
   struct Moved {
     BlockIndex block;
-    Direction direction;
+    Direction direction = Direction::kRead;
   };
 
-  /// Puts a page on its way. Frame and place in far memory must stay as they are until it has moved.
-  [[nodiscard]] Status move(BlockIndex block, Moves kind, std::uint64_t far_offset, std::byte* frame);
+  /// Puts a page on its way, with the next flush(). Frame and place in far memory must stay as they are until it has
+  /// moved.
+  void move(BlockIndex block, Moves kind, std::uint64_t far_offset, std::byte* frame);
+  /// Hands over what was put on its way since, together.
+  [[nodiscard]] Status flush();
 
   /// Appends what has moved since; with `wait` something has, unless nothing is on its way.
   [[nodiscard]] Status poll(bool wait, std::vector<Moved>& moved);
@@ -46,6 +49,7 @@ class Mover {
   std::size_t demand_ = 0;
   std::size_t background_ = 0;
   Traffic traffic_;
+  std::vector<Piece> pieces_;  // not handed over yet
   std::vector<std::uint64_t> complete_;
 };
 

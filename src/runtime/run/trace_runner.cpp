@@ -26,6 +26,9 @@ Status check_runs(const TraceReader& trace, const Instance& instance) {
   if (instance.layout().experts > 0) {
     return refuse("has experts; the runtime moves KV pages only");
   }
+  if (instance.layout().served != nullptr) {
+    return refuse("is of a served batch, whose requests come and go; the runtime has requests that run all the time");
+  }
   if (!instance.has_like_layers()) {
     return refuse("blocks of its layers have unlike sizes; the runtime has blocks of one size: give --block-bytes");
   }
