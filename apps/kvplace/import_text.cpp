@@ -8,12 +8,18 @@
 #include "kvplace/base/parse.h"
 #include "kvplace/base/short_text.h"
 #include "kvplace/model/model.h"
+#include "served_text.h"
 #include "tables.h"
 
 namespace kvplace::cli {
 
 std::string import_text(const std::string& path, const ImportSummary& summary) {
   const TraceTotals& totals = summary.totals;
+  if (const ServedRequests* served = summary.meta.layout.served.get()) {
+    return fmt::format("{}: {}; {} decode steps, {} layers, {} reads, {} blocks per layer\n", path,
+                       requests_text(*served), with_commas(totals.steps), summary.meta.layers,
+                       with_commas(totals.reads), with_commas(totals.blocks_per_layer));
+  }
   return fmt::format("{}: {} decode steps{}, {} layers, {} reads, {} blocks per layer, prompt {} tokens{}\n", path,
                      with_commas(totals.steps), tokens_text(totals), summary.meta.layers, with_commas(totals.reads),
                      with_commas(totals.blocks_per_layer), with_commas(summary.meta.layout.prompt_tokens),

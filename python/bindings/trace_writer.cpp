@@ -14,6 +14,7 @@
 #include "bindings/run.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/generate/import_requests.h"
 #include "kvplace/generate/merge.h"
 #include "kvplace/trace/formats.h"
 #include "kvplace/trace/slice.h"
@@ -132,7 +133,7 @@ void bind_import_and_export(nb::module_& module) {
         options.selection = selection;
         options.writer.zstd_level = zstd_level;
         static_cast<void>(run({1, progress, interrupt}, [&](const RunContext& context) {
-          return importer->import_trace(sources, out.string(), options, context);
+          return import_requests(*importer, sources, out.string(), options, context);
         }));
       },
       "sources"_a, "out"_a, "format"_a, "block_tokens"_a.none(), "prompt_tokens"_a.none(), "prompt_rows"_a.none(),

@@ -236,7 +236,9 @@ Result<MergeSummary> merge_traces(std::span<const std::string> traces, const std
     }
   }
   meta.prompt_experts = prompt_experts(at_start);
-  meta.source = std::to_string(planned.size()) + " requests, " + std::to_string(options.slots) + " slots";
+  meta.source = options.source.empty()
+                    ? std::to_string(planned.size()) + " requests, " + std::to_string(options.slots) + " slots"
+                    : options.source;
   summary.dropped_rankings = std::exchange(meta.has_ranking, false);
   KVPLACE_ASSIGN(totals, write_batch(sources, planned, meta, out, options, context));
   summary.totals = totals;

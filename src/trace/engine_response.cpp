@@ -123,22 +123,46 @@ std::string take_text(Json& object, const char* key) {
   return found != object.end() && found->is_string() ? std::move(found->get_ref<std::string&>()) : std::string();
 }
 
+namespace {
+
+/// Of all files; those without a name are called by their number.
+Result<std::vector<EngineResponse>> read_all_responses(TakeResponses take, std::string_view expected,
+                                                       std::span<const std::string> sources) {
+  std::vector<EngineResponse> responses;
+  for (const std::string& path : sources) {
+    KVPLACE_TRY(read_responses(take, expected, path, responses));
+  }
+  for (std::size_t i = 0; i < responses.size(); ++i) {
+    if (responses[i].name.empty()) {
+      responses[i].name = std::to_string(i);
+    }
+  }
+  return responses;
+}
+
+std::vector<std::string> names_of(const std::vector<EngineResponse>& responses) {
+  std::vector<std::string> names;
+  for (const EngineResponse& response : responses) {
+    names.push_back(response.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> response_names(TakeResponses take, std::string_view expected,
+                                                std::span<const std::string> sources) {
+  KVPLACE_ASSIGN(responses, read_all_responses(take, expected, sources));
+  return names_of(responses);
+}
+
 Result<ImportSummary> import_responses(TakeResponses take, std::string_view expected,
                                        std::span<const std::string> sources, const std::string& out,
                                        const ImportOptions& given, const RunContext& context) {
   FileScope files;
   KVPLACE_TRY(begin_import(files, sources, out));
-  std::vector<EngineResponse> responses;
-  for (const std::string& path : sources) {
-    KVPLACE_TRY(read_responses(take, expected, path, responses));
-  }
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < responses.size(); ++i) {
-    if (responses[i].name.empty()) {
-      responses[i].name = std::to_string(i);
-    }
-    names.push_back(responses[i].name);
-  }
+  KVPLACE_ASSIGN(responses, read_all_responses(take, expected, sources));
+  const std::vector<std::string> names = names_of(responses);
   KVPLACE_ASSIGN(chosen, choose_request(sources.front(), names, given.request));
   const EngineResponse& response = responses[chosen];
   if (response.indexer_topk.empty() && response.routed_experts.empty()) {

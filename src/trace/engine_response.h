@@ -28,6 +28,10 @@ struct EngineResponse {
 /// Takes what one JSON object holds; false if it is no response of the engine.
 using TakeResponses = bool (*)(nlohmann::json& object, std::vector<EngineResponse>& responses);
 
+/// The names of all responses of the files.
+[[nodiscard]] Result<std::vector<std::string>> response_names(TakeResponses take, std::string_view expected,
+                                                              std::span<const std::string> sources);
+
 /// Reads all files, chooses one response and imports its array: the indexer's, or the router's if there is no other or
 /// if ImportOptions::experts is given.
 [[nodiscard]] Result<ImportSummary> import_responses(TakeResponses take, std::string_view expected,

@@ -20,8 +20,8 @@ TRUTH = json.loads((DUMPS / "truth.json").read_text())
 
 #: What files cannot say.
 OPTIONS = {"sglang_indexer_topk.npy": ("--prompt-tokens", 97), "routed_experts.npy": ("--experts", 24)}
-#: Traces of several requests are not read yet.
-NOT_YET = {"two_req_0.npz two_req_1.npz"}
+#: Of two requests; a test of its own.
+SEVERAL_REQUESTS = {"two_req_0.npz two_req_1.npz"}
 #: Of steps of several tokens; a test of its own.
 SEVERAL_TOKENS = {"mtp_steps.jsonl"}
 
@@ -41,7 +41,7 @@ def digest_of(array: np.ndarray) -> str:
 
 class Dumps(cli.CliTest):
     def test_every_dump_is_known(self) -> None:
-        self.assertEqual(set(TRUTH), set(FORMATS) | NOT_YET | SEVERAL_TOKENS)
+        self.assertEqual(set(TRUTH), set(FORMATS) | SEVERAL_REQUESTS | SEVERAL_TOKENS)
 
     def test_what_is_found(self) -> None:
         digests: dict[str, set[str]] = {"pages": set(), "experts": set()}
@@ -84,14 +84,18 @@ class Dumps(cli.CliTest):
             self.refused(self.run_cli("import", DUMPS / name, "-o", "t.kvt"), cli.BAD_INPUT, name, *says)
         self.assertEqual(self.names(), [])
 
-    def test_several_requests_are_never_merged(self) -> None:
+    def test_several_requests_begin_together(self) -> None:
         two = [DUMPS / "two_req_0.npz", DUMPS / "two_req_1.npz"]
-        self.refused(self.run_cli("import", *two, "-o", "t.kvt"), cli.BAD_INPUT, "several requests", "--request NAME")
-        self.assertEqual(self.names(), [])
+        truth = TRUTH["two_req_0.npz two_req_1.npz"]
+        self.assertIn("2 requests, which begin together", self.ok("import", *two, "-o", "t.kvt"))
+        self.assertEqual(self.names(), ["t.kvt"])
+        info = self.json("info", "t.kvt", "--check")
+        self.assertEqual((info["requests"], info["steps"], info["layers"], info["reads"], info["prompt_tokens"]),
+                         (truth["requests"], truth["decode_steps"], truth["layers"], truth["reads"], max(truth["prompts"])))
+        self.assertEqual(info["tokens"], sum(truth["steps_of"]))
         for i, path in enumerate(two):
             self.ok("import", *two, "-o", "t.kvt", "--request", path)
             info = self.json("info", "t.kvt")
-            truth = TRUTH["two_req_0.npz two_req_1.npz"]
             self.assertEqual((info["steps"], info["prompt_tokens"], info["requests"]),
                              (truth["steps_of"][i], truth["prompts"][i], 1))
 

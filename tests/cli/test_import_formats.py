@@ -170,7 +170,13 @@ class Formats(cli.CliTest):
         work = Workload(9)
         both = [work.sglang(id="a"), work.sglang(id="b")]
         for content in (json.dumps(both), json_lines(both)):
-            self.refuse("s.json", "several requests", '"a"', '"b"', "--request NAME", content=content)
+            self.write("s.json", content)
+            self.ok("import", "s.json", "-o", "both.kvt")
+            info = self.json("info", "both.kvt", "--check")
+            self.ok("import", "s.json", "-o", "one.kvt", "--request", "a")
+            one = self.json("info", "one.kvt", "--check")
+            self.assertEqual((info["requests"], info["steps"], info["tokens"], info["reads"]),
+                             (2, one["steps"], 2 * one["steps"], 2 * one["reads"]))
         self.refuse("s.json", '"c"', '"a"', '"b"', options=("--request", "c"))
         self.refuse("s.json", "several tokens", content=json.dumps(work.sglang(spec_verify_ct=3)))
         self.refuse("s.json", "rows", "prompt",

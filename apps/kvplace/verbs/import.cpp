@@ -6,6 +6,7 @@
 #include "import_text.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/base/parse.h"
+#include "kvplace/generate/import_requests.h"
 #include "kvplace/trace/formats.h"
 #include "value_words.h"
 
@@ -82,7 +83,7 @@ VerbResult run(const ImportFlags& flags) {
   if (format->import_trace == nullptr) {
     return bad_input("--format " + format->name + " can be exported, not imported");
   }
-  KVPLACE_ASSIGN(summary, format->import_trace(flags.sources, flags.out, options, run_context(1)));
+  KVPLACE_ASSIGN(summary, import_requests(*format, flags.sources, flags.out, options, run_context(1)));
   remark_on_model(options.model);
   if (flags.format.empty() || !summary.taken.empty()) {
     KVPLACE_TRY(print(fmt::format("{}: {}{}{}\n", summary.meta.source, format->name, summary.taken.empty() ? "" : "; ",

@@ -112,7 +112,7 @@ void add_merge(App& app) {
                    "and outputs, or `poisson:RATE`, so many per second at random")
       ->default_str("all at the start")
       ->type_name("ARRIVALS");
-  verb->add_option("--requests", flags->requests, "how many, 1 to 2^20")
+  verb->add_option("--requests", flags->requests, "how many; some 60,000 fit a trace")
       ->default_str("as many as the log has, or the traces")
       ->type_name("N");
   verb->add_option("--slots", flags->slots, "requests that run at once, at most")->default_str("8")->type_name("N");

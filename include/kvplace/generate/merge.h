@@ -35,6 +35,7 @@ struct MergeOptions {
   std::optional<std::uint64_t> kv_tokens;
   Seconds step_time = Seconds(0.02);  ///< a decode step's, by which arrivals become decode steps
   std::uint64_t seed = 1;             ///< of random arrivals
+  std::string source;                 ///< kept in the metadata; default: how many requests and slots
   TraceWriterOptions writer;
 };
 

@@ -56,6 +56,9 @@ struct Format {
   /// Writes `out`, compressed if its name ends in .zst or .gz.
   Status (*export_trace)(const TraceReader& trace, const std::string& out, const ExportOptions& options,
                          const RunContext& context) = nullptr;
+  /// The names of the requests that the files hold, as ImportOptions::request takes them; null if a trace is made of
+  /// all that there is.
+  Result<std::vector<std::string>> (*requests)(std::span<const std::string> sources) = nullptr;
 };
 
 class FormatRegistry {

@@ -42,9 +42,11 @@ bool take(nlohmann::json& object, std::vector<EngineResponse>& responses) {
   return true;
 }
 
+constexpr std::string_view kExpected = "a response of SGLang with meta_info";
+
 Result<ImportSummary> import_trace(std::span<const std::string> sources, const std::string& out,
                                    const ImportOptions& options, const RunContext& context) {
-  return import_responses(take, "a response of SGLang with meta_info", sources, out, options, context);
+  return import_responses(take, kExpected, sources, out, options, context);
 }
 
 }  // namespace
@@ -53,7 +55,8 @@ void register_format_sglang(FormatRegistry& registry);
 
 void register_format_sglang(FormatRegistry& registry) {
   registry.add({"sglang", "JSON of SGLang's /generate: meta_info with indexer_topk or routed_experts in base64",
-                recognise, import_trace, nullptr});
+                recognise, import_trace, nullptr,
+                [](std::span<const std::string> sources) { return response_names(take, kExpected, sources); }});
 }
 
 }  // namespace kvplace

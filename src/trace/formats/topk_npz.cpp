@@ -101,7 +101,9 @@ void register_format_topk_npz(FormatRegistry& registry);
 
 void register_format_topk_npz(FormatRegistry& registry) {
   registry.add({"topk-npz", "NumPy archive of a request: topk_indices [tokens, layers, k], prompt_len, output_len",
-                recognise, import_trace, nullptr});
+                recognise, import_trace, nullptr, [](std::span<const std::string> sources) {
+                  return Result<std::vector<std::string>>(std::vector<std::string>(sources.begin(), sources.end()));
+                }});
 }
 
 }  // namespace kvplace

@@ -47,9 +47,11 @@ bool take(nlohmann::json& object, std::vector<EngineResponse>& responses) {
   return true;
 }
 
+constexpr std::string_view kExpected = "a response of vLLM with choices";
+
 Result<ImportSummary> import_trace(std::span<const std::string> sources, const std::string& out,
                                    const ImportOptions& options, const RunContext& context) {
-  return import_responses(take, "a response of vLLM with choices", sources, out, options, context);
+  return import_responses(take, kExpected, sources, out, options, context);
 }
 
 }  // namespace
@@ -59,7 +61,8 @@ void register_format_vllm(FormatRegistry& registry);
 void register_format_vllm(FormatRegistry& registry) {
   registry.add({"vllm",
                 "JSON of vLLM's completions: choices with indexer_topk or routed_experts, a .npy file in base64",
-                recognise, import_trace, nullptr});
+                recognise, import_trace, nullptr,
+                [](std::span<const std::string> sources) { return response_names(take, kExpected, sources); }});
 }
 
 }  // namespace kvplace
