@@ -64,8 +64,8 @@ struct TieredCache::State {
   // Of the step at hand.
   struct Appended {
     BlockId id;
-    std::uint32_t tokens;
-    bool full;
+    std::uint32_t tokens = 0;
+    bool full = false;
   };
   std::vector<Appended> appended;
   std::vector<BlockId> read_ids;
