@@ -67,9 +67,9 @@ struct TieredCache::State {
   // Of the step at hand.
   struct Appended {
     BlockId id;
-    std::uint32_t tokens;
-    bool full;
-    bool completed;  // full, and told so
+    std::uint32_t tokens = 0;
+    bool full = false;
+    bool completed = false;  // full, and told so
   };
   std::vector<Appended> appended;
   std::vector<BlockId> read_ids;

@@ -37,7 +37,8 @@ class PacedMemory final : public Memory {
     std::byte* const place = mapping_.data() + piece.offset;
     const bool reads = piece.direction == Direction::kRead;
     std::memcpy(reads ? piece.buffer : place, reads ? place : piece.buffer, piece.bytes);
-    // Whoever collects waits for the piece's end; here it is enough that bytes do not run far ahead of it.
+    // Whoever collects waits for the piece's end. Here it is enough that bytes do not run far ahead of it: a thread
+    // that sleeps after each piece is late where others want its processor.
     constexpr auto kMostAhead = std::chrono::microseconds(200);
     if (link_free_ - Clock::now() > kMostAhead) {
       sleep_exactly_until(link_free_);

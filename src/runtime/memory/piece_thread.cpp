@@ -46,9 +46,13 @@ Status PieceThread::collect(std::vector<std::uint64_t>& complete, bool wait) {
   Clock::time_point now = Clock::now();
   if (wait && done_.front().due > now) {
     const Clock::time_point due = done_.front().due;
-    lock.unlock();  // nobody else takes from done_
-    sleep_exactly_until(due);
-    now = Clock::now();
+    lock.unlock();                                                     // nobody else takes from done_
+    constexpr auto kTooShortToSleep = std::chrono::microseconds(100);  // to fall asleep and wake takes as long
+    while ((now = Clock::now()) < due) {
+      if (due - now > kTooShortToSleep) {
+        sleep_exactly_until(due - kTooShortToSleep);
+      }
+    }
     lock.lock();
   }
   while (!done_.empty() && done_.front().due <= now) {
