@@ -49,7 +49,7 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.ascontiguousarray(tensor.detach().to(dtype=torch.float32, device="cpu").numpy())
 
 
-class _TieredLayer(CacheLayerMixin):
+class _TieredLayer(CacheLayerMixin):  # type: ignore[misc]
     """A layer: what it has is told by how many tokens, padding included, went through it."""
 
     is_sliding = False
@@ -74,7 +74,7 @@ class _TieredLayer(CacheLayerMixin):
         self.cache._awaited = self.index
         # The attention function is given these very objects, and finds the layer by them.
         key_states, value_states = key_states.view_as(key_states), value_states.view_as(value_states)
-        key_states._kvplace_layer = self  # type: ignore[attr-defined]
+        key_states._kvplace_layer = self
         return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -104,7 +104,7 @@ class _TieredLayer(CacheLayerMixin):
     batch_select_indices = reorder_cache
 
 
-class TieredCache(Cache):
+class TieredCache(Cache):  # type: ignore[misc]
     """Keeps the KV of a model in DRAM under a budget and in far memory, placed by a policy of kvplace.
 
     >>> cache = kvplace.TieredCache(model.config, near_capacity="64MiB", far="file:kv.bin", max_tokens=8192)
@@ -157,9 +157,11 @@ class TieredCache(Cache):
         self._config = text
         self._page_tokens, self._pages = _selection(select)
         self.max_tokens = int(max_tokens if max_tokens is not None else text.max_position_embeddings)
-        self._words = {"near_capacity": near_capacity if isinstance(near_capacity, str) else f"{int(near_capacity)}B", "far": far, "mode": mode, "copies": copies, "policy": policy,
-                       "hardware": None if hardware is None else os.fspath(hardware), "seed": seed, "threads": threads,
-                       "quest": self._pages > 0, "page_tokens": self._page_tokens, "most_tokens": self.max_tokens}
+        self._words: dict[str, Any] = {
+            "near_capacity": near_capacity if isinstance(near_capacity, str) else f"{int(near_capacity)}B", "far": far,
+            "mode": mode, "copies": copies, "policy": policy, "hardware": None if hardware is None else os.fspath(hardware),
+            "seed": seed, "threads": threads, "quest": self._pages > 0, "page_tokens": self._page_tokens,
+            "most_tokens": self.max_tokens}
         self._select = select
         self._core: Any = None
         self._scale = 0.0
