@@ -22,6 +22,7 @@
 #include "kvplace/hardware/hardware.h"
 
 namespace nb = nanobind;
+using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
@@ -196,7 +197,6 @@ nb::dict statistics(const PyCache& self) {
 }  // namespace
 
 void bind_tiered_cache(nb::module_& module) {
-  using namespace nb::literals;
   nb::class_<PyCache>(module, "TieredCache")
       .def(
           "__init__",

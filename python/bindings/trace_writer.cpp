@@ -5,11 +5,15 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
+#include <tuple>
+#include <utility>
 #include <vector>
 
+#include "bindings/arrays.h"
 #include "bindings/errors.h"
 #include "bindings/run.h"
 #include "kvplace/base/measure.h"
@@ -25,6 +29,9 @@ using nb::literals::operator""_a;
 
 namespace kvplace::python {
 namespace {
+
+/// Of a served batch, by request: tokens of its prompt, first decode step, end.
+using RequestRows = std::vector<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>>;
 
 using Ids = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
@@ -50,6 +57,26 @@ class Writer {
     record.tokens = {decoded, verified};
     record.written_tokens = {written_tokens.data(), written_tokens.size()};
     unwrap(open().add(record));
+  }
+
+  /// Blocks of a request's pages.
+  NumpyArray<std::uint32_t> ids_of(std::uint32_t request, const Ids& pages) {
+    const BlockLayout& layout = open().meta().layout;
+    if (request >= layout.requests) {
+      throw ErrorException({ErrorKind::kBadInput, "there is no request " + std::to_string(request) +
+                                                      "; the trace has " + std::to_string(layout.requests)});
+    }
+    std::vector<std::uint32_t> ids;
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      const std::uint32_t page = pages.data()[i];
+      if (layout.served != nullptr && page >= layout.served->blocks_of(request).size()) {
+        throw ErrorException({ErrorKind::kBadInput, "request " + std::to_string(request) + " has no page " +
+                                                        std::to_string(page) + " by its end"});
+      }
+      ids.push_back(layout.page_block(page, request).value());
+    }
+    const std::size_t count = ids.size();
+    return to_numpy(std::move(ids), {count});
   }
 
   void set_measurements(const std::map<std::string, double>& measurements) {
@@ -81,12 +108,21 @@ class Writer {
 };
 
 TraceMeta meta_of(std::uint32_t layers, std::uint32_t prompt_tokens, std::uint32_t block_tokens, std::uint32_t requests,
-                  std::uint32_t experts, bool ranking, bool read_bytes, bool tokens,
-                  std::optional<std::int64_t> block_bytes, const std::string& model, const std::string& selection,
-                  const std::string& source, const std::map<std::string, double>& measurements) {
+                  const std::optional<RequestRows>& table, std::uint32_t experts, bool ranking, bool read_bytes,
+                  bool tokens, std::optional<std::int64_t> block_bytes, const std::string& model,
+                  const std::string& selection, const std::string& source,
+                  const std::map<std::string, double>& measurements) {
   TraceMeta meta;
   meta.layers = layers;
   meta.layout = {experts, requests, block_tokens, prompt_tokens};
+  if (table) {
+    std::vector<ServedRequest> served;
+    for (const auto& [prompt, first, end] : *table) {
+      served.push_back({prompt, first, end});
+    }
+    meta.layout = BlockLayout::of(unwrap(ServedRequests::make(std::move(served), block_tokens, experts, true)), experts,
+                                  block_tokens);
+  }
   meta.has_ranking = ranking;
   meta.has_read_bytes = read_bytes;
   meta.has_tokens = tokens;
@@ -180,24 +216,26 @@ void bind_trace_writer(nb::module_& module) {
       .def(
           "__init__",
           [](Writer* self, const std::filesystem::path& path, std::uint32_t layers, std::uint32_t prompt_tokens,
-             std::uint32_t block_tokens, std::uint32_t requests, std::uint32_t experts, bool ranking, bool read_bytes,
-             bool tokens, std::optional<std::int64_t> block_bytes, const std::string& model,
-             const std::string& selection, const std::string& source, const std::map<std::string, double>& measurements,
-             std::uint32_t measurement_room, int zstd_level, std::size_t chunk_bytes) {
+             std::uint32_t block_tokens, std::uint32_t requests, const std::optional<RequestRows>& table,
+             std::uint32_t experts, bool ranking, bool read_bytes, bool tokens, std::optional<std::int64_t> block_bytes,
+             const std::string& model, const std::string& selection, const std::string& source,
+             const std::map<std::string, double>& measurements, std::uint32_t measurement_room, int zstd_level,
+             std::size_t chunk_bytes) {
             TraceWriterOptions options;
             options.zstd_level = zstd_level;
             options.chunk_bytes = chunk_bytes;
             options.measurement_room = measurement_room;
             new (self) Writer(path.string(),
-                              meta_of(layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
-                                      tokens, block_bytes, model, selection, source, measurements),
+                              meta_of(layers, prompt_tokens, block_tokens, requests, table, experts, ranking,
+                                      read_bytes, tokens, block_bytes, model, selection, source, measurements),
                               options);
           },
-          "path"_a, "layers"_a, "prompt_tokens"_a, "block_tokens"_a, "requests"_a, "experts"_a, "ranking"_a,
-          "read_bytes"_a, "tokens"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a, "measurements"_a,
-          "measurement_room"_a, "zstd_level"_a, "chunk_bytes"_a)
+          "path"_a, "layers"_a, "prompt_tokens"_a, "block_tokens"_a, "requests"_a, "table"_a.none(), "experts"_a,
+          "ranking"_a, "read_bytes"_a, "tokens"_a, "block_bytes"_a.none(), "model"_a, "selection"_a, "source"_a,
+          "measurements"_a, "measurement_room"_a, "zstd_level"_a, "chunk_bytes"_a)
       .def("add", &Writer::add, "step"_a, "layer"_a, "reads"_a, "appended"_a, "ranking"_a, "read_bytes"_a, "decoded"_a,
            "verified"_a, "written_tokens"_a)
+      .def("ids_of", &Writer::ids_of, "request"_a, "pages"_a)
       .def("set_measurements", &Writer::set_measurements, "measurements"_a)
       .def("keep_partial", &Writer::keep_partial)
       .def("set_prompt_experts", &Writer::set_prompt_experts)

@@ -67,7 +67,8 @@ class TraceWriter:
     :param prompt_tokens: tokens of each request before the first decode step.
     :param block_tokens: tokens of a KV page.
     :param requests: requests whose KV pages are in the trace. Block ids of a layer: experts first, then page p of
-        request q as ``experts + p * requests + q``.
+        request q as ``experts + p * requests + q``. Or a served batch, whose requests come and go: of each the tokens of its
+        prompt, its first decode step and the one behind its last; ``prompt_tokens`` is then the longest of those.
     :param experts: expert blocks per layer.
     :param ranking: records hold the selector's ranking.
     :param read_bytes: records hold the bytes of each read.
@@ -93,7 +94,7 @@ class TraceWriter:
         layers: int,
         prompt_tokens: int,
         block_tokens: int = 1,
-        requests: int = 1,
+        requests: int | Sequence[tuple[int, int, int]] = 1,
         experts: int = 0,
         ranking: bool = False,
         read_bytes: bool = False,
@@ -107,16 +108,20 @@ class TraceWriter:
         zstd_level: int = 3,
         chunk_bytes: int = 1 << 20,
     ) -> None:
+        table = None if isinstance(requests, int) else [(int(p), int(first), int(end)) for p, first, end in requests]
+        if not isinstance(requests, int):
+            requests = len(requests)
         for name, number in {"layers": layers, "prompt_tokens": prompt_tokens, "block_tokens": block_tokens,
                              "requests": requests, "experts": experts}.items():
             if not 0 <= number <= 0xFFFFFFFF:
                 raise BadInput(f"{os.fspath(path)}: {name} is {number}, not 0 to 2^32 - 1")
-        self._writer = _core.Writer(path, layers, prompt_tokens, block_tokens, requests, experts, ranking, read_bytes,
+        self._writer = _core.Writer(path, layers, prompt_tokens, block_tokens, requests, table, experts, ranking, read_bytes,
                                     tokens, block_bytes, model, selection, source, dict(measurements or {}),
                                     measurement_room, zstd_level, chunk_bytes)
         self._path = os.fspath(path)
         self._layers = layers
         self._pages = (prompt_tokens, block_tokens, requests, experts)
+        self._served = table is not None
         self._ranking = ranking
         self._read_bytes = read_bytes
         self._tokens = tokens
@@ -167,7 +172,10 @@ class TraceWriter:
             raise BadInput(f"{self._path}: a step of several tokens is given; make the writer with tokens=True")
         if tokens > verified:
             raise BadInput(f"{self._path}: tokens: {tokens} of {verified} verified; expected 1 to those verified")
-        if appended is None:
+        if self._served:
+            if appended is not None or written_tokens is not None:
+                raise BadInput(f"{self._path}: what a served batch appends, its table of requests says")
+        elif appended is None:
             if written_tokens is not None:
                 raise BadInput(f"{self._path}: written_tokens: give the blocks they are written to as well, as appended")
             appended, written_tokens = self._written(verified)
@@ -187,6 +195,27 @@ class TraceWriter:
             array = np.asarray(ids)
             ranked = None if ranking is None else np.asarray(ranking[layer])
             self.add(np.sort(array[array != -1]), ranking=None if ranked is None else ranked[ranked != -1])
+
+    def add_requests(self, reads: Mapping[int, Sequence[ArrayLike]]) -> None:
+        """A whole decode step, request by request: of each the pages that it reads, one list per layer, in any order and
+        padded with -1. Pages count from 0 in each request. Of a served batch those that run are given, or fewer.
+
+        Raises BadInput if a request or a page is none that there is, or if a list per layer is missing.
+        """
+        if not isinstance(reads, Mapping):
+            raise BadInput(f"{self._path}: reads are lists of pages by request, as {{0: [[1, 2], [0]]}}")
+        if self.layer != 0:
+            raise BadInput(f"{self._path}: decode step {self.step} was begun layer by layer")
+        for request, layers in reads.items():
+            if len(layers) != self._layers:
+                raise BadInput(f"{self._path}: decode step {self.step}, request {request}: one list for each of "
+                               f"{self._layers} layers is needed, not {len(layers)}")
+        for layer in range(self._layers):
+            ids = [_NOTHING]
+            for request, layers in reads.items():
+                pages = np.asarray(layers[layer])
+                ids.append(self._writer.ids_of(request, _ids("reads", pages[pages != -1])))
+            self.add(np.sort(np.concatenate(ids)))
 
     @checked
     def finish(self, measurements: Mapping[str, float] | None = None,

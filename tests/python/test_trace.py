@@ -158,6 +158,31 @@ class Writing(CliTest):
         np.testing.assert_array_equal(trace.to_numpy("ranking"), array)
         np.testing.assert_array_equal(trace[1][0].reads, [0, 1, 2])
 
+    def test_a_served_batch_request_by_request(self):
+        """As merge makes it of the traces of single requests; and alike requests as their ids say."""
+        random = np.random.default_rng(5)
+        prompts, lengths = (9, 14, 3), (6, 4, 5)
+        single = [[[random.permutation((prompt + t) // 4 + 1)[:2] for _ in range(2)] for t in range(length)]
+                  for prompt, length in zip(prompts, lengths)]
+        for i, (prompt, steps) in enumerate(zip(prompts, single)):
+            with kvplace.TraceWriter(self.path(f"{i}.kvt"), layers=2, prompt_tokens=prompt, block_tokens=4) as writer:
+                for step in steps:
+                    writer.add_step(step)
+        merged = kvplace.merge([self.path(f"{i}.kvt") for i in range(3)], self.path("m.kvt"), slots=2)
+        first = (0, 0, 4)  # the third waits for the second to end
+        table = [(p, f, f + n) for p, f, n in zip(prompts, first, lengths)]
+        with kvplace.TraceWriter(self.path("s.kvt"), layers=2, prompt_tokens=max(prompts), block_tokens=4,
+                                 requests=table) as writer:
+            for t in range(merged.steps):
+                writer.add_requests({r: single[r][t - f] for r, (_, f, end) in enumerate(table) if f <= t < end})
+        self.assertEqual(kvplace.Trace(self.path("s.kvt")).digest, merged.digest)
+        with self.writer(requests=3) as writer:
+            writer.add_requests({2: [[1, -1], [0, 1]], 0: [[2], [0]]})
+        np.testing.assert_array_equal(kvplace.Trace(self.path("w.kvt"))[0][0].reads, [1 * 3 + 2, 2 * 3])
+        for words, pages in (("no request 3", {3: [[0], [0]]}), ("one list for each of 2", {0: [[0]]})):
+            with self.assertRaisesRegex(kvplace.BadInput, words), self.writer(requests=3) as writer:
+                writer.add_requests(pages)
+
     def test_steps_of_several_tokens(self):
         """Pages of the positions verified are written, and the next step begins behind those accepted."""
         path, steps = self.path("several.kvt"), ((4, 1), (4, 3), (4, 4), (2, 1))

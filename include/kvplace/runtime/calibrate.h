@@ -18,6 +18,9 @@
 
 namespace kvplace {
 
+/// The name of the hardware in the file.
+inline constexpr const char* kCalibratedName = "measured";
+
 struct CalibrateOptions {
   std::string far;                          ///< as make_memory() has it
   Bytes near_bytes{std::int64_t{1} << 30};  ///< that are read and written, 1 MiB or more

@@ -165,7 +165,7 @@ Bytes far_capacity(const std::string& far) {
 
 void make_hardware(const CalibrateOptions& options, Calibration& calibration) {
   Hardware& hardware = calibration.hardware;
-  hardware.name = "measured";
+  hardware.name = kCalibratedName;
   hardware.description = calibration.manifest.machine + ", far memory " + calibration.far;
   hardware.figures = Figures::kMeasured;
   constexpr double kDigits = 1e3;

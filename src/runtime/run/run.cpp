@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kvplace/runtime/calibrate.h"
 #include "kvplace/simulate/report.h"
 #include "kvplace/trace/next_reads.h"
 #include "runtime/run/trace_runner.h"
@@ -125,6 +126,10 @@ Result<TraceRuns> run_trace(const TraceReader& trace, const Instance& instance, 
   TraceRuns runs;
   runs.manifest = make_manifest();
   runs.manifest.inputs.emplace_back(trace.path(), trace.totals().digest);
+  if (const std::string& name = instance.spec().hardware.name; name != kCalibratedName) {
+    runs.notes.push_back("predicted times are those of " + name +
+                         "; kvplace calibrate -o FILE, then --hardware FILE, are " + "this machine's");
+  }
   for (const PolicySpec& policy : policies) {
     KVPLACE_ASSIGN(run, run_policy(trace, instance, policy, options, context, runs));
     runs.runs.push_back(std::move(run));
