@@ -203,7 +203,7 @@ class TraceWriter:
         Raises BadInput if a request or a page is none that there is, or if a list per layer is missing.
         """
         if not isinstance(reads, Mapping):
-            raise BadInput(f"{self._path}: reads are lists of pages by request, as {{0: [[1, 2], [0]]}}")
+            raise BadInput(f"{self._path}: reads: lists of pages by request are needed, as {{0: [[1, 2], [0]]}}")
         if self.layer != 0:
             raise BadInput(f"{self._path}: decode step {self.step} was begun layer by layer")
         for request, layers in reads.items():
