@@ -77,6 +77,8 @@ GroupValue::GroupValue(const PathCosts& costs) : costs_(costs), c_(costs.certifi
       price = std::min(price, most_price_);
     }
   }
+  std::sort(forms_.begin(), forms_.end());  // without interference most are alike
+  forms_.erase(std::unique(forms_.begin(), forms_.end()), forms_.end());
 }
 
 Result<Int128> GroupValue::ticks(std::size_t group, const StepLoads& loads, Int128 rest) const {
@@ -132,11 +134,16 @@ Int128 GroupValue::credit(const Ticks& prices, const StepLoads& loads) const {
     }
     return most;
   };
+  const auto is_enough = [&at](Int128 m) { return at(m) <= at(m + 1); };  // convex in m
   Int128 low = 0;
-  Int128 high = most_steps_;
-  while (low < high) {  // convex in m
+  Int128 high = std::min<Int128>(1, most_steps_);
+  while (high < most_steps_ && !is_enough(high)) {  // mostly few
+    low = high + 1;
+    high = std::min(2 * high, most_steps_);
+  }
+  while (low < high) {
     const Int128 middle = (low + high) / 2;
-    if (at(middle) <= at(middle + 1)) {
+    if (is_enough(middle)) {
       high = middle;
     } else {
       low = middle + 1;

@@ -1,6 +1,7 @@
 #include "bound/layer_paths.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace kvplace {
 namespace {
@@ -23,8 +24,8 @@ LayerPaths::LayerPaths(const PathCosts& costs, const BlockLayout& layout, std::u
       experts_(layout.experts),
       served_(layout.served.get()),
       context_tokens_(layout.prompt_tokens),
+      move_blocks_(move_kernel()),
       end_(layout.initial_blocks()),
-      far_(costs.certificate().numbers.blocks_per_layer, 0),
       near_(costs.certificate().numbers.blocks_per_layer, 0),
       arriving_(costs.any() ? costs.certificate().numbers.blocks_per_layer : 0, kImpossible),
       exists_(costs.certificate().numbers.blocks_per_layer, 0) {
@@ -53,11 +54,14 @@ void LayerPaths::start_recent() {
   const Int128 places = capacity_of_request(numbers, Claim::kStep) / of_all_layers;
   const auto recent = static_cast<std::uint32_t>(std::min<Int128>(places, end_ - experts_));
   std::fill_n(near_.begin(), end_ - recent, kImpossible);
-  std::fill_n(far_.begin() + (end_ - recent), recent, kImpossible);
+  std::fill_n(near_.begin() + (end_ - recent), recent, -kImpossible);  // near for nothing, far cannot be
+  far_ticks_ = Int128{kImpossible} * recent;
+  lowest_ = recent > 0 ? -kImpossible : 0;
 }
 
 Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
   const StepPrices prices = costs_.prices(record.step.value(), layer_);
+  lowest_ -= largest_units() * std::max(prices.far_read, prices.new_kv_far);  // a block is read or appended to
   StepLoads loads;
   Int128 bytes_read_by_rule = 0;
   Int128 new_kv = 0;
@@ -93,9 +97,9 @@ Result<StepLoads> LayerPaths::step(const StepView& record, const Moves& after) {
 }
 
 Int128 LayerPaths::ticks() const {
-  Int128 ticks = ended_ticks_;
+  Int128 ticks = far_ticks_;
   for (std::size_t id = 0; id < end_; ++id) {
-    ticks += exists_[id] != 0 ? std::min(far_[id], near_[id]) : 0;  // what arrives was near or far for less
+    ticks += std::min(std::int64_t{0}, near_[id]);  // what arrives was near or far for less
   }
   return ticks;
 }
@@ -110,12 +114,13 @@ std::int64_t LayerPaths::units_read(const StepView& record, std::size_t i) const
 /// Reads [begin, end) of the record; none of them is of a block appended to in this step.
 void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end, const StepPrices& p,
                       StepLoads& loads) {
+  const std::span<const BlockId> ids = record.reads.first(end).subspan(begin);
   if (record.read_bytes.empty()) {
-    const std::size_t pages = experts_ == 0 ? begin : first_read_from(record, begin, end, BlockId(experts_));
-    read_whole(record, begin, pages, costs_.expert_units(), p);
-    read_whole(record, pages, end, page_units_, p);
-    loads.units_read += Int128{costs_.expert_units()} * static_cast<std::int64_t>(pages - begin) +
-                        Int128{page_units_} * static_cast<std::int64_t>(end - pages);
+    const std::size_t experts = experts_ == 0 ? 0 : first_read_from(record, begin, end, BlockId(experts_)) - begin;
+    read_alike(ids.first(experts), costs_.expert_units(), 0, p);
+    read_alike(ids.subspan(experts), page_units_, 0, p);
+    loads.units_read += Int128{costs_.expert_units()} * static_cast<std::int64_t>(experts) +
+                        Int128{page_units_} * static_cast<std::int64_t>(ids.size() - experts);
     return;
   }
   for (std::size_t i = begin; i < end; ++i) {
@@ -123,54 +128,48 @@ void LayerPaths::read(const StepView& record, std::size_t begin, std::size_t end
     const std::int64_t rest = units_of(record.reads[i]) - units;
     loads.units_read += units;
     loads.whole_reads = loads.whole_reads && rest == 0;
-    // A copy that spans steps may have the rest from others.
-    const std::int64_t of_rest = costs_.any() ? 0 : rest * (p.near + p.far_read);
-    read_one(record.reads[i], units * costs_.near_read(p), units * p.far_read, units * p.near + of_rest);
+    read_alike(ids.subspan(i - begin, 1), units, rest, p);
   }
 }
 
-void LayerPaths::read_whole(const StepView& record, std::size_t begin, std::size_t end, std::int64_t units,
-                            const StepPrices& p) {
-  const std::int64_t hit = units * costs_.near_read(p);
-  const std::int64_t miss = units * p.far_read;
-  const std::int64_t enter = units * p.near;
-  for (std::size_t i = begin; i < end; ++i) {
-    read_one(record.reads[i], hit, miss, enter);
+/// A promotion of a block just read from far is never dearer than another, so that the step's common moves may come
+/// after it. What arrives is read from far; a copy that spans steps may have the rest from others.
+void LayerPaths::read_alike(std::span<const BlockId> ids, std::int64_t units, std::int64_t rest, const StepPrices& p) {
+  const std::int64_t hit_beyond_miss = units * (costs_.near_read(p) - p.far_read);
+  const std::int64_t enter = units * p.near + (costs_.any() ? 0 : rest * (p.near + p.far_read));
+  std::int64_t* const near = near_.data();
+  for (const BlockId id : ids) {
+    near[id.value()] = std::min(near[id.value()] + hit_beyond_miss, enter);
   }
-}
-
-/// `enter`: the promotion of a block just read from far. It is never dearer than another, so that the step's common
-/// moves may come after it. What arrives is read from far.
-void LayerPaths::read_one(BlockId id, std::int64_t hit, std::int64_t miss, std::int64_t enter) {
-  std::int64_t& far = far_[id.value()];
-  std::int64_t& near = near_[id.value()];
-  far += miss;
-  near = std::min(near + hit, far + enter);
-  if (!arriving_.empty()) {
-    arriving_[id.value()] = std::min(arriving_[id.value()] + miss, far + enter);
+  if (costs_.any()) {
+    std::int64_t* const arriving = arriving_.data();
+    for (const BlockId id : ids) {
+      arriving[id.value()] = std::min(arriving[id.value()], enter);
+    }
   }
+  far_ticks_ += Int128{units * p.far_read} * static_cast<std::int64_t>(ids.size());
 }
 
 /// Pages of a request are gone from both sides with its last step, for nothing.
 void LayerPaths::end_requests(std::uint32_t step) {
   for (const std::uint32_t request : served_->ending(step)) {
     for (const BlockId id : served_->blocks_of(request)) {
-      ended_ticks_ += std::min(far_[id.value()], near_[id.value()]);
+      far_ticks_ += std::min(std::int64_t{0}, near_[id.value()]);
       exists_[id.value()] = 0;
-      far_[id.value()] = near_[id.value()] = 0;
+      near_[id.value()] = 0;
+      if (!arriving_.empty()) {
+        arriving_[id.value()] = 0;
+      }
     }
   }
 }
 
 void LayerPaths::append(std::uint32_t id, std::int64_t new_kv, const StepPrices& p) {
-  const std::int64_t in_near = costs_.new_kv_near(p, new_kv);
   const std::int64_t in_far = costs_.new_kv_far(p, new_kv);
+  const std::int64_t in_near = costs_.new_kv_near(p, new_kv) - in_far;
+  far_ticks_ += in_far;
   if (exists_[id] != 0) {
     near_[id] += in_near;
-    far_[id] += in_far;
-    if (!arriving_.empty()) {
-      arriving_[id] += in_far;
-    }
     return;
   }
   // Newborn: it is where it is written. The step's common moves, which come after this, never pay for it, since its new
@@ -178,12 +177,15 @@ void LayerPaths::append(std::uint32_t id, std::int64_t new_kv, const StepPrices&
   exists_[id] = 1;
   end_ = std::max(end_, id + 1);
   near_[id] = in_near;
-  far_[id] = in_far;
+  if (!arriving_.empty()) {
+    arriving_[id] = kImpossible;
+  }
 }
 
 void LayerPaths::move(const Moves& moves) {
   move(0, experts_, costs_.expert_units(), moves);
   move(experts_, end_, page_units_, moves);
+  lowest_ = -moves.near_to_far * largest_units();
 }
 
 void LayerPaths::move(std::size_t begin, std::size_t end, std::int64_t units, const Moves& of_unit) {
@@ -191,26 +193,11 @@ void LayerPaths::move(std::size_t begin, std::size_t end, std::int64_t units, co
   const Moves moves{units * of_unit.far_to_far,       units * of_unit.far_to_near,
                     units * of_unit.near_to_far,      units * of_unit.near_to_near,
                     units * of_unit.arriving_to_near, again ? units * of_unit.near_to_arriving : Moves::kNever};
-  std::int64_t* const far = far_.data();
-  std::int64_t* const near = near_.data();
-  if (arriving_.empty()) {
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::int64_t if_far = far[i];
-      const std::int64_t if_near = near[i];
-      far[i] = std::min(if_far + moves.far_to_far, if_near + moves.near_to_far);
-      near[i] = std::min(if_far + moves.far_to_near, if_near + moves.near_to_near);
-    }
-    return;
-  }
-  std::int64_t* const arriving = arriving_.data();
-  for (std::size_t i = begin; i < end; ++i) {
-    const std::int64_t if_far = std::min(far[i], arriving[i]);  // given up before the first of the moves
-    const std::int64_t if_near = near[i];
-    const std::int64_t if_again = again ? if_near + moves.near_to_arriving : kImpossible;
-    arriving[i] = std::min({if_far + moves.far_to_near, arriving[i] + moves.arriving_to_near, if_again});
-    far[i] = std::min(if_far + moves.far_to_far, if_near + moves.near_to_far);
-    near[i] = std::min(arriving[i], if_near + moves.near_to_near);
-  }
+  const BlockCosts blocks{near_.data() + begin, arriving_.empty() ? nullptr : arriving_.data() + begin, end - begin};
+  // Staying far costs nothing: the sum is between 0 and what the blocks' lowest make together.
+  const bool fits =
+      Int128{lowest_} * static_cast<std::int64_t>(blocks.count) > std::numeric_limits<std::int64_t>::min();
+  far_ticks_ += fits ? Int128{move_blocks_(blocks, moves)} : move_blocks_wide(blocks, moves);
 }
 
 }  // namespace kvplace

@@ -7,6 +7,7 @@
 #include "solve/gap_plan/forward.h"
 #include "solve/gap_plan/greedy.h"
 #include "solve/gap_plan/improve.h"
+#include "solve/gap_plan/thin.h"
 #include "solve/gap_plan/write.h"
 #include "solve/plan_stop.h"
 
@@ -42,7 +43,8 @@ class Planner {
           consider(greedy_arrivals(gaps_, cost_, capacity_, free_start, [this] { return context_.stop_requested(); })));
     }
     KVPLACE_TRY(consider_forward());
-    return consider_flows(free_start);
+    KVPLACE_TRY(consider_flows(free_start));
+    return thin();
   }
 
   [[nodiscard]] const PlanDraft& best() const { return *best_; }
@@ -88,6 +90,22 @@ class Planner {
       gains = result_.total < before * (1 - kWorthAFlow) && gaps_.size() <= kMostClassesAgain;
       around = best_->counts;
     }
+    return {};
+  }
+
+  /// Where reads are split a far read never saves what a near one could not.
+  Status thin() {
+    const bool may_save =
+        instance_.options().mode == Mode::kInclusive && instance_.options().mirrored_reads == MirroredReads::kNear;
+    if (!may_save || ends()) {
+      return {};
+    }
+    const Result<double> saved = thin_plan(trace_, instance_, cost_, *best_, context_);
+    if (!saved) {
+      return give_up(saved.error());
+    }
+    result_.total -= *saved;
+    report_figure(context_.progress, "schedule", result_.total);
     return {};
   }
 

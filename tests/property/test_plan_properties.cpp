@@ -140,6 +140,33 @@ double least_total(const Segment& segment, const Instance& instance) {
   return *std::min_element(least.begin(), least.end());
 }
 
+TEST(Plan, LetsBlocksGoWhereNearMemoryHasMoreToDoThanFar) {
+  const testing::TempDir folder;
+  const testing::RandomTraceShape shape{.steps = 300, .prompt_tokens = 80, .reads = 40, .keep = 0.9};
+  const TraceReader trace = TraceReader::open(testing::write_trace(folder.path("t.kvt"), testing::meta_of(shape),
+                                                                   testing::random_segment(shape), 512))
+                                .value();
+  ASSERT_GT(trace.num_chunks(), 10U);
+  for (const Barrier barrier : {Barrier::kLayer, Barrier::kToken}) {
+    InstanceSpec spec;
+    spec.hardware = testing::paper_machine();
+    spec.hardware.near.bandwidth.spec = BytesPerSecond(1000e9);
+    spec.options.barrier = barrier;
+    spec.options.start = Start::kFree;
+    spec.options.near_capacity = Bytes(std::int64_t{1} << 30);
+    const Instance instance = Instance::make(spec, trace.meta(), trace.totals()).value();
+    const PlanSummary plan = plan_schedule(trace, instance, {}, folder.path("plan.kvs"), {}).value();
+    const ScheduleReplay replayed = replay_schedule(trace, folder.path("plan.kvs"), instance, {}).value();
+    const double total = replayed.result.total.value();
+    EXPECT_NEAR(plan.predicted.value(), total, 1e-9 * total);
+    EXPECT_EQ(plan.missed, replayed.result.far_reads);
+    // Keeping all near takes near / (1 - f*) of it, f* being a third.
+    EXPECT_GT(replayed.bounds.all_near.value(), 1.3 * replayed.bounds.perfect_split.value());
+    EXPECT_LT(total, 1.05 * replayed.bounds.perfect_split.value());
+    std::printf("%.4f of the perfect split\n", total / replayed.bounds.perfect_split.value());
+  }
+}
+
 TEST(Plan, IsMostlyTheOptimum) {
   // Always the same instances, so that the share cannot fail by chance.
   testing::RandomCase random(7, {.layers = 1, .steps = 15, .prompt_tokens = 3, .reads = 4, .near_blocks = 5});
