@@ -15,3 +15,6 @@ pkg_check_modules(numa REQUIRED IMPORTED_TARGET numa)
 # LEMON: of its headers only what needs none of its library.
 find_path(KVPLACE_LEMON_INCLUDE_DIR lemon/network_simplex.h REQUIRED)
 mark_as_advanced(KVPLACE_LEMON_INCLUDE_DIR)
+# What pages draw their figures with, whole as Debian has it; another one (plotly.min.js of PyPI's plotly) serves as well.
+find_file(KVPLACE_PLOTLY_JS plotly.js PATHS /usr/share/python3-plotly NO_DEFAULT_PATH REQUIRED)
+mark_as_advanced(KVPLACE_PLOTLY_JS)

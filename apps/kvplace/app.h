@@ -101,6 +101,7 @@ void add_advise(App& app);
 void add_size(App& app);
 void add_budgets(App& app);
 void add_calibrate(App& app);
+void add_report(App& app);
 void add_run(App& app);
 void add_replay(App& app);
 void add_verify(App& app);

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   kvplace::cli::add_info(app);
   kvplace::cli::add_export(app);
   kvplace::cli::add_compare(app);
+  kvplace::cli::add_report(app);
   kvplace::cli::add_bound(app);
   kvplace::cli::add_advise(app);
   kvplace::cli::add_size(app);

@@ -1,0 +1,67 @@
+"use strict";
+// Unpacks plotly and draws each figure in the colours of the page; again whenever these change.
+const kvplace = (() => {
+  const narrow = 600;  // pixels
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  const json = (id) => JSON.parse(document.getElementById(id).textContent);
+
+  async function unpack() {
+    const packed = atob(document.getElementById("plotly").textContent);
+    const bytes = Uint8Array.from(packed, (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
+  }
+
+  // What plotly leaves to us: colours that follow the page, and a legend and texts that fit a phone.
+  function dressed(layout, plot) {
+    const style = getComputedStyle(document.documentElement);
+    const text = style.getPropertyValue("--text").trim();
+    const line = style.getPropertyValue("--line").trim();
+    const slim = plot.clientWidth < narrow;
+    const out = structuredClone(layout);
+    Object.assign(out, {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true, dragmode: slim ? false : "zoom",
+      font: {color: text, size: slim ? 11 : 13, family: "system-ui, sans-serif"}});
+    for (const [name, axis] of Object.entries(out)) {
+      if (/^[xy]axis/.test(name)) {
+        Object.assign(axis, {gridcolor: line, linecolor: line, zerolinecolor: line});
+        if (slim) axis.nticks = axis.nticks || 6;
+      }
+    }
+    return out;
+  }
+
+  function draw(plot) {
+    const figure = json(plot.dataset.figure);
+    return Plotly.react(plot, figure.data, dressed(figure.layout, plot), {responsive: true, displaylogo: false,
+      displayModeBar: "hover"});
+  }
+
+  const all = () => [...document.querySelectorAll(".plot[data-figure]")];
+  const drawAll = () => Promise.all(all().map(draw));
+
+  async function start(more) {
+    try {
+      await unpack();
+      await drawAll();
+      dark.addEventListener("change", drawAll);
+      matchMedia("print").addEventListener("change", drawAll);
+      let width = innerWidth;
+      addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
+      if (more) await more();
+      document.documentElement.dataset.drawn = all().length;
+    } catch (error) {
+      for (const plot of all()) {
+        plot.textContent = "This figure cannot be drawn here (" + error + "); its numbers stand in the table below.";
+        plot.classList.add("problem");
+      }
+      document.documentElement.dataset.problem = String(error);
+      throw error;
+    }
+  }
+
+  return {start, json, draw, dressed};
+})();
