@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "advise_sentences.h"
 #include "advise_text.h"
 #include "kvplace/base/short_text.h"
 #include "kvplace/generate/workload.h"
@@ -64,7 +63,7 @@ std::string closest_sentence(const Comparison& comparison, const Instance& insta
   }
   const double tokens = instance.tokens_decoded(best->steps);
   return fmt::format(
-      "Of the policies compared{} {} is the fastest: {} per token, {:.2f} times {}, which no schedule beats.",
+      "Of the policies compared{} {} is the fastest: {} per token, {:.2f} times {}.",
       knows_past(*best) ? " that do not know the future" : "", best->policy.label(),
       short_time(tokens > 0 ? best->total.value() / tokens : 0), best->total / comparison.lower_bound(),
       comparison.covering() != nullptr ? "the certified bound" : "the perfect split");
@@ -72,7 +71,7 @@ std::string closest_sentence(const Comparison& comparison, const Instance& insta
 
 /// What placement_verdict leaves out: that it matters, where the table shows it.
 std::string matters_sentence(const Comparison& comparison, const Instance& instance) {
-  if (std::string verdict = placement_verdict(comparison, instance); !verdict.empty()) {
+  if (std::string verdict = placement_verdict(comparison, instance, "compared"); !verdict.empty()) {
     return one_line(std::move(verdict));
   }
   const ReplayResult* best = closest(comparison.results);
@@ -81,6 +80,25 @@ std::string matters_sentence(const Comparison& comparison, const Instance& insta
   }
   return fmt::format("Placement matters here: static, which moves nothing, takes {:.3g} times as long as {}.",
                      *comparison.static_time / best->total, best->policy.label());
+}
+
+std::vector<std::string> advice_sentences(const Advice& advice) {
+  std::vector<std::string> sentences{fmt::format("With all KV near {} request{} fit, with far memory {}.",
+                                                 advice.requests_all_near, advice.requests_all_near == 1 ? "" : "s",
+                                                 advice.requests_tiered)};
+  const AdvicePoint* asked = advice.asked();
+  if (asked == nullptr || (!asked->engine && !asked->best)) {
+    sentences.push_back("What was asked for does not fit.");
+    return sentences;
+  }
+  const auto speed = [](const Speed& one) {
+    return fmt::format("{} tokens/s, {} per token", few_digits(one.tokens_per_second, 4), short_time(one.step_s));
+  };
+  std::string text = fmt::format("The batch of {}: ", asked->batch);
+  text += asked->engine ? "the engine as it ships decodes " + speed(*asked->engine) : std::string();
+  text += asked->best ? (asked->engine ? "; " : "") + asked->best->policy + " " + speed(*asked->best) : std::string();
+  sentences.push_back(text + ".");
+  return sentences;
 }
 
 }  // namespace
@@ -108,8 +126,9 @@ PageWords words_of(const Comparison& comparison, const TraceReader& trace, const
   PageWords words;
   words.title = file_name(path) + " on " + instance.share().machine.name;
   words.asked = fmt::format(
-      "How fast can {} be decoded on {} with {} of near memory for its KV, and which placement comes closest?",
-      file_name(path), instance.share().machine.name, short_bytes(near));
+      "How fast can {} be decoded on {} with {} of near memory for {}, and which placement comes closest?",
+      file_name(path), instance.share().machine.name, short_bytes(near),
+      instance.experts_alone() ? "experts" : instance.layout().experts > 0 ? "KV and experts" : "its KV");
   words.verdict = comparison_sentences(comparison, instance);
   words.described = describe(trace, instance);
   const bool workload = origin.flags.find("--workload") != std::string::npos;
@@ -132,8 +151,7 @@ PageWords words_of(const Advice& advice, const std::string& trace) {
                             format_tokens(advice.output),
                             options.gpus > 1 ? fmt::format("{} GPUs of ", options.gpus) : std::string(),
                             advice.spec.hardware.name, engine.empty() ? "an ideal engine" : engine);
-  words.verdict = {one_line(fit_sentence(advice)), one_line(workload_sentence(advice))};
-  std::erase(words.verdict, "");
+  words.verdict = advice_sentences(advice);
   words.described = advise_text(advice);
   words.again = fmt::format("kvplace advise --config advise.toml --context {} --output {} {} --html advise.html\n\n# advise.toml:\n",
                             advice.context, advice.output,

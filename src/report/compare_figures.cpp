@@ -60,10 +60,9 @@ double tokens_of(const PlotJson& comparison) {
 }
 
 std::string result_label(const PlotJson& result) {
-  if (result.contains("found")) {
-    return result.at("policy").get<std::string>() + " = " + result.at("found").get<std::string>();
-  }
-  return PolicySpec{result.at("policy"), result.at("parameters").get<Parameters>()}.label();
+  // Of a search the name asked for: what was found is long, and in the table.
+  return result.contains("found") ? result.at("policy").get<std::string>()
+                                  : PolicySpec{result.at("policy"), result.at("parameters").get<Parameters>()}.label();
 }
 
 Figure times_figure(const PlotJson& comparison) {

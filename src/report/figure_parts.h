@@ -31,7 +31,7 @@ inline constexpr std::array<std::pair<const char*, const char*>, 5> kSpentNames{
 
 /// Tokens that a comparison's times are of.
 [[nodiscard]] double tokens_of(const PlotJson& comparison);
-/// What the command's table calls a result.
+/// A result's name in figures: its policy, with the parameters that are not at their defaults.
 [[nodiscard]] std::string result_label(const PlotJson& result);
 
 // Of compare, and of a report.

@@ -72,7 +72,7 @@ std::string html_figure(const Figure& figure) {
   if (figure.plotly.empty()) {
     return out + "<p>" + escaped(figure.note) + "</p>\n</section>\n";
   }
-  out += "<figure>\n<div class=\"plot\" role=\"img\" aria-label=\"" + escaped(figure.alt) + "\" data-figure=\"figure-" +
+  out += "<figure>\n<div class=\"drawing\" role=\"img\" aria-label=\"" + escaped(figure.alt) + "\" data-figure=\"figure-" +
          figure.id + "\"></div>\n";
   out += "<figcaption>" + escaped(figure.alt) + (figure.note.empty() ? "" : " " + escaped(figure.note)) +
          "</figcaption>\n</figure>\n";

@@ -48,7 +48,7 @@ PlotJson json_of(const FigureSweep& sweep) {
 }
 
 std::string label_of(const ReplayResult& result) {
-  return result.found_by != result.policy.name ? result.found_by + " = " + result.policy.text() : result.policy.label();
+  return result.found_by != result.policy.name ? result.found_by : result.policy.label();
 }
 
 PlotJson spent_json(const Comparison& comparison, const Instance& instance) {

@@ -8,7 +8,9 @@
 #include "instance_flags.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/generate/workload.h"
+#include "kvplace/report/report.h"
 #include "kvplace/size/target.h"
+#include "page_words.h"
 
 namespace kvplace::cli {
 namespace {
@@ -21,8 +23,14 @@ struct AdviseFlags {
   std::string workload;
   std::string target;
   std::string time_limit;
+  std::string html;
   bool json = false;
 };
+
+Status write_html(const AdviseFlags& flags, const Advice& advice) {
+  KVPLACE_ASSIGN(page, make_page("advise", to_json(advice), words_of(advice, flags.trace)));
+  return write_page(flags.html, page);
+}
 
 VerbResult run(const AdviseFlags& flags) {
   AdviseOptions options;
@@ -60,8 +68,9 @@ VerbResult run(const AdviseFlags& flags) {
   options.all_gpus = !says_gpus;
   KVPLACE_ASSIGN(spec, flags.instance.spec(trace ? trace->meta() : TraceMeta()));
   KVPLACE_ASSIGN(advice, advise(spec, options, run_context(flags.instance.threads())));
-  KVPLACE_TRY(print(flags.json ? to_json(advice) + "\n" : advise_text(advice)));
-  return advice.complete ? kDone : kLimitReached;
+  const Status written = flags.html.empty() ? Status() : write_html(flags, advice);
+  return print_result(flags.json ? to_json(advice) + "\n" : advise_text(advice), written,
+                      advice.complete ? kDone : kLimitReached);
 }
 
 }  // namespace
@@ -83,6 +92,7 @@ void add_advise(App& app) {
   verb->add_option("--target", flags->target, "tokens/s that each request is to get, like `30tokens/s`")
       ->type_name("RATE");
   flags->instance.add_to(*verb);
+  app.add_output(*verb, "--html", flags->html, "also a page to look at and to send (`.html`)");
   verb->add_option("--time-limit", flags->time_limit, "of bounds and of what is varied, like `50s`")
       ->default_str("`50s`")
       ->type_name("TIME");

@@ -4,7 +4,9 @@
 
 #include "app.h"
 #include "instance_flags.h"
+#include "kvplace/report/report.h"
 #include "kvplace/simulate/report.h"
+#include "page_words.h"
 #include "tables.h"
 
 namespace kvplace::cli {
@@ -15,8 +17,18 @@ struct CompareFlags {
   InstanceFlags instance;
   PolicyFlags policies;
   CompareOptions options;
+  std::string html;
   bool json = false;
 };
+
+Status write_html(const CompareFlags& flags, const Comparison& comparison, const TraceReader& trace,
+                  const Instance& instance) {
+  std::string words = flags.trace.workload_words();
+  words += std::string(words.empty() || !flags.options.bound ? "" : " ") + (flags.options.bound ? "--bound" : "");
+  KVPLACE_ASSIGN(page, make_page("report", comparison_report_json(comparison, instance),
+                                 words_of(comparison, trace, instance, {"compare", words, flags.options.policies})));
+  return write_page(flags.html, page);
+}
 
 VerbResult run(CompareFlags& flags) {
   KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
@@ -25,6 +37,9 @@ VerbResult run(CompareFlags& flags) {
   KVPLACE_ASSIGN(policies, named_policies(texts, trace.meta(), instance));
   flags.options.policies = std::move(policies);
   KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, flags.options, run_context(flags.instance.threads())));
+  if (!flags.html.empty() && comparison.outputs) {
+    comparison.outputs = write_html(flags, comparison, trace, instance);
+  }
   const bool proof_complete =
       comparison.covering() == nullptr || comparison.covering()->status == SearchStatus::kConverged;
   return print_result(flags.json ? to_json(comparison, instance) + "\n"
@@ -44,6 +59,7 @@ void add_compare(App& app) {
   flags->instance.add_to(*verb);
   app.add_output(*verb, "--schedule-out", flags->options.schedule_path,
                  "store the one policy's decisions as a schedule (`.kvs`)");
+  app.add_output(*verb, "--html", flags->html, "also a page to look at and to send (`.html`), of what is compared");
   verb->add_flag("--bound", flags->options.bound, "also prove a lower bound, and show how far each policy is above it");
   add_quiet_flag(*verb);
   add_json_flag(*verb, flags->json);

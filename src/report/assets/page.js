@@ -2,6 +2,7 @@
 // Unpacks plotly and draws each figure in the colours of the page; again whenever these change.
 const kvplace = (() => {
   const narrow = 600;  // pixels
+  const longest = 16;  // letters of a name on a narrow page
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   const json = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -15,8 +16,8 @@ const kvplace = (() => {
     document.head.append(script);
   }
 
-  // What plotly leaves to us: colours that follow the page, and a legend and texts that fit a phone.
-  function dressed(layout, plot) {
+  // What plotly leaves to us: colours that follow the page, and names that leave room on a phone.
+  function dressed({data, layout}, plot) {
     const style = getComputedStyle(document.documentElement);
     const text = style.getPropertyValue("--text").trim();
     const line = style.getPropertyValue("--line").trim();
@@ -28,19 +29,24 @@ const kvplace = (() => {
     for (const [name, axis] of Object.entries(out)) {
       if (/^[xy]axis/.test(name)) {
         Object.assign(axis, {gridcolor: line, linecolor: line, zerolinecolor: line});
-        if (slim) axis.nticks = axis.nticks || 6;
+        if (axis.type !== "category") axis.nticks = slim ? 6 : 10;
       }
+    }
+    const names = [...new Set(data.flatMap((trace) => trace.y || []))];
+    if (slim && names.some((name) => typeof name === "string" && name.length > longest)) {
+      Object.assign(out.yaxis, {tickvals: names, ticktext: names.map(
+        (name) => name && name.length > longest ? name.slice(0, longest) + "..." : name)});
     }
     return out;
   }
 
   function draw(plot) {
     const figure = json(plot.dataset.figure);
-    return Plotly.react(plot, figure.data, dressed(figure.layout, plot), {responsive: true, displaylogo: false,
+    return Plotly.react(plot, figure.data, dressed(figure, plot), {responsive: true, displaylogo: false,
       displayModeBar: "hover"});
   }
 
-  const all = () => [...document.querySelectorAll(".plot[data-figure]")];
+  const all = () => [...document.querySelectorAll(".drawing")];
   const drawAll = () => Promise.all(all().map(draw));
 
   async function start(more) {
