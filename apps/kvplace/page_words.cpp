@@ -160,4 +160,22 @@ PageWords words_of(const Advice& advice, const std::string& trace) {
   return words;
 }
 
+Status write_page_of(const std::string& path, const Comparison& comparison, const TraceReader& trace,
+                     const Instance& instance, const PageOrigin& origin) {
+  if (path.empty()) {
+    return {};
+  }
+  KVPLACE_ASSIGN(page, make_page("report", comparison_report_json(comparison, instance),
+                                 words_of(comparison, trace, instance, origin)));
+  return write_page(path, page);
+}
+
+Status write_page_of(const std::string& path, const Advice& advice, const std::string& trace) {
+  if (path.empty()) {
+    return {};
+  }
+  KVPLACE_ASSIGN(page, make_page("advise", to_json(advice), words_of(advice, trace)));
+  return write_page(path, page);
+}
+
 }  // namespace kvplace::cli

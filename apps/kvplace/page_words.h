@@ -29,4 +29,9 @@ struct PageOrigin {
 /// `trace`: its path, if one was given.
 [[nodiscard]] PageWords words_of(const Advice& advice, const std::string& trace);
 
+/// The pages of `compare --html` and `advise --html`. Done without a path, where none is wanted.
+[[nodiscard]] Status write_page_of(const std::string& path, const Comparison& comparison, const TraceReader& trace,
+                                   const Instance& instance, const PageOrigin& origin);
+[[nodiscard]] Status write_page_of(const std::string& path, const Advice& advice, const std::string& trace);
+
 }  // namespace kvplace::cli

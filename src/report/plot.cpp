@@ -86,6 +86,9 @@ std::string plotly_text(PlotJson data, PlotJson layout) {
   return figure.dump(-1, ' ', true, PlotJson::error_handler_t::replace);
 }
 
-std::string plot_number(double value) { return few_digits(value, 4); }
+std::string plot_number(double value) {
+  constexpr double kRounding = 1e-12;  // of a difference; units are such that numbers are far from it
+  return value < kRounding ? "0" : few_digits(value, 4);
+}
 
 }  // namespace kvplace

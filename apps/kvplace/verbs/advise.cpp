@@ -8,7 +8,6 @@
 #include "instance_flags.h"
 #include "kvplace/base/measure.h"
 #include "kvplace/generate/workload.h"
-#include "kvplace/report/report.h"
 #include "kvplace/size/target.h"
 #include "page_words.h"
 
@@ -26,11 +25,6 @@ struct AdviseFlags {
   std::string html;
   bool json = false;
 };
-
-Status write_html(const AdviseFlags& flags, const Advice& advice) {
-  KVPLACE_ASSIGN(page, make_page("advise", to_json(advice), words_of(advice, flags.trace)));
-  return write_page(flags.html, page);
-}
 
 VerbResult run(const AdviseFlags& flags) {
   AdviseOptions options;
@@ -68,7 +62,7 @@ VerbResult run(const AdviseFlags& flags) {
   options.all_gpus = !says_gpus;
   KVPLACE_ASSIGN(spec, flags.instance.spec(trace ? trace->meta() : TraceMeta()));
   KVPLACE_ASSIGN(advice, advise(spec, options, run_context(flags.instance.threads())));
-  const Status written = flags.html.empty() ? Status() : write_html(flags, advice);
+  const Status written = write_page_of(flags.html, advice, flags.trace);
   return print_result(flags.json ? to_json(advice) + "\n" : advise_text(advice), written,
                       advice.complete ? kDone : kLimitReached);
 }

@@ -4,7 +4,6 @@
 
 #include "app.h"
 #include "instance_flags.h"
-#include "kvplace/report/report.h"
 #include "kvplace/simulate/report.h"
 #include "page_words.h"
 #include "tables.h"
@@ -21,15 +20,6 @@ struct CompareFlags {
   bool json = false;
 };
 
-Status write_html(const CompareFlags& flags, const Comparison& comparison, const TraceReader& trace,
-                  const Instance& instance) {
-  std::string words = flags.trace.workload_words();
-  words += std::string(words.empty() || !flags.options.bound ? "" : " ") + (flags.options.bound ? "--bound" : "");
-  KVPLACE_ASSIGN(page, make_page("report", comparison_report_json(comparison, instance),
-                                 words_of(comparison, trace, instance, {"compare", words, flags.options.policies})));
-  return write_page(flags.html, page);
-}
-
 VerbResult run(CompareFlags& flags) {
   KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
   KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
@@ -37,8 +27,11 @@ VerbResult run(CompareFlags& flags) {
   KVPLACE_ASSIGN(policies, named_policies(texts, trace.meta(), instance));
   flags.options.policies = std::move(policies);
   KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, flags.options, run_context(flags.instance.threads())));
-  if (!flags.html.empty() && comparison.outputs) {
-    comparison.outputs = write_html(flags, comparison, trace, instance);
+  if (comparison.outputs) {
+    std::string words = flags.trace.workload_words();
+    words += std::string(words.empty() || !flags.options.bound ? "" : " ") + (flags.options.bound ? "--bound" : "");
+    comparison.outputs =
+        write_page_of(flags.html, comparison, trace, instance, {"compare", words, flags.options.policies});
   }
   const bool proof_complete =
       comparison.covering() == nullptr || comparison.covering()->status == SearchStatus::kConverged;
