@@ -29,7 +29,8 @@ Figure bound_figure(const PlotJson& bound) {
   PlotJson layout = plot_layout(plot_axis(""), plot_axis(std::string("time per decode step, ") + unit.name), 340);
   layout["showlegend"] = false;
   figure.plotly = plotly_text(PlotJson::array({bar_trace("time per decode step", x, y, plot_colour(0), false)}), layout);
-  figure.note = "bound: no schedule whose copies end in their step takes less; any: none at all does.";
+  figure.note = "bound: of " + bound.at("holds_for").get<std::string>() + "; any: of " +
+                bound.at("any").at("holds_for").get<std::string>() + ".";
   return figure;
 }
 
@@ -60,7 +61,7 @@ Figure budgets_figure(const PlotJson& budgets) {
     return with_commas(check.at(whose).at("far_reads").get<std::uint64_t>());
   };
   figure.note = budgets.at("equal_are_better").get<bool>()
-                    ? "Unequal budgets were no better on this trace when replayed: equal ones are shown."
+                    ? "Unequal budgets had more far reads than equal ones, or took longer, when replayed: equal ones are shown."
                     : "For the policy " + budgets.at("policy").get<std::string>() + ": " + far_reads("found") +
                           " far reads on this trace, which they were made from, instead of " + far_reads("equal") + ".";
   return figure;
@@ -97,17 +98,18 @@ Figure size_figure(const PlotJson& size) {
     }
     const std::string name = answer.at("policy");
     const PlotJson& found = answer.at("answer");
-    figure.alt += (number == 0 ? "Tokens/s of what was tried; the target " + size.at("target").get<std::string>() + ": "
+    figure.alt += (number == 0 ? "Tokens/s of what was tried, found for the target " + size.at("target").get<std::string>() + ": "
                                : ", ") +
-                  name + (found.is_null() ? " does not reach it"
-                                          : " reaches it with " + plot_number(found.at("value").get<double>() / unit.bytes) +
-                                                (unit.name[0] == 0 ? "" : " " + std::string(unit.name)));
+                  name + " " +
+                  (found.is_null() ? "-"
+                                   : plot_number(found.at("value").get<double>() / unit.bytes) +
+                                         (unit.name[0] == 0 ? "" : " " + std::string(unit.name)));
     data.push_back(line_trace(name, x, y, answer.at("certified").get<bool>() ? kGrey : plot_colour(number)));
     ++number;
   }
   figure.alt += ".";
   figure.plotly = plotly_text(data, plot_layout(plot_axis(axis), plot_axis("tokens/s"), 420));
-  figure.note = "(certified): proven; no policy is faster.";
+  figure.note = "(certified): proven.";
   return figure;
 }
 

@@ -168,7 +168,7 @@ Figure spent_figure(const PlotJson& report) {
   PlotJson layout = plot_layout(x_axis, y_axis, kFramePixels + kRowPixels * static_cast<int>(order.size()));
   layout["barmode"] = "stack";
   figure.plotly = plotly_text(data, layout);
-  figure.alt = "A step of " + spent[order.back()].at("policy").get<std::string>() + ", the fastest: " + fastest + "; the others beside it.";
+  figure.alt = "A step of " + spent[order.back()].at("policy").get<std::string>() + ": " + fastest + "; the others beside it.";
   figure.note = "Link is all that is waited for beyond near memory.";
   if (most > end) {
     figure.note += " Bars that end at the edge are longer: the table has them.";

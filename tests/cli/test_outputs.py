@@ -40,6 +40,7 @@ COMMANDS = {
     "info": [["info", "t.kvt"]],
     "export": [["export", "t.kvt", "--format", format] for format in ("fang-csv", "topk-npy", "oracle-general")],
     "compare": [["compare", "t.kvt", "--policy", "lru", *FILES]],
+    "report": [["report", "t.kvt", "--policy", "lru", *FILES]],
     "bound": [["bound", "t.kvt", *FILES]],
     "advise": [["advise", "--trace", "t.kvt", *DEPLOYMENT, "--layer-budgets", "b.toml"]],
     "size": [["size", "t.kvt", "--target", "50%", *FILES]],

@@ -43,6 +43,7 @@ class Report(CliTest):
 
     def results(self):
         yield kvplace.compare(self.trace, self.instance, ["lru", "fifo"]), "times", "lru"
+        yield self.trace.info(), "misses", "overlap"
         yield kvplace.bound(self.trace, self.instance), "bounds", "planned schedule"
         yield kvplace.size(self.trace, self.instance, "90%", policies="lru"), "size", "(certified)"
         yield kvplace.budgets(self.instance), "budgets", "layer"
