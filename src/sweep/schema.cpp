@@ -112,7 +112,9 @@ CREATE VIEW fastest AS
 
 CREATE VIEW progress AS
   SELECT count(*) AS points, sum(status = 'done') AS done, sum(status = 'failed') AS failed,
-         sum(status = 'pending') AS pending, (SELECT count(*) FROM results) AS results FROM points;
+         sum(status = 'pending') AS pending,
+         (SELECT count(*) FROM results) + (SELECT count(*) FROM sizes) + (SELECT count(*) FROM advice) AS rows
+  FROM points;
 )sql";
 
 std::string quoted(const std::string& text, char quote) {
@@ -146,6 +148,34 @@ std::string results_table() {
   return sql + "  PRIMARY KEY (point, place)\n) WITHOUT ROWID;\n";
 }
 
+/// What the rows of the view sheet are: those of the first of these tables that is filled.
+struct RowsOfPoints {
+  std::string of;
+  std::string table;
+  std::string order;
+  std::vector<std::string> columns;
+};
+
+RowsOfPoints rows_of_points(const Study& study) {
+  if (study.computes(Compute::kCompare)) {
+    RowsOfPoints rows{"policy", "results", "place", {"label"}};
+    for (const ResultField& field : result_fields()) {
+      rows.columns.push_back(field.key);
+    }
+    return rows;
+  }
+  if (study.computes(Compute::kSize)) {
+    return {"policy", "sizes", "place", {"policy", "find", "value", "near_bytes", "link_bytes_per_s", "batch", "total_s",
+                                         "tokens_per_s", "crossover_batch"}};
+  }
+  if (study.computes(Compute::kAdvise)) {
+    return {"batch", "advice", "batch", {"batch", "asked", "buffer_blocks", "all_near_tokens_per_s",
+                                         "engine_tokens_per_s", "best_policy", "best_tokens_per_s", "best_step_s",
+                                         "bound_step_s", "requests_all_near", "requests_tiered", "crossover_batch"}};
+  }
+  return {"point", "", "", {}};
+}
+
 /// A row per point with a column for each key that varies, and one per result beside it.
 std::string views_of_axes(const Study& study) {
   std::string sql = "\n-- A column for each key that varies.\nCREATE VIEW varied AS SELECT p.point, p.status, p.trace AS source";
@@ -153,13 +183,18 @@ std::string views_of_axes(const Study& study) {
     sql += ",\n  (SELECT value FROM settings s WHERE s.point = p.point AND s.key = " + sql_text(key) + ") AS " +
            sql_name(key);
   }
-  sql +=
-      "\nFROM points p;\n\n-- A row per point and policy, beside what varies: what --export writes.\n"
-      "CREATE VIEW sheet AS SELECT v.*, p.perfect_split_s, p.all_near_s, p.certified_s, p.any_s, r.label";
-  for (const ResultField& field : result_fields()) {
-    sql += ", r." + sql_name(field.key);
+  sql += "\nFROM points p;\n";
+  const RowsOfPoints rows = rows_of_points(study);
+  sql += "\n-- A row per point and " + rows.of + ", beside what varies: what --export writes.\n" +
+         "CREATE VIEW sheet AS SELECT v.*, p.perfect_split_s, p.all_near_s, p.certified_s, p.any_s";
+  for (const std::string& column : rows.columns) {
+    sql += ", r." + sql_name(column);
   }
-  return sql + "\nFROM varied v JOIN points p USING (point) LEFT JOIN results r USING (point) ORDER BY v.point, r.place;\n";
+  sql += "\nFROM varied v JOIN points p USING (point)";
+  if (!rows.table.empty()) {
+    sql += " LEFT JOIN " + rows.table + " r USING (point)";
+  }
+  return sql + " ORDER BY v.point" + (rows.table.empty() ? "" : ", r." + rows.order) + ";\n";
 }
 
 }  // namespace

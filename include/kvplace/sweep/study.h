@@ -65,11 +65,11 @@ inline constexpr std::size_t kMostStudyPoints = 1'000'000;
 [[nodiscard]] std::vector<ConfigEntry> instance_settings(const StudyPoint& point);
 
 /// A value as a number, for plots.
-struct Quantity {
+struct StudyNumber {
   double number = 0;
   std::string unit;  ///< "bytes", "bytes/s", "s" or ""
 };
-[[nodiscard]] std::optional<Quantity> quantity_of(std::string_view text);
+[[nodiscard]] std::optional<StudyNumber> quantity_of(std::string_view text);
 
 /// The values from..to by steps, both ends included. "200GB/s", "450GB/s", "50GB/s": the units must be the same.
 [[nodiscard]] Result<std::vector<std::string>> range_values(std::string_view from, std::string_view to,
