@@ -48,9 +48,10 @@ std::string placement_of_point(const StudyPoint& point) {
   return text;
 }
 
-Result<TraceReader> open_source(const StudyPoint& point, const RunContext& context) {
+Result<TraceReader> open_source(const StudyPoint& point, const TracePlaces& places, const RunContext& context) {
   if (const auto path = said(point, "trace")) {
-    return TraceReader::open(*path);
+    const auto place = places.find(*path);
+    return place == places.end() ? TraceReader::open(*path) : TraceReader::open(place->second, {false, *path});
   }
   Workload workload;
   workload.name = *said(point, "workload");
@@ -90,8 +91,9 @@ struct PointWork {
 /// The points of a batch, all of one trace.
 class BatchComputer {
  public:
-  BatchComputer(const Study& study, std::span<const std::uint32_t> batch, const RunContext& context)
-      : study_(study), batch_(batch), context_(context) {
+  BatchComputer(const Study& study, std::span<const std::uint32_t> batch, const RunContext& context,
+                const TracePlaces& places)
+      : study_(study), batch_(batch), context_(context), places_(places) {
     context_.progress = nullptr;  // points are what is counted
   }
 
@@ -113,7 +115,7 @@ class BatchComputer {
 
   Status compute() {
     if (!source_of_point(point(0)).empty() && (said(point(0), "trace") || reads_traces())) {
-      Result<TraceReader> trace = open_source(point(0), context_);
+      Result<TraceReader> trace = open_source(point(0), places_, context_);
       if (!trace) {
         return all_fail(study_.compute.front(), trace.error());
       }
@@ -319,6 +321,7 @@ class BatchComputer {
   const Study& study_;
   std::span<const std::uint32_t> batch_;
   RunContext context_;
+  const TracePlaces& places_;
   std::optional<TraceReader> trace_;
   std::deque<PointWork> work_;  // instances are pointed to
 };
@@ -362,9 +365,20 @@ std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study, std::s
   return batches;
 }
 
+std::vector<std::string> traces_of(const Study& study, std::span<const std::uint32_t> points) {
+  std::vector<std::string> traces;
+  for (const std::uint32_t point : points) {
+    if (const auto trace = said(study.points[point], "trace");
+        trace && std::find(traces.begin(), traces.end(), *trace) == traces.end()) {
+      traces.push_back(*trace);
+    }
+  }
+  return traces;
+}
+
 Status compute_batch(const Study& study, std::span<const std::uint32_t> batch, const RunContext& context,
-                     const TakeOutcome& take) {
-  return batch.empty() ? Status() : BatchComputer(study, batch, context).run(take);
+                     const TakeOutcome& take, const TracePlaces& places) {
+  return batch.empty() ? Status() : BatchComputer(study, batch, context, places).run(take);
 }
 
 }  // namespace kvplace

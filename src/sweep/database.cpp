@@ -48,6 +48,7 @@ std::string csv_field(const SqliteStatement& row, int column) {
 struct SweepDatabase::State {
   std::string path;
   std::shared_ptr<OutputClaim> claim;  // null: to read
+  FileHandle input;                    // to read: no output replaces it
   SqliteConnection connection;
   std::map<std::string, SqliteStatement> inserts;
 
@@ -258,6 +259,8 @@ Result<SweepDatabase> SweepDatabase::open(const std::string& path, const Study& 
 Result<SweepDatabase> SweepDatabase::open_to_read(const std::string& path) {
   auto state = std::make_unique<State>();
   state->path = path;
+  KVPLACE_ASSIGN(input, open_for_reading(path));
+  state->input = std::move(input);
   KVPLACE_TRY(state->connect(SQLITE_OPEN_READONLY));
   KVPLACE_ASSIGN(holds_a_sweep, state->check_kind());
   if (!holds_a_sweep) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,12 @@ struct PointOutcome {
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study,
                                                                     std::span<const std::uint32_t> pending);
 
+/// Where traces lie that a study names by other paths: on another machine than that which reads the study.
+using TracePlaces = std::map<std::string, std::string>;
+
+/// The traces that points name, each once, in the order of the points.
+[[nodiscard]] std::vector<std::string> traces_of(const Study& study, std::span<const std::uint32_t> points);
+
 /// Called with each outcome, in the order of the batch; its error ends the work.
 using TakeOutcome = std::function<Status(const PointOutcome&)>;
 
@@ -31,6 +38,6 @@ using TakeOutcome = std::function<Status(const PointOutcome&)>;
 /// batch and for any number of threads, but for "seconds" and for what a time limit ended. Errors: interrupted, and
 /// those of `take`.
 [[nodiscard]] Status compute_batch(const Study& study, std::span<const std::uint32_t> batch, const RunContext& context,
-                                   const TakeOutcome& take);
+                                   const TakeOutcome& take, const TracePlaces& places = {});
 
 }  // namespace kvplace
