@@ -103,6 +103,7 @@ void add_budgets(App& app);
 void add_calibrate(App& app);
 void add_report(App& app);
 void add_run(App& app);
+void add_sweep(App& app);
 void add_replay(App& app);
 void add_verify(App& app);
 void add_list(App& app);

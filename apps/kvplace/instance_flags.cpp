@@ -85,8 +85,13 @@ Result<std::vector<ConfigEntry>> InstanceFlags::other_config() const {
 
 Result<InstanceSpec> InstanceFlags::spec(const TraceMeta& meta) const {
   KVPLACE_TRY(other_config());
-  KVPLACE_ASSIGN(entries, config());
+  KVPLACE_ASSIGN(entries, entries_given());
   std::erase_if(entries, [](const ConfigEntry& entry) { return !belongs_to_instance(entry); });
+  return resolve_spec(entries, meta);
+}
+
+Result<std::vector<ConfigEntry>> InstanceFlags::entries_given() const {
+  KVPLACE_ASSIGN(entries, config());
   entries.insert(entries.end(), flags_.begin(), flags_.end());
   if (!layer_budgets_.empty()) {
     KVPLACE_ASSIGN(budgets, read_layer_budgets(layer_budgets_));
@@ -96,16 +101,11 @@ Result<InstanceSpec> InstanceFlags::spec(const TraceMeta& meta) const {
     KVPLACE_ASSIGN(entry, parse_assignment(assignment));
     entries.push_back(std::move(entry));
   }
-  return resolve_spec(entries, meta);
+  return entries;
 }
 
 Result<bool> InstanceFlags::says(const std::string& key) const {
-  KVPLACE_ASSIGN(entries, config());
-  entries.insert(entries.end(), flags_.begin(), flags_.end());
-  for (const std::string& assignment : assignments_) {
-    KVPLACE_ASSIGN(entry, parse_assignment(assignment));
-    entries.push_back(std::move(entry));
-  }
+  KVPLACE_ASSIGN(entries, entries_given());
   return std::any_of(entries.begin(), entries.end(), [&](const ConfigEntry& entry) { return entry.key == key; });
 }
 

@@ -41,6 +41,8 @@ class InstanceFlags {
  private:
   [[nodiscard]] Result<std::vector<ConfigEntry>> config() const;
   [[nodiscard]] Result<std::vector<ConfigEntry>> read_config() const;
+  /// In order: of the --config file, of flags, of --set.
+  [[nodiscard]] Result<std::vector<ConfigEntry>> entries_given() const;
 
   std::string config_file_;
   mutable std::optional<std::vector<ConfigEntry>> config_;  ///< what is in it, once it was asked for

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   kvplace::cli::add_budgets(app);
   kvplace::cli::add_calibrate(app);
   kvplace::cli::add_run(app);
+  kvplace::cli::add_sweep(app);
   kvplace::cli::add_replay(app);
   kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);

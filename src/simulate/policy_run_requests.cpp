@@ -30,21 +30,18 @@ void PolicyRun::end_requests(const StepView& record) {
   if (served == nullptr || served->ending(record.step.value()).empty()) {
     return;
   }
-  for (const std::uint32_t request : served->ending(record.step.value())) {
-    for (const BlockId id : served->blocks_of(request)) {
-      const BlockIndex block = instance_.index(record.layer, id);
-      std::uint8_t& state = state_[block.value()];
-      if ((state & kNear) != 0) {
-        ended_.push_back(block);
-        occupied_ -= instance_.block_bytes(block);
-        --near_blocks_;
-      }
-      if ((state & kInFlight) != 0) {
-        copies_->take(block, copies_->left(block));
-      }
-      state &= kAppendedMark | kNewbornMark;  // as its last token is charged still
+  instance_.for_each_ending(record.step, record.layer, [this](BlockIndex block) {
+    std::uint8_t& state = state_[block.value()];
+    if ((state & kNear) != 0) {
+      ended_.push_back(block);
+      occupied_ -= instance_.block_bytes(block);
+      --near_blocks_;
     }
-  }
+    if ((state & kInFlight) != 0) {
+      copies_->take(block, copies_->left(block));
+    }
+    state &= kAppendedMark | kNewbornMark;  // as its last token is charged still
+  });
   std::sort(ended_.begin(), ended_.end());
   num_hits_ = keep_existing(hits_, num_hits_, state_, kExists, next_of_hits_);
   num_misses_ = keep_existing(misses_, num_misses_, state_, kExists, next_of_misses_);

@@ -408,8 +408,7 @@ bool ChunkDecoder::follows(const ServedRequests& served, Segment& segment) {
       };
       const std::span<const BlockId> given = ids(segment.appended_, from.appended, to.appended);
       if (!std::equal(given.begin(), given.end(), appended.begin(), appended.end()) ||
-          served.first_unreadable(step, ids(segment.reads_, from.reads, to.reads)) ||
-          served.first_unreadable(step, ids(segment.ranking_, from.ranking, to.ranking))) {
+          served.first_unreadable(step, ids(segment.reads_, from.reads, to.reads))) {
         return false;
       }
       segment.written_tokens_.insert(segment.written_tokens_.end(), written.begin(), written.end());

@@ -82,6 +82,20 @@ class Instance {
     return flat(StepIndex(served->all()[served->request(id)].end_step - 1), layer_of(block)).value();
   }
 
+  /// Calls visit(block) for each block of a layer whose request of a served batch ends with a decode step.
+  template <typename Visit>
+  void for_each_ending(StepIndex step, LayerIndex layer, Visit&& visit) const {
+    const ServedRequests* served = layout_.served.get();
+    if (served == nullptr) {
+      return;
+    }
+    for (const std::uint32_t request : served->ending(step.value())) {
+      for (const BlockId id : served->blocks_of(request)) {
+        visit(index(layer, id));
+      }
+    }
+  }
+
   /// s_b of one request's block.
   [[nodiscard]] Bytes block_bytes(BlockIndex block) const {
     return one_size_ ? kv_blocks_.front() : block_bytes(layer_of(block), id_of(block));

@@ -188,17 +188,11 @@ class PlanWriter {
   }
 
   void end_requests(const StepView& record) {
-    const ServedRequests* served = instance_.layout().served.get();
-    if (served == nullptr) {
-      return;
-    }
-    for (const std::uint32_t request : served->ending(record.step.value())) {
-      for (const BlockId id : served->blocks_of(request)) {
-        std::uint8_t& near = near_[instance_.index(record.layer, id).value()];
-        occupied_ -= near;
-        near = 0;
-      }
-    }
+    instance_.for_each_ending(record.step, record.layer, [this](BlockIndex block) {
+      std::uint8_t& near = near_[block.value()];
+      occupied_ -= near;
+      near = 0;
+    });
   }
   [[nodiscard]] Fate fate(std::uint32_t block, Fate drafted) const {
     return now_held_[block] != 0 ? Fate::kStay : drafted;

@@ -8,16 +8,8 @@ namespace {
 
 /// Blocks of requests that end with a step are gone.
 void end_requests(const Instance& instance, std::uint32_t step, std::vector<bool>& near) {
-  const ServedRequests* served = instance.layout().served.get();
-  if (served == nullptr) {
-    return;
-  }
-  const LayerIndex layer(step % instance.layers());
-  for (const std::uint32_t request : served->ending(step / instance.layers())) {
-    for (const BlockId id : served->blocks_of(request)) {
-      near[instance.index(layer, id).value()] = false;
-    }
-  }
+  instance.for_each_ending(StepIndex(step / instance.layers()), LayerIndex(step % instance.layers()),
+                           [&near](BlockIndex block) { near[block.value()] = false; });
 }
 
 }  // namespace
