@@ -30,9 +30,9 @@ function(kvplace_embed_page_assets folder bundle output)
   set(packed "${output}.plotly")
   add_custom_command(OUTPUT "${packed}" DEPENDS "${bundle}" VERBATIM
                      COMMAND sh -c "gzip -9nc \"$0\" | base64 -w 0 > \"$1\"" "${bundle}" "${packed}")
-  foreach(asset IN ITEMS css js)
-    file(READ "${folder}/page.${asset}" ${asset})
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/page.${asset}")
+  foreach(asset IN ITEMS page.css page.js explore.js)
+    file(READ "${folder}/${asset}" ${asset})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/${asset}")
   endforeach()
   # No compiler takes a literal of megabytes well; the assembler includes a file as it is.
   file(CONFIGURE OUTPUT "${output}" @ONLY CONTENT [[#include "report/assets.h"
@@ -56,8 +56,9 @@ namespace kvplace {
 std::string_view plotly_bundle() {
   return {kvplace_plotly_begin, static_cast<std::size_t>(kvplace_plotly_end - kvplace_plotly_begin)};
 }
-std::string_view page_style() { return R"asset(@css@)asset"; }
-std::string_view page_script() { return R"asset(@js@)asset"; }
+std::string_view page_style() { return R"asset(@page.css@)asset"; }
+std::string_view page_script() { return R"asset(@page.js@)asset"; }
+std::string_view page_explorer() { return R"asset(@explore.js@)asset"; }
 
 }  // namespace kvplace
 ]])

@@ -112,6 +112,9 @@ std::string to_html(const Page& page) {
   for (const Figure& figure : page.figures) {
     out += html_figure(figure);
   }
+  if (!page.interactive.empty()) {
+    out += "<section id=\"" + page.interactive + "\"></section>\n";
+  }
   for (const PageTable& table : page.tables) {
     out += "<section>\n<h2>" + escaped(table.title) + "</h2>\n<p>" + escaped(table.note) + "</p>\n" +
            html_table(table.rows) + "</section>\n";

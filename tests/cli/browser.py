@@ -25,6 +25,8 @@ DRAWN = """() => [...document.querySelectorAll('.drawing')].map((plot) => {
   return {id: plot.dataset.figure, alt: plot.getAttribute('aria-label'), height: plot.getBoundingClientRect().height,
     traces: plot.data.map((trace) => {
       if (trace.type === 'bar') return {points: bars[b++].querySelectorAll('.point').length};
+      if (trace.type === 'parcoords') return {axes: layer('.parcoords .y-axis').length,
+        lines: plot._fullData[0]._length, canvases: plot.querySelectorAll('canvas').length};
       if (trace.type === 'heatmap') return {images: heat[h++] ? 1 : 0};
       const drawn = scatter[s++];
       return {points: drawn.querySelectorAll('path.point').length, lines: drawn.querySelectorAll('path.js-line').length};
@@ -44,7 +46,7 @@ class BrowserTest(unittest.TestCase):
         super().setUpClass()
         playwright = sync_playwright().start()
         cls.addClassCleanup(playwright.stop)
-        cls.browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        cls.browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
         cls.addClassCleanup(cls.browser.close)
         ARTIFACTS.mkdir(exist_ok=True)
 
@@ -70,8 +72,8 @@ class BrowserTest(unittest.TestCase):
         """Each figure has as many traces and points as its data says; returns their data by id."""
         figures = {}
         for plot in page.evaluate(DRAWN):
-            figure = page.evaluate("(id) => kvplace.json(id)", plot["id"])
-            figures[plot["id"].removeprefix("figure-")] = figure
+            figure = page.evaluate("(at) => document.querySelectorAll('.drawing')[at].figure", len(figures))
+            figures[(plot["id"] or f"figure-{len(figures)}").removeprefix("figure-")] = figure
             with self.subTest(figure=plot["id"]):
                 self.assertEqual(len(plot["traces"]), len(figure["data"]))
                 self.assertTrue(figure["data"])
@@ -80,6 +82,7 @@ class BrowserTest(unittest.TestCase):
                 self.assertGreater(plot["height"], 150)
                 self.assertFalse(plot["wide"])
                 self.assertRegex(plot["alt"], r"\d.*\.$")
+        self.assertTrue(figures)
         self.assertEqual(page.evaluate("document.documentElement.dataset.drawn"), str(len(figures)))
         return figures
 
@@ -87,6 +90,12 @@ class BrowserTest(unittest.TestCase):
         if trace["type"] == "heatmap":
             self.assertEqual(drawn, {"images": 1})
             self.assertEqual([len(row) for row in trace["z"]], [len(trace["x"])] * len(trace["y"]))
+            return
+        if trace["type"] == "parcoords":
+            lengths = {len(dimension["values"]) for dimension in trace["dimensions"]}
+            self.assertEqual({drawn["lines"]}, lengths)
+            self.assertEqual(drawn["axes"], len(trace["dimensions"]))
+            self.assertGreater(drawn["canvases"], 0)
             return
         self.assertEqual(len(trace["x"]), len(trace["y"]))
         points = sum(x is not None and y is not None for x, y in zip(trace["x"], trace["y"]))

@@ -1,5 +1,7 @@
 #include "kvplace/sweep/sweep.h"
 
+#include "kvplace/sweep/page.h"
+
 #include <memory>
 
 #include "app.h"
@@ -12,6 +14,7 @@ struct SweepFlags {
   std::string source;
   std::string output;
   std::string format;
+  std::string report;
   std::string executor;
   bool status = false;
   bool retry = false;
@@ -46,7 +49,23 @@ VerbResult export_rows(const SweepFlags& flags) {
   return kDone;
 }
 
+VerbResult write_report(const SweepFlags& flags) {
+  if (flags.report != "html") {
+    return bad_input("--report is html, not " + flags.report);
+  }
+  if (flags.output.empty()) {
+    return bad_input("no page is named: give -o FILE.html");
+  }
+  KVPLACE_ASSIGN(page, sweep_page(flags.source));
+  KVPLACE_TRY(write_page(flags.output, page));
+  KVPLACE_TRY(print(page.verdict.front() + "\n" + flags.output + ": open it in a browser\n"));
+  return kDone;
+}
+
 VerbResult run(const SweepFlags& flags) {
+  if (!flags.report.empty()) {
+    return write_report(flags);
+  }
   if (!flags.format.empty()) {
     return export_rows(flags);
   }
@@ -79,14 +98,16 @@ void add_sweep(App& app) {
   CLI::App* verb =
       app.add_verb("sweep", "Many settings, traces and policies, kept in a database", [flags] { return run(*flags); });
   reads_file(verb->add_option("study", flags->source,
-                              "the study (`.toml`); of `--status` and `--export` the database (`.sqlite`)"))
+                              "the study (`.toml`); of `--status`, `--export` and `--report` the database (`.sqlite`)"))
       ->required();
   app.add_output(*verb, "-o,--output", flags->output,
-                 "the database (`.sqlite`); one that holds a part of the study is gone on with. Of `--export` the file")
+                 "the database (`.sqlite`); one that holds a part of the study is gone on with. Of `--export` and `--report` the file")
       ->default_str("stdout of `--export csv`");
   verb->add_flag("--status", flags->status, "only say how far the database is");
   verb->add_option("--export", flags->format, "write the rows of the database: `csv`, or `parquet` (Python package)")
       ->type_name("csv|parquet");
+  verb->add_option("--report", flags->report, "write a page to explore the rows of the database with: `html`")
+      ->type_name("html");
   verb->add_flag("--retry", flags->retry, "compute points that failed again");
   verb->add_option("--executor", flags->executor,
                    "compute on a Dask cluster, `dask://HOST:PORT` (Python package, docs/verbs/sweep.md)")

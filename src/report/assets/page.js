@@ -32,7 +32,7 @@ const kvplace = (() => {
         if (axis.type !== "category") axis.nticks = slim ? 6 : 10;
       }
     }
-    const names = [...new Set(data.flatMap((trace) => trace.y || []))];
+    const names = [...new Set(data.flatMap((trace) => trace.y || []))].slice(0, 1000);
     if (slim && names.some((name) => typeof name === "string" && name.length > longest)) {
       Object.assign(out.yaxis, {tickvals: names, ticktext: names.map(
         (name) => name && name.length > longest ? name.slice(0, longest) + "..." : name)});
@@ -40,14 +40,15 @@ const kvplace = (() => {
     return out;
   }
 
-  function draw(plot) {
-    const figure = json(plot.dataset.figure);
+  // Draws a figure, and again in the colours that the page then has.
+  function show(plot, figure) {
+    plot.figure = figure;
     return Plotly.react(plot, figure.data, dressed(figure, plot), {responsive: true, displaylogo: false,
       displayModeBar: "hover"});
   }
 
   const all = () => [...document.querySelectorAll(".drawing")];
-  const drawAll = () => Promise.all(all().map(draw));
+  const drawAll = () => Promise.all(all().map((plot) => show(plot, plot.figure || json(plot.dataset.figure))));
 
   async function start(more) {
     try {
@@ -69,5 +70,5 @@ const kvplace = (() => {
     }
   }
 
-  return {start, json, draw, dressed};
+  return {start, json, show};
 })();
