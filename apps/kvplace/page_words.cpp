@@ -62,11 +62,10 @@ std::string closest_sentence(const Comparison& comparison, const Instance& insta
     return "No policy was compared.";
   }
   const double tokens = instance.tokens_decoded(best->steps);
-  return fmt::format(
-      "Of the policies compared{} {} is the fastest: {} per token, {:.2f} times {}.",
-      knows_past(*best) ? " that do not know the future" : "", best->policy.label(),
-      short_time(tokens > 0 ? best->total.value() / tokens : 0), best->total / comparison.lower_bound(),
-      comparison.covering() != nullptr ? "the certified bound" : "the perfect split");
+  return fmt::format("Of the policies compared{} {} is the fastest: {} per token, {:.2f} times {}.",
+                     knows_past(*best) ? " that do not know the future" : "", best->policy.label(),
+                     short_time(tokens > 0 ? best->total.value() / tokens : 0), best->total / comparison.lower_bound(),
+                     comparison.covering() != nullptr ? "the certified bound" : "the perfect split");
 }
 
 /// What placement_verdict leaves out: that it matters, where the table shows it.
@@ -125,10 +124,12 @@ PageWords words_of(const Comparison& comparison, const TraceReader& trace, const
   const double near = static_cast<double>(instance.capacity().value()) * instance.options().batch;
   PageWords words;
   words.title = file_name(path) + " on " + instance.share().machine.name;
-  words.asked = fmt::format(
-      "How fast can {} be decoded on {} with {} of near memory for {}, and which placement comes closest?",
-      file_name(path), instance.share().machine.name, short_bytes(near),
-      instance.experts_alone() ? "experts" : instance.layout().experts > 0 ? "KV and experts" : "its KV");
+  words.asked =
+      fmt::format("How fast can {} be decoded on {} with {} of near memory for {}, and which placement comes closest?",
+                  file_name(path), instance.share().machine.name, short_bytes(near),
+                  instance.experts_alone()        ? "experts"
+                  : instance.layout().experts > 0 ? "KV and experts"
+                                                  : "its KV");
   words.verdict = comparison_sentences(comparison, instance);
   words.described = describe(trace, instance);
   const bool workload = origin.flags.find("--workload") != std::string::npos;
@@ -145,18 +146,20 @@ PageWords words_of(const Advice& advice, const std::string& trace) {
   const InstanceOptions& options = advice.spec.options;
   const std::string& engine = advice.spec.engine.name;
   words.title = advice.spec.model->name + " on " + advice.spec.hardware.name;
-  words.asked = fmt::format("Do {} request{} of {} + {} tokens fit on {}{} with {}, how fast are they, and what is to be set or "
-                            "bought?",
-                            options.batch, options.batch == 1 ? "" : "s", format_tokens(advice.context),
-                            format_tokens(advice.output),
-                            options.gpus > 1 ? fmt::format("{} GPUs of ", options.gpus) : std::string(),
-                            advice.spec.hardware.name, engine.empty() ? "an ideal engine" : engine);
+  words.asked = fmt::format(
+      "Do {} request{} of {} + {} tokens fit on {}{} with {}, how fast are they, and what is to be set or "
+      "bought?",
+      options.batch, options.batch == 1 ? "" : "s", format_tokens(advice.context), format_tokens(advice.output),
+      options.gpus > 1 ? fmt::format("{} GPUs of ", options.gpus) : std::string(), advice.spec.hardware.name,
+      engine.empty() ? "an ideal engine" : engine);
   words.verdict = advice_sentences(advice);
   words.described = advise_text(advice);
-  words.again = fmt::format("kvplace advise --config advise.toml --context {} --output {} {} --html advise.html\n\n# advise.toml:\n",
-                            advice.context, advice.output,
-                            trace.empty() ? "--workload " + shell_word(advice.workload) : "--trace " + shell_word(trace)) +
-                config_text("", {}, advice.spec);
+  words.again =
+      fmt::format(
+          "kvplace advise --config advise.toml --context {} --output {} {} --html advise.html\n\n# advise.toml:\n",
+          advice.context, advice.output,
+          trace.empty() ? "--workload " + shell_word(advice.workload) : "--trace " + shell_word(trace)) +
+      config_text("", {}, advice.spec);
   return words;
 }
 

@@ -18,8 +18,8 @@ namespace kvplace::cli {
 
 /// How a page of a comparison came about.
 struct PageOrigin {
-  std::string verb;   ///< "report", or another whose option is --html
-  std::string flags;  ///< of the command that `config_text` does not hold: "--bound", a workload
+  std::string verb;                  ///< "report", or another whose option is --html
+  std::string flags;                 ///< of the command that `config_text` does not hold: "--bound", a workload
   std::vector<PolicySpec> policies;  ///< those that were named
 };
 

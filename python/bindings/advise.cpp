@@ -34,7 +34,8 @@ void bind_advise(nb::module_& module) {
       "advise",
       [](const std::vector<std::tuple<std::string, std::string, std::string>>& entries, const std::string& tokens,
          const std::string& output, const TraceReader* trace, const std::string& workload, double target,
-         double time_limit, const std::string& html, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+         double time_limit, const std::string& html, unsigned threads, const nb::object& progress,
+         const Interrupt* interrupt) {
         AdviseOptions options;
         options.trace = trace;
         options.context = trace != nullptr ? trace->meta().layout.prompt_tokens : 0;

@@ -72,23 +72,22 @@ void bind_compare(nb::module_& module) {
   module.def(
       "compare",
       [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, bool bound,
-         const std::string& schedule, const std::string& html, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+         const std::string& schedule, const std::string& html, unsigned threads, const nb::object& progress,
+         const Interrupt* interrupt) {
         check_same(trace, instance);
         const CompareOptions options{unwrap(named_policies(policies, trace.meta(), instance)), bound, schedule};
-        return run({threads, progress, interrupt},
-                   [&](const RunContext& context) -> Result<Comparison> {
-                     FileScope files;
-                     for (const std::string& path : {schedule, html}) {
-                       KVPLACE_TRY(path.empty() ? Status() : files.claim(path));
-                     }
-                     KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, options, context));
-                     if (comparison.outputs) {
-                       comparison.outputs =
-                           cli::write_page_of(html, comparison, trace, instance,
-                                              {"compare", bound ? "--bound" : "", options.policies});
-                     }
-                     return comparison;
-                   });
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Comparison> {
+          FileScope files;
+          for (const std::string& path : {schedule, html}) {
+            KVPLACE_TRY(path.empty() ? Status() : files.claim(path));
+          }
+          KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, options, context));
+          if (comparison.outputs) {
+            comparison.outputs = cli::write_page_of(html, comparison, trace, instance,
+                                                    {"compare", bound ? "--bound" : "", options.policies});
+          }
+          return comparison;
+        });
       },
       "trace"_a, "instance"_a, "policies"_a, "bound"_a, "schedule"_a, "html"_a, "threads"_a, "progress"_a.none(),
       "interrupt"_a.none());

@@ -40,7 +40,8 @@ void bind_report(nb::module_& module) {
         }
         return told;
       },
-      "kind"_a, "json"_a, "Id, title, alternative text, note and plotly's JSON, empty where a result has none, of each.");
+      "kind"_a, "json"_a,
+      "Id, title, alternative text, note and plotly's JSON, empty where a result has none, of each.");
   module.def(
       "report",
       [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies,

@@ -28,7 +28,8 @@ Figure bound_figure(const PlotJson& bound) {
   figure.alt += ".";
   PlotJson layout = plot_layout(plot_axis(""), plot_axis(std::string("time per decode step, ") + unit.name), 340);
   layout["showlegend"] = false;
-  figure.plotly = plotly_text(PlotJson::array({bar_trace("time per decode step", x, y, plot_colour(0), false)}), layout);
+  figure.plotly =
+      plotly_text(PlotJson::array({bar_trace("time per decode step", x, y, plot_colour(0), false)}), layout);
   figure.note = "bound: of " + bound.at("holds_for").get<std::string>() + "; any: of " +
                 bound.at("any").at("holds_for").get<std::string>() + ".";
   return figure;
@@ -60,10 +61,11 @@ Figure budgets_figure(const PlotJson& budgets) {
   const auto far_reads = [&check](const char* whose) {
     return with_commas(check.at(whose).at("far_reads").get<std::uint64_t>());
   };
-  figure.note = budgets.at("equal_are_better").get<bool>()
-                    ? "Unequal budgets had more far reads than equal ones, or took longer, when replayed: equal ones are shown."
-                    : "For the policy " + budgets.at("policy").get<std::string>() + ": " + far_reads("found") +
-                          " far reads on this trace, which they were made from, instead of " + far_reads("equal") + ".";
+  figure.note =
+      budgets.at("equal_are_better").get<bool>()
+          ? "Unequal budgets had more far reads than equal ones, or took longer, when replayed: equal ones are shown."
+          : "For the policy " + budgets.at("policy").get<std::string>() + ": " + far_reads("found") +
+                " far reads on this trace, which they were made from, instead of " + far_reads("equal") + ".";
   return figure;
 }
 
@@ -83,10 +85,11 @@ Figure size_figure(const PlotJson& size) {
     return figure;
   }
   const PlotBytes unit = of_bytes ? bytes_unit(largest) : of_link ? PlotBytes{"GB/s", 1e9} : PlotBytes{"", 1};
-  const std::string axis = of_bytes ? "near memory for KV, " + std::string(unit.name)
-                           : of_link ? "far.link_read, GB/s"
-                           : find == "batch" ? "requests"
-                                             : find == "buffer" ? "blocks per layer" : find;
+  const std::string axis = of_bytes           ? "near memory for KV, " + std::string(unit.name)
+                           : of_link          ? "far.link_read, GB/s"
+                           : find == "batch"  ? "requests"
+                           : find == "buffer" ? "blocks per layer"
+                                              : find;
   PlotJson data = PlotJson::array();
   std::size_t number = 0;
   for (const PlotJson& answer : size.at("answers")) {
@@ -98,12 +101,13 @@ Figure size_figure(const PlotJson& size) {
     }
     const std::string name = answer.at("policy");
     const PlotJson& found = answer.at("answer");
-    figure.alt += (number == 0 ? "Tokens/s of what was tried, found for the target " + size.at("target").get<std::string>() + ": "
-                               : ", ") +
-                  name + " " +
-                  (found.is_null() ? "-"
-                                   : plot_number(found.at("value").get<double>() / unit.bytes) +
-                                         (unit.name[0] == 0 ? "" : " " + std::string(unit.name)));
+    figure.alt +=
+        (number == 0 ? "Tokens/s of what was tried, found for the target " + size.at("target").get<std::string>() + ": "
+                     : ", ") +
+        name + " " +
+        (found.is_null() ? "-"
+                         : plot_number(found.at("value").get<double>() / unit.bytes) +
+                               (unit.name[0] == 0 ? "" : " " + std::string(unit.name)));
     data.push_back(line_trace(name, x, y, answer.at("certified").get<bool>() ? kGrey : plot_colour(number)));
     ++number;
   }
@@ -115,8 +119,10 @@ Figure size_figure(const PlotJson& size) {
 
 Figure advise_speed_figure(const PlotJson& advice) {
   Figure figure{"speed", "Speed by batch", {}, {}, {}};
-  static constexpr std::array<std::pair<const char*, const char*>, 4> kSpeeds{
-      {{"all_near", "all near"}, {"engine", "engine as it ships"}, {"best_policy", "best policy"}, {"bound", "(certified)"}}};
+  static constexpr std::array<std::pair<const char*, const char*>, 4> kSpeeds{{{"all_near", "all near"},
+                                                                               {"engine", "engine as it ships"},
+                                                                               {"best_policy", "best policy"},
+                                                                               {"bound", "(certified)"}}};
   PlotJson data = PlotJson::array();
   std::string said;
   for (std::size_t k = 0; k < kSpeeds.size(); ++k) {
@@ -195,8 +201,8 @@ Figure advise_sensitivity_figure(const PlotJson& advice) {
     lower.push_back(speeds.at("minus_20_percent"));
     higher.push_back(speeds.at("plus_20_percent"));
   }
-  PlotJson layout = plot_layout(plot_axis("tokens/s of the " + advice.at("sensitivity_of").get<std::string>()), plot_axis(""),
-                                160 + 40 * static_cast<int>(names.size()));
+  PlotJson layout = plot_layout(plot_axis("tokens/s of the " + advice.at("sensitivity_of").get<std::string>()),
+                                plot_axis(""), 160 + 40 * static_cast<int>(names.size()));
   mark_asked(layout, advice.at("tokens_per_s"), false);
   figure.plotly = plotly_text(PlotJson::array({bar_trace("20 % lower", lower, names, plot_colour(0), true),
                                                bar_trace("20 % higher", higher, names, plot_colour(1), true)}),

@@ -97,7 +97,8 @@ Figure times_figure(const PlotJson& comparison) {
       trace["text"] = text;
       trace["textposition"] = "middle right";
       trace["cliponaxis"] = false;
-      trace["marker"] = {{"size", 11}, {"symbol", kSymbols[k]}, {"color", k + 1 == kKnows.size() ? kGrey : plot_colour(k)}};
+      trace["marker"] = {
+          {"size", 11}, {"symbol", kSymbols[k]}, {"color", k + 1 == kKnows.size() ? kGrey : plot_colour(k)}};
       if (k + 1 == kKnows.size()) {
         trace["marker"]["line"] = {{"width", 3}, {"color", kGrey}};
       }
@@ -113,14 +114,16 @@ Figure times_figure(const PlotJson& comparison) {
   y_axis["categoryorder"] = "array";
   y_axis["categoryarray"] = names;
   y_axis["dtick"] = 1;
-  figure.plotly = plotly_text(data, plot_layout(x_axis, y_axis, kFramePixels + kRowPixels * static_cast<int>(rows.size())));
+  figure.plotly =
+      plotly_text(data, plot_layout(x_axis, y_axis, kFramePixels + kRowPixels * static_cast<int>(rows.size())));
   std::string times;
   for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
     times += (times.empty() ? "" : ", ") + row->name + " " + plot_number(row->seconds / unit.seconds);
   }
   figure.alt = std::string("Time per token in ") + unit.name + ", from the least: " + times + ".";
-  figure.note = "The axis is logarithmic. What a policy knows: causal, the past; ranked, also the selector's runners-up; "
-                "lookahead, some steps ahead; oracle, the whole trace.";
+  figure.note =
+      "The axis is logarithmic. What a policy knows: causal, the past; ranked, also the selector's runners-up; "
+      "lookahead, some steps ahead; oracle, the whole trace.";
   return figure;
 }
 
@@ -168,7 +171,8 @@ Figure spent_figure(const PlotJson& report) {
   PlotJson layout = plot_layout(x_axis, y_axis, kFramePixels + kRowPixels * static_cast<int>(order.size()));
   layout["barmode"] = "stack";
   figure.plotly = plotly_text(data, layout);
-  figure.alt = "A step of " + spent[order.back()].at("policy").get<std::string>() + ": " + fastest + "; the others beside it.";
+  figure.alt =
+      "A step of " + spent[order.back()].at("policy").get<std::string>() + ": " + fastest + "; the others beside it.";
   figure.note = "Link is all that is waited for beyond near memory.";
   if (most > end) {
     figure.note += " Bars that end at the edge are longer: the table has them.";
@@ -222,23 +226,23 @@ Figure over_time_figure(const PlotJson& report) {
       legend.push_back(std::move(name));
     }
   }
-  PlotJson data = PlotJson::array({{{"type", "heatmap"},
-                                    {"x", over_time.at("first_step")},
-                                    {"y", y},
-                                    {"z", z},
-                                    {"text", text},
-                                    {"hovertemplate", "%{y}, from decode step %{x}: %{text} of the steps<extra></extra>"},
-                                    {"colorscale", scale},
-                                    {"zmin", -0.5},
-                                    {"zmax", count - 0.5},
-                                    {"ygap", 2},
-                                    {"showscale", false}}});
+  PlotJson data =
+      PlotJson::array({{{"type", "heatmap"},
+                        {"x", over_time.at("first_step")},
+                        {"y", y},
+                        {"z", z},
+                        {"text", text},
+                        {"hovertemplate", "%{y}, from decode step %{x}: %{text} of the steps<extra></extra>"},
+                        {"colorscale", scale},
+                        {"zmin", -0.5},
+                        {"zmax", count - 0.5},
+                        {"ygap", 2},
+                        {"showscale", false}}});
   data.insert(data.end(), legend.begin(), legend.end());
   PlotJson y_axis = plot_axis("");
   y_axis["dtick"] = 1;
-  figure.plotly = plotly_text(data,
-                              plot_layout(plot_axis("decode step"), y_axis,
-                                          kFramePixels + kRowPixels * static_cast<int>(order.size())));
+  figure.plotly = plotly_text(
+      data, plot_layout(plot_axis("decode step"), y_axis, kFramePixels + kRowPixels * static_cast<int>(order.size())));
   const double all = static_cast<double>(order.size() * over_time.at("first_step").size());
   std::string shares;
   for (std::size_t c = 0; c < channels.size(); ++c) {

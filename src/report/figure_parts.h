@@ -24,10 +24,10 @@ inline constexpr std::array<std::pair<const char*, const char*>, 4> kBoundNames{
 
 /// Keys of what a step is spent on, in seconds.
 inline constexpr std::array<std::pair<const char*, const char*>, 5> kSpentNames{{{"weights_s", "weights"},
-                                                                                  {"kv_near_s", "near"},
-                                                                                  {"link_s", "link"},
-                                                                                  {"selector_s", "selector"},
-                                                                                  {"overhead_s", "overhead"}}};
+                                                                                 {"kv_near_s", "near"},
+                                                                                 {"link_s", "link"},
+                                                                                 {"selector_s", "selector"},
+                                                                                 {"overhead_s", "overhead"}}};
 
 /// Tokens that a comparison's times are of.
 [[nodiscard]] double tokens_of(const PlotJson& comparison);

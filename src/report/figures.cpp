@@ -59,7 +59,8 @@ std::string axis_title(const PlotJson& layout, const char* axis, const char* wit
 }
 
 std::vector<std::vector<std::string>> table_of_heat(const PlotJson& trace, const PlotJson& layout) {
-  std::vector<std::vector<std::string>> rows{{axis_title(layout, "yaxis", "policy") + " / " + axis_title(layout, "xaxis", "")}};
+  std::vector<std::vector<std::string>> rows{
+      {axis_title(layout, "yaxis", "policy") + " / " + axis_title(layout, "xaxis", "")}};
   for (const PlotJson& x : trace.at("x")) {
     rows.front().push_back(cell(x));
   }

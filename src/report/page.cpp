@@ -60,7 +60,8 @@ std::string html_table(const std::vector<std::vector<std::string>>& rows) {
   for (auto row = rows.begin() + 1; row != rows.end(); ++row) {
     out += "<tr><th scope=\"row\">" + escaped(row->front()) + "</th>";
     for (auto cell = row->begin() + 1; cell != row->end(); ++cell) {
-      out += (rows.front().size() > 2 && is_number(*cell) ? "<td class=\"number\">" : "<td>") + escaped(*cell) + "</td>";
+      out +=
+          (rows.front().size() > 2 && is_number(*cell) ? "<td class=\"number\">" : "<td>") + escaped(*cell) + "</td>";
     }
     out += "</tr>\n";
   }
@@ -72,8 +73,8 @@ std::string html_figure(const Figure& figure) {
   if (figure.plotly.empty()) {
     return out + "<p>" + escaped(figure.note) + "</p>\n</section>\n";
   }
-  out += "<figure>\n<div class=\"drawing\" role=\"img\" aria-label=\"" + escaped(figure.alt) + "\" data-figure=\"figure-" +
-         figure.id + "\"></div>\n";
+  out += "<figure>\n<div class=\"drawing\" role=\"img\" aria-label=\"" + escaped(figure.alt) +
+         "\" data-figure=\"figure-" + figure.id + "\"></div>\n";
   out += "<figcaption>" + escaped(figure.alt) + (figure.note.empty() ? "" : " " + escaped(figure.note)) +
          "</figcaption>\n</figure>\n";
   out += "<details><summary>The same as a table</summary>\n" + html_table(table_of(figure)) + "</details>\n";
@@ -102,13 +103,15 @@ std::string to_html(const Page& page) {
       "<meta name=\"color-scheme\" content=\"light dark\">\n<title>" +
       escaped(page.title) + "</title>\n<style>\n";
   out += page_style();
-  out += "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>" + escaped(page.title) + "</h1>\n" + paragraphs(page.asked) +
-         "<div class=\"verdict\">\n";
+  out += "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>" + escaped(page.title) + "</h1>\n" +
+         paragraphs(page.asked) + "<div class=\"verdict\">\n";
   for (const std::string& sentence : page.verdict) {
     out += "<p>" + escaped(sentence) + "</p>\n";
   }
-  out += "</div>\n<noscript><p>Figures are drawn by a script, which is switched off here; the numbers of each stand in the "
-         "table below it.</p></noscript>\n</header>\n";
+  out +=
+      "</div>\n<noscript><p>Figures are drawn by a script, which is switched off here; the numbers of each stand in "
+      "the "
+      "table below it.</p></noscript>\n</header>\n";
   for (const Figure& figure : page.figures) {
     out += html_figure(figure);
   }
@@ -130,7 +133,8 @@ std::string to_html(const Page& page) {
   out += plotly_bundle();
   out += "</script>\n<script>\n";
   out += page_script();
-  return out + page.script + "kvplace.start(" + (page.script.empty() ? "" : "more") + ");\n</script>\n</body>\n</html>\n";
+  return out + page.script + "kvplace.start(" + (page.script.empty() ? "" : "more") +
+         ");\n</script>\n</body>\n</html>\n";
 }
 
 Status write_page(const std::string& path, const Page& page) {

@@ -33,18 +33,23 @@ PlotBytes bytes_unit(double bytes) {
 }
 
 PlotJson line_trace(const std::string& name, PlotJson x, PlotJson y, const char* colour) {
-  return {{"type", "scatter"}, {"mode", "lines+markers"}, {"name", name}, {"x", std::move(x)}, {"y", std::move(y)},
-          {"line", {{"color", colour}, {"width", 2}}}, {"marker", {{"size", 6}}}};
+  return {{"type", "scatter"},      {"mode", "lines+markers"}, {"name", name},
+          {"x", std::move(x)},      {"y", std::move(y)},       {"line", {{"color", colour}, {"width", 2}}},
+          {"marker", {{"size", 6}}}};
 }
 
 PlotJson reference_trace(const std::string& name, PlotJson x, PlotJson y, const char* dash) {
-  return {{"type", "scatter"}, {"mode", "lines"}, {"name", name}, {"x", std::move(x)}, {"y", std::move(y)},
-          {"line", {{"color", "#888888"}, {"width", 2}, {"dash", dash}}}};
+  return {{"type", "scatter"}, {"mode", "lines"},   {"name", name},
+          {"x", std::move(x)}, {"y", std::move(y)}, {"line", {{"color", "#888888"}, {"width", 2}, {"dash", dash}}}};
 }
 
 PlotJson bar_trace(const std::string& name, PlotJson x, PlotJson y, const char* colour, bool horizontal) {
-  return {{"type", "bar"}, {"name", name}, {"x", std::move(x)}, {"y", std::move(y)},
-          {"orientation", horizontal ? "h" : "v"}, {"marker", {{"color", colour}}}};
+  return {{"type", "bar"},
+          {"name", name},
+          {"x", std::move(x)},
+          {"y", std::move(y)},
+          {"orientation", horizontal ? "h" : "v"},
+          {"marker", {{"color", colour}}}};
 }
 
 PlotJson plot_axis(const std::string& title, std::string_view type) {

@@ -95,9 +95,7 @@ PlotJson comparison_json(const Comparison& comparison, const Instance& instance)
   return json;
 }
 
-std::string report_text(const PlotJson& json) {
-  return json.dump(2, ' ', true, PlotJson::error_handler_t::replace);
-}
+std::string report_text(const PlotJson& json) { return json.dump(2, ' ', true, PlotJson::error_handler_t::replace); }
 
 }  // namespace
 

@@ -32,8 +32,8 @@ Swept capacities(const Instance& instance, const Evaluator& evaluator) {
   const std::int64_t batch = instance.options().batch;
   const std::int64_t asked = instance.capacity().value();
   const std::int64_t most = (competing_bytes(instance).value() + row - 1) / row;
-  const double least = std::max(1.0, std::min(static_cast<double>(asked) / static_cast<double>(row),
-                                              static_cast<double>(most)) / 4);
+  const double least =
+      std::max(1.0, std::min(static_cast<double>(asked) / static_cast<double>(row), static_cast<double>(most)) / 4);
   std::vector<std::int64_t> all{asked};
   for (int i = 0; i <= kSteps; ++i) {
     const double blocks = least * std::pow(static_cast<double>(most) / least, static_cast<double>(i) / kSteps);

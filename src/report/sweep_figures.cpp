@@ -64,9 +64,10 @@ void draw_sweep(const PlotJson& report, const PlotJson& sweep, const SweepAxis& 
                plot_number(x.back()) + " " + axis.unit + ": at the " + plot_number(x[asked]) + " " + axis.unit +
                " asked for " + times + "(all near) " + time_text(sweep.at("all_near_s")[asked]) +
                (certified.empty() ? std::string() : ", (certified) " + time_text(certified[asked])) + ".";
-  figure.note = "Both axes are logarithmic; the dotted upright is what was asked for. " +
-                (certified.empty() ? "There is no certified bound here: " + sweep.at("why_uncertified").get<std::string>() + "."
-                                   : std::string("(certified): proven, whatever is near at the start."));
+  figure.note =
+      "Both axes are logarithmic; the dotted upright is what was asked for. " +
+      (certified.empty() ? "There is no certified bound here: " + sweep.at("why_uncertified").get<std::string>() + "."
+                         : std::string("(certified): proven, whatever is near at the start."));
 }
 
 }  // namespace

@@ -19,11 +19,30 @@ namespace {
 using PageJson = nlohmann::ordered_json;
 
 /// Results that a page can draw, as far as the view has them.
-constexpr std::array<std::string_view, 24> kDrawn{
-    "label", "policy", "total_s", "tokens_per_s", "gap_to_bound", "gap_to_perfect_split", "aggregate_utilization", "far_reads",
-    "promotions", "near_bytes", "far_read_bytes", "peak_near_blocks", "all_near_s", "certified_s", "any_s", "value",
-    "link_bytes_per_s", "batch", "crossover_batch", "all_near_tokens_per_s", "engine_tokens_per_s", "best_policy",
-    "best_tokens_per_s", "buffer_blocks"};
+constexpr std::array<std::string_view, 24> kDrawn{"label",
+                                                  "policy",
+                                                  "total_s",
+                                                  "tokens_per_s",
+                                                  "gap_to_bound",
+                                                  "gap_to_perfect_split",
+                                                  "aggregate_utilization",
+                                                  "far_reads",
+                                                  "promotions",
+                                                  "near_bytes",
+                                                  "far_read_bytes",
+                                                  "peak_near_blocks",
+                                                  "all_near_s",
+                                                  "certified_s",
+                                                  "any_s",
+                                                  "value",
+                                                  "link_bytes_per_s",
+                                                  "batch",
+                                                  "crossover_batch",
+                                                  "all_near_tokens_per_s",
+                                                  "engine_tokens_per_s",
+                                                  "best_policy",
+                                                  "best_tokens_per_s",
+                                                  "buffer_blocks"};
 
 struct SheetColumn {
   int place = 0;
@@ -152,7 +171,8 @@ Result<Page> sweep_page(const std::string& database) {
   }
   Page page;
   page.title = "Sweep " + status.name;
-  page.asked = "What " + with_commas(status.points) + " points of a study give: filter, compare, and read off what is not "
+  page.asked = "What " + with_commas(status.points) +
+               " points of a study give: filter, compare, and read off what is not "
                "bettered in both of two figures.";
   page.verdict = {with_commas(status.done) + " of " + with_commas(status.points) + " points are computed, " +
                   with_commas(status.failed) + " failed; the page has " + with_commas(sheet.rows.size()) + " rows."};
@@ -160,10 +180,11 @@ Result<Page> sweep_page(const std::string& database) {
   page.script = page_explorer();
   page.tables = {rows_of(sheet)};
   const Manifest manifest = make_manifest();
-  page.made_by = "kvplace " + manifest.version + (manifest.commit.empty() ? "" : " (" + manifest.commit + ")") + "\n" + database;
+  page.made_by =
+      "kvplace " + manifest.version + (manifest.commit.empty() ? "" : " (" + manifest.commit + ")") + "\n" + database;
   page.again = "kvplace sweep " + database + " --report html -o sweep.html\n";
   page.data = PageJson{{"columns", sheet.columns}, {"rows", sheet.rows}}.dump(-1, ' ', true,
-                                                                           PageJson::error_handler_t::replace);
+                                                                              PageJson::error_handler_t::replace);
   return page;
 }
 

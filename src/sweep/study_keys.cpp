@@ -26,7 +26,8 @@ Status any_text(std::string_view text) { return text.empty() ? Status(bad_input(
 Status check_workload(std::string_view text) {
   const std::vector<std::string> names = workload_names();
   if (std::find(names.begin(), names.end(), text) == names.end()) {
-    return bad_input("unknown workload " + in_quotes(text) + "; the nearest is " + in_quotes(nearest_name(text, names)));
+    return bad_input("unknown workload " + in_quotes(text) + "; the nearest is " +
+                     in_quotes(nearest_name(text, names)));
   }
   return {};
 }
@@ -121,8 +122,8 @@ Status check_setting(const ConfigEntry& entry) {
       return status || says_where ? status : Status(bad_input(entry.where + ": " + status.error().message));
     }
   }
-  std::vector<std::string> known{"name",  "compute", "policies", "grid", "points", "hardware",
-                                 "model", "engine",  "options"};
+  std::vector<std::string> known{"name",     "compute", "policies", "grid",   "points",
+                                 "hardware", "model",   "engine",   "options"};
   for (const StudyKey& own : study_keys()) {
     known.push_back(own.key);
   }

@@ -238,6 +238,36 @@ class InABrowser(browser.BrowserTest, Report):
         self.look(self.path("c.html"), "compare", ((390, "light"),))
         self.look(self.path("a.html"), "advise", ((390, "light"),))
 
+    def test_a_sweep_is_explored(self) -> None:
+        self.write("s.toml", 'trace = "t.kvt"\npolicies = ["lru", "fifo"]\ncompute = ["compare"]\nhardware = "h100-sxm-pcie5"\n'
+                   'options.block_bytes = "4kB"\n[grid]\n"hardware.far.link_read" = ["16GB/s", "64GB/s"]\n'
+                   '"options.near_blocks_per_layer" = [4, 8, 16]\n')
+        self.ok("sweep", "s.toml", "-o", "s.sqlite")
+        self.ok("sweep", "s.sqlite", "--report", "html", "-o", "s.html")
+        with self.opened(self.path("s.html"), width=390) as page:
+            figures = self.check_drawn(page)
+            page.screenshot(path=browser.ARTIFACTS / "sweep-390-light.png", full_page=True)
+        with self.opened(self.path("s.html")) as page:
+            figures = self.check_drawn(page)
+            rates = {}
+            for link in ("16GB/s", "64GB/s"):
+                for near in (4, 8, 16):
+                    for result in self.json("compare", "t.kvt", *MACHINE, "--near-blocks-per-layer", near, "--set",
+                                            f"hardware.far.link_read={link}", "--policy", "lru", "--policy", "fifo")["results"]:
+                        rates.setdefault(result["policy"], {}).setdefault(float(link[:2]), []).append(result["tokens_per_s"])
+            shown = {trace["name"]: trace for trace in figures["1"]["data"]}
+            for policy, by_link in rates.items():
+                found = sorted(zip(shown[policy]["x"], shown[policy]["y"]))
+                self.assertEqual(found, sorted((link, rate) for link, some in by_link.items() for rate in some))
+            best = {link: max(max(rates[policy][link]) for policy in rates) for link in (16.0, 64.0)}
+            front = [(16.0, best[16.0])] + ([(64.0, best[64.0])] if best[64.0] > best[16.0] else [])
+            self.assertEqual(list(zip(shown["front"]["x"], shown["front"]["y"])), front)
+            self.assertEqual([len(d["values"]) for d in figures["0"]["data"][0]["dimensions"]][0], 12)
+            page.locator("select[name=label]").select_option(label="fifo")
+            self.assertTrue(page.get_by_text("6 of 12 rows.").is_visible())
+            self.assertEqual({trace["name"] for trace in self.check_drawn(page)["1"]["data"]}, {"fifo", "front"})
+            page.screenshot(path=browser.ARTIFACTS / "sweep-1280-light.png", full_page=True)
+
     def test_without_scripts_the_tables_are_there(self) -> None:
         self.report()
         with self.opened(self.path("r.html"), scripts=False) as page:

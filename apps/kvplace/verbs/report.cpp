@@ -53,13 +53,16 @@ VerbResult run(const ReportFlags& flags) {
 
 void add_report(App& app) {
   auto flags = std::make_shared<ReportFlags>();
-  CLI::App* verb = app.add_verb("report", "The answer as one file to look at and to send", [flags] { return run(*flags); });
+  CLI::App* verb =
+      app.add_verb("report", "The answer as one file to look at and to send", [flags] { return run(*flags); });
   flags->trace.add_optional_to(*verb);
   flags->trace.add_workload_to(*verb);
-  flags->policies.add_to(*verb, "those of `--config`, else as `compare`; then few of them along near capacity and link");
+  flags->policies.add_to(*verb,
+                         "those of `--config`, else as `compare`; then few of them along near capacity and link");
   flags->instance.add_to(*verb);
   app.add_output(*verb, "-o,--output", flags->output, "the page (`.html`)")->required();
-  verb->add_option("--time-limit", flags->time_limit, "of the certified bounds along near capacity and link, like `60s`")
+  verb->add_option("--time-limit", flags->time_limit,
+                   "of the certified bounds along near capacity and link, like `60s`")
       ->default_str("`60s`")
       ->type_name("TIME");
   add_quiet_flag(*verb);

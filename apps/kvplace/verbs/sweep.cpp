@@ -1,10 +1,9 @@
 #include "kvplace/sweep/sweep.h"
 
-#include "kvplace/sweep/page.h"
-
 #include <memory>
 
 #include "app.h"
+#include "kvplace/sweep/page.h"
 #include "sweep_text.h"
 
 namespace kvplace::cli {
@@ -101,7 +100,8 @@ void add_sweep(App& app) {
                               "the study (`.toml`); of `--status`, `--export` and `--report` the database (`.sqlite`)"))
       ->required();
   app.add_output(*verb, "-o,--output", flags->output,
-                 "the database (`.sqlite`); one that holds a part of the study is gone on with. Of `--export` and `--report` the file")
+                 "the database (`.sqlite`); one that holds a part of the study is gone on with. Of `--export` and "
+                 "`--report` the file")
       ->default_str("stdout of `--export csv`");
   verb->add_flag("--status", flags->status, "only say how far the database is");
   verb->add_option("--export", flags->format, "write the rows of the database: `csv`, or `parquet` (Python package)")

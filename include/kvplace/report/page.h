@@ -30,12 +30,12 @@ struct Page {
   std::vector<std::string> verdict;  ///< sentences
   std::vector<Figure> figures;
   std::vector<PageTable> tables;
-  std::string described;  ///< all that was asked, as text of the command; may be empty
-  std::string made_by;  ///< version, inputs and their digests; lines
-  std::string again;    ///< the commands that make it again; lines
-  std::string data;     ///< the result as JSON
+  std::string described;    ///< all that was asked, as text of the command; may be empty
+  std::string made_by;      ///< version, inputs and their digests; lines
+  std::string again;        ///< the commands that make it again; lines
+  std::string data;         ///< the result as JSON
   std::string interactive;  ///< id of an element that `script` fills; may be empty
-  std::string script;  ///< JavaScript with a function `more`, which runs once the figures are drawn; may be empty
+  std::string script;       ///< JavaScript with a function `more`, which runs once the figures are drawn; may be empty
 };
 
 /// The numbers of a figure as rows of text, the first of them the head: a column for each of its lines, or of a heat

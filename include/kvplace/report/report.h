@@ -15,11 +15,11 @@ namespace kvplace {
 
 /// Times of policies on machines that differ in one figure.
 struct FigureSweep {
-  std::vector<double> values;             ///< ascending: near bytes for the KV of all requests, or far.link_read in bytes/s
-  std::size_t asked = 0;                  ///< the place of the instance's own among them
-  std::vector<std::string> policies;      ///< labels
-  std::vector<std::vector<Seconds>> time; ///< [policy][value]
-  std::vector<Seconds> all_near;          ///< [value]
+  std::vector<double> values;         ///< ascending: near bytes for the KV of all requests, or far.link_read in bytes/s
+  std::size_t asked = 0;              ///< the place of the instance's own among them
+  std::vector<std::string> policies;  ///< labels
+  std::vector<std::vector<Seconds>> time;  ///< [policy][value]
+  std::vector<Seconds> all_near;           ///< [value]
   /// The certified bound of a free start, [value]; empty: `why_uncertified`.
   std::vector<Seconds> certified;
   std::string why_uncertified;
@@ -40,8 +40,8 @@ struct Report {
   std::string why_no_budgets;
 };
 
-/// Compares, proves bounds, and sweeps near capacity and link. Errors: as of make_comparison(); interrupted, without any
-/// result.
+/// Compares, proves bounds, and sweeps near capacity and link. Errors: as of make_comparison(); interrupted, without
+/// any result.
 [[nodiscard]] Result<Report> make_report(const TraceReader& trace, const Instance& instance,
                                          const ReportOptions& options, const RunContext& context);
 
@@ -56,7 +56,7 @@ struct PageWords {
   std::string asked;
   std::vector<std::string> verdict;
   std::string described;  ///< all that was asked, as the command tells it
-  std::string again;  ///< the commands that make it again
+  std::string again;      ///< the commands that make it again
 };
 
 /// A page of a result. `kind` and `json`: as for figures_of().

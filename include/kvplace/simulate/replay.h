@@ -94,9 +94,9 @@ struct ReplayResult {
     std::array<std::uint64_t, kNumChannels> bottleneck_steps{};
   };
   std::vector<Stretch> over_time;
-  std::uint64_t peak_near_blocks = 0;                          ///< those in flight included
-  double aggregate_bytes_per_second = 0;                       ///< read_bytes / total
-  double aggregate_utilization = 0;                            ///< of near bandwidth + the far side's, see interface
+  std::uint64_t peak_near_blocks = 0;     ///< those in flight included
+  double aggregate_bytes_per_second = 0;  ///< read_bytes / total
+  double aggregate_utilization = 0;       ///< of near bandwidth + the far side's, see interface
 };
 
 /// Errors, as replay() has them, if the policy needs rankings that the trace has not, or another start.

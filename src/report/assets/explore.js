@@ -7,16 +7,18 @@ function more() {
   const most = 40;  // values of a filter
   const colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#44aa99", "#999933"];
 
-  // A cell as a number: itself, or the quantity that its text is.
+  // A cell as a number: itself, or the quantity that its text is, in the unit of the axis.
+  const units = {"bytes/s": ["GB/s", 1e9], bytes: ["GiB", 2 ** 30]};
   const number = (row, i) => {
     const cell = row[i];
-    return typeof cell === "string" ? columns[i].numbers[cell] : cell === null ? undefined : cell;
+    const plain = typeof cell === "string" ? columns[i].numbers[cell] : cell === null ? undefined : cell;
+    return plain === undefined ? undefined : plain / (units[columns[i].unit]?.[1] ?? 1);
   };
   const values = (i) => [...new Set(rows.map((row) => row[i]))];
   const numeric = columns.map((_, i) => rows.every((row) => row[i] === null || Number.isFinite(number(row, i))) &&
     rows.some((row) => row[i] !== null));
   const measured = columns.map((_, i) => i).filter((i) => numeric[i] && values(i).length > 1);
-  const title = (i) => columns[i].name + (columns[i].unit ? ", " + columns[i].unit : "");
+  const title = (i) => columns[i].name.split(".").at(-1) + (columns[i].unit ? ", " + (units[columns[i].unit]?.[0] ?? columns[i].unit) : "");
 
   const element = (tag, parent, properties = {}) =>
     parent.appendChild(Object.assign(document.createElement(tag), properties));
@@ -68,9 +70,10 @@ function more() {
         ticktext: all.map(String), range: [0, Math.max(1, all.length - 1)]};
     });
     const of = Number(y.value);
-    return {data: [{type: "parcoords", dimensions, line: {color: kept.map((row) => number(row, of) ?? 0), colorscale: "Viridis",
-      showscale: true, colorbar: {thickness: 10, title: {text: columns[of].name}}}}],
-      layout: {height: 420, margin: {l: 60, r: 60, t: 60, b: 30}}};
+    const slim = parallel.clientWidth < 600;
+    return {data: [{type: "parcoords", dimensions, labelangle: slim ? -30 : 0, line: {color: kept.map((row) => number(row, of) ?? 0), colorscale: "Viridis",
+      showscale: !slim, colorbar: {thickness: 10, title: {text: columns[of].name}}}}],
+      layout: {height: 420, margin: {l: 50, r: slim ? 40 : 60, t: slim ? 110 : 60, b: 30}}};
   }
 
   // Points that no other betters: sorted by x, each that is better in y than all before it.
