@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PATIENCE_S = 30
 #: Tasks that are on their way at once, for each thread of the cluster: enough to keep it busy.
 _TASKS_PER_THREAD = 4
+#: Runs of a policy that a task computes in one pass over its trace, and some.
+_RUNS_OF_TASK = 16
 
 
 def _cache_folder() -> str:
@@ -148,7 +150,7 @@ def run_on(executor: str, file: _core.SweepFile, threads: int, progress: Progres
         except TimeoutError:
             raise Failed(f"--executor {executor}: the scheduler has no workers") from None
         cluster = _Cluster(client, file, threads)
-        pending = file.batches()
+        pending = file.batches(_RUNS_OF_TASK)
         batches = iter(pending)
         done = file.points - sum(map(len, pending))
         if progress is not None:

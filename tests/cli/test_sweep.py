@@ -170,7 +170,8 @@ class Killed(Sweep):
 class Failing(Sweep):
     def test_errors_of_points_are_rows_and_can_be_mended(self) -> None:
         os.rename(self.path("u.kvt"), self.path("away.kvt"))
-        self.write("s.toml", STUDY.replace("[4, 6, 8]", "[4, 100000]"))
+        self.write("s.toml", STUDY.replace(
+            '"options.near_blocks_per_layer" = [4, 6, 8]', '"options.block_bytes" = ["4kB", "0B"]'))
         status = self.sweep()
         self.assertEqual((status["done"], status["failed"]), (6, 18))
         self.assertTrue(any("u.kvt" in failure["message"] for failure in status["failures"]))

@@ -21,9 +21,10 @@ struct PointOutcome {
 };
 
 /// Divides points into batches that are computed together: those of one trace, of which a policy's decisions are made
-/// once for all links, up to some dozens of runs. `pending`: ascending.
+/// once for all links, up to `runs` and some. `pending`: ascending.
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study,
-                                                                    std::span<const std::uint32_t> pending);
+                                                                    std::span<const std::uint32_t> pending,
+                                                                    std::size_t runs = 64);
 
 /// Where traces lie that a study names by other paths: on another machine than that which reads the study.
 using TracePlaces = std::map<std::string, std::string>;
