@@ -34,12 +34,8 @@ void bind_sweep(nb::module_& module) {
   nb::class_<SweepFile>(module, "SweepFile")
       .def_prop_ro("toml", [](const SweepFile& file) { return file.study.toml; })
       .def_prop_ro("points", [](const SweepFile& file) { return file.study.points.size(); })
-      .def(
-          "batches",
-          [](const SweepFile& file, std::size_t runs) {
-            return sweep_batches(file.study, unwrap(file.database.pending()), runs);
-          },
-          "runs"_a)
+      .def("batches",
+           [](const SweepFile& file) { return sweep_batches(file.study, unwrap(file.database.pending())); })
       .def(
           "traces",
           [](const SweepFile& file, const std::vector<std::uint32_t>& points) { return traces_of(file.study, points); },

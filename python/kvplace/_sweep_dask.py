@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _PATIENCE_S = 30
 #: Tasks that are on their way at once, for each thread of the cluster: enough to keep it busy.
 _TASKS_PER_THREAD = 4
-#: Runs of a policy that a task computes in one pass over its trace, and some.
-_RUNS_OF_TASK = 16
 
 
 def _cache_folder() -> str:
@@ -135,7 +133,7 @@ class _Cluster:
         while True:
             if interrupt is not None and interrupt.requested:
                 raise Interrupted("stopped; what was done is kept, and the same command goes on from there")
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError), self._client.as_current():
                 return wait(list(self._running), timeout=0.2, return_when="FIRST_COMPLETED").done  # type: ignore[no-any-return]
 
 
@@ -150,7 +148,7 @@ def run_on(executor: str, file: _core.SweepFile, threads: int, progress: Progres
         except TimeoutError:
             raise Failed(f"--executor {executor}: the scheduler has no workers") from None
         cluster = _Cluster(client, file, threads)
-        pending = file.batches(_RUNS_OF_TASK)
+        pending = file.batches()
         batches = iter(pending)
         done = file.points - sum(map(len, pending))
         if progress is not None:

@@ -15,6 +15,8 @@
 namespace kvplace {
 namespace {
 
+/// Of policies. Beside so many the pass over the trace itself costs little.
+constexpr std::size_t kRunsOfBatch = 16;
 constexpr std::size_t kMostPointsOfBatch = 512;
 
 /// What a point reads: points that agree in it can share passes. Empty: it reads no trace that others could.
@@ -347,8 +349,8 @@ class BatchComputer {
 
 }  // namespace
 
-std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study, std::span<const std::uint32_t> pending,
-                                                      std::size_t runs) {
+std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study,
+                                                      std::span<const std::uint32_t> pending) {
   const bool shares = study.computes(Compute::kCompare);
   std::vector<std::string> order;  // sources, as they come
   std::map<std::string, std::map<std::string, std::vector<std::uint32_t>>> by_source;
@@ -367,14 +369,14 @@ std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study, std::s
   const std::size_t runs_of_point = std::max<std::size_t>(study.policies.size(), 1);
   for (const std::string& source : order) {
     std::vector<std::uint32_t> batch;
-    std::size_t runs_so_far = 0;
+    std::size_t runs = 0;
     for (const auto& [placement, points] : by_source[source]) {
       for (std::size_t i = 0; i < points.size(); ++i) {
         batch.push_back(points[i]);
-        runs_so_far += i % 8 == 0 ? runs_of_point : 0;  // eight links cost about as much as one run more
-        if (batch.size() == kMostPointsOfBatch || (i + 1 == points.size() && runs_so_far >= runs)) {
+        runs += i % 8 == 0 ? runs_of_point : 0;  // eight links cost about as much as one run more
+        if (batch.size() == kMostPointsOfBatch || (i + 1 == points.size() && runs >= kRunsOfBatch)) {
           batches.push_back(std::exchange(batch, {}));
-          runs_so_far = 0;
+          runs = 0;
         }
       }
     }

@@ -156,6 +156,20 @@ class Killed(Sweep):
         self.sweep()
         self.assertEqual(self.database(), self.whole)
 
+    def test_while_somebody_reads(self) -> None:
+        process = cli.start("sweep", "s.toml", "-o", "s.sqlite", cwd=self.folder)
+        while process.poll() is None and not os.path.exists(self.path("s.sqlite-wal")):
+            time.sleep(0.01)
+        self.assertIsNone(process.poll())
+        reader = sqlite3.connect(self.path("s.sqlite"))
+        self.addCleanup(reader.close)
+        while process.poll() is None:
+            self.run_cli("sweep", "s.sqlite", "--status")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        out, err = process.communicate()
+        self.assertEqual(process.returncode, cli.DONE, (out, err))
+        self.assertEqual(self.database(), self.whole)
+
     def test_a_full_disk_loses_nothing(self) -> None:
         for most in (0, 20_000, 150_000):
             ran = subprocess.run([cli.BIN, "sweep", "s.toml", "-o", "s.sqlite", "--quiet"], cwd=self.folder, text=True,

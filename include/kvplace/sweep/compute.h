@@ -21,10 +21,9 @@ struct PointOutcome {
 };
 
 /// Divides points into batches that are computed together: those of one trace, of which a policy's decisions are made
-/// once for all links, up to `runs` and some. `pending`: ascending.
+/// once for all links, up to kRunsOfBatch and some: what a killed run computes anew. `pending`: ascending.
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study,
-                                                                    std::span<const std::uint32_t> pending,
-                                                                    std::size_t runs = 64);
+                                                                    std::span<const std::uint32_t> pending);
 
 /// Where traces lie that a study names by other paths: on another machine than that which reads the study.
 using TracePlaces = std::map<std::string, std::string>;
