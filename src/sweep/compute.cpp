@@ -289,9 +289,9 @@ class BatchComputer {
       KVPLACE_ASSIGN(find, parse_find(*text));
       options.find = find;
     }
-    for (const auto& [key, number] : {std::pair("size.tolerance", &options.tolerance),
-                                      std::pair("size.price_near", &options.price_near_per_gib),
-                                      std::pair("size.price_link", &options.price_link_per_gb_s)}) {
+    for (const auto& [key, number] :
+         {std::pair("size.tolerance", &options.tolerance), std::pair("size.price_near", &options.price_near_per_gib),
+          std::pair("size.price_link", &options.price_link_per_gb_s)}) {
       if (const auto text = said(point(i), key)) {
         KVPLACE_ASSIGN(value, parse_number(*text));
         *number = value;
@@ -318,8 +318,8 @@ class BatchComputer {
     options.trace = trace;
     options.context = trace != nullptr ? trace->meta().layout.prompt_tokens : 0;
     options.workload = said(point(i), "workload").value_or("");
-    for (const auto& [key, tokens] : {std::pair("context", &options.context),
-                                      std::pair("advise.output", &options.output)}) {
+    for (const auto& [key, tokens] :
+         {std::pair("context", &options.context), std::pair("advise.output", &options.output)}) {
       if (const auto text = said(point(i), key)) {
         KVPLACE_ASSIGN(value, parse_tokens(*text));
         *tokens = value;
@@ -349,8 +349,7 @@ class BatchComputer {
 
 }  // namespace
 
-std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study,
-                                                      std::span<const std::uint32_t> pending) {
+std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study, std::span<const std::uint32_t> pending) {
   const bool shares = study.computes(Compute::kCompare);
   std::vector<std::string> order;  // sources, as they come
   std::map<std::string, std::map<std::string, std::vector<std::uint32_t>>> by_source;

@@ -165,20 +165,27 @@ RowsOfPoints rows_of_points(const Study& study) {
     return rows;
   }
   if (study.computes(Compute::kSize)) {
-    return {"policy", "sizes", "place", {"policy", "find", "value", "near_bytes", "link_bytes_per_s", "batch", "total_s",
-                                         "tokens_per_s", "crossover_batch"}};
+    return {"policy",
+            "sizes",
+            "place",
+            {"policy", "find", "value", "near_bytes", "link_bytes_per_s", "batch", "total_s", "tokens_per_s",
+             "crossover_batch"}};
   }
   if (study.computes(Compute::kAdvise)) {
-    return {"batch", "advice", "batch", {"batch", "asked", "buffer_blocks", "all_near_tokens_per_s",
-                                         "engine_tokens_per_s", "best_policy", "best_tokens_per_s", "best_step_s",
-                                         "bound_step_s", "requests_all_near", "requests_tiered", "crossover_batch"}};
+    return {"batch",
+            "advice",
+            "batch",
+            {"batch", "asked", "buffer_blocks", "all_near_tokens_per_s", "engine_tokens_per_s", "best_policy",
+             "best_tokens_per_s", "best_step_s", "bound_step_s", "requests_all_near", "requests_tiered",
+             "crossover_batch"}};
   }
   return {"point", "", "", {}};
 }
 
 /// A row per point with a column for each key that varies, and one per result beside it.
 std::string views_of_axes(const Study& study) {
-  std::string sql = "\n-- A column for each key that varies.\nCREATE VIEW varied AS SELECT p.point, p.status, p.trace AS source";
+  std::string sql =
+      "\n-- A column for each key that varies.\nCREATE VIEW varied AS SELECT p.point, p.status, p.trace AS source";
   for (const std::string& key : study.varied_keys()) {
     sql += ",\n  (SELECT value FROM settings s WHERE s.point = p.point AND s.key = " + sql_text(key) + ") AS " +
            sql_name(key);
@@ -200,8 +207,6 @@ std::string views_of_axes(const Study& study) {
 }  // namespace
 
 std::string sql_name(const std::string& name) { return quoted(name, '"'); }
-std::string sweep_schema(const Study& study) {
-  return kTables + results_table() + views_of_axes(study) + kViews;
-}
+std::string sweep_schema(const Study& study) { return kTables + results_table() + views_of_axes(study) + kViews; }
 
 }  // namespace kvplace

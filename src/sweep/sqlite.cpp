@@ -18,8 +18,8 @@ Error sqlite_error(sqlite3* connection, const std::string& path, bool writes) {
     case SQLITE_BUSY:
       return {ErrorKind::kFailed, path + " is being written by another program; try again when that has ended"};
     default:
-      return {ErrorKind::kFailed, path + ": " + sqlite3_errmsg(connection) +
-                                      (writes ? "; what was done before is kept" : "")};
+      return {ErrorKind::kFailed,
+              path + ": " + sqlite3_errmsg(connection) + (writes ? "; what was done before is kept" : "")};
   }
 }
 

@@ -156,8 +156,8 @@ class StudyParser {
       key = first_parts(key);
     }
     const std::string word(last_part(key));
-    const bool of_range = places.empty() && (word == "from" || word == "to" || word == "step" || word == "count" ||
-                                             word == "scale");
+    const bool of_range =
+        places.empty() && (word == "from" || word == "to" || word == "step" || word == "count" || word == "scale");
     GridLine& line = line_of(std::string(of_range ? first_parts(key) : key), entry.where);
     if (of_range) {
       line.range[word] = entry.text;
@@ -280,8 +280,8 @@ class StudyParser {
   }
 
   [[nodiscard]] Status check_points() const {
-    const bool reads = study_.computes(Compute::kCompare) || study_.computes(Compute::kBound) ||
-                       study_.computes(Compute::kSize);
+    const bool reads =
+        study_.computes(Compute::kCompare) || study_.computes(Compute::kBound) || study_.computes(Compute::kSize);
     for (const StudyPoint& point : study_.points) {
       const bool trace = said(point, "trace").has_value();
       const bool workload = said(point, "workload").has_value();
@@ -289,7 +289,8 @@ class StudyParser {
         return bad_input(name_ + ": a point has a trace and a workload, which are two traces: give one of them");
       }
       if (reads && !trace && !workload) {
-        return bad_input(name_ + ": no trace is named: give trace = \"FILE.kvt\", or workload = \"dense\" with a model");
+        return bad_input(name_ +
+                         ": no trace is named: give trace = \"FILE.kvt\", or workload = \"dense\" with a model");
       }
       if (!reads && !trace && !said(point, "context")) {
         return bad_input(name_ + ": advise needs a context, like context = \"64K\", or a trace");

@@ -27,7 +27,8 @@ Status any_text(std::string_view text) { return text.empty() ? Status(bad_input(
 Status check_workload(std::string_view text) {
   const std::vector<std::string> names = workload_names();
   if (std::find(names.begin(), names.end(), text) == names.end()) {
-    return bad_input("unknown workload " + in_quotes(text) + "; the nearest is " + in_quotes(nearest_name(text, names)));
+    return bad_input("unknown workload " + in_quotes(text) + "; the nearest is " +
+                     in_quotes(nearest_name(text, names)));
   }
   return {};
 }
@@ -103,7 +104,8 @@ std::span<const StudyKey> study_keys() {
 }
 
 bool is_study_key(std::string_view key) {
-  return is_generator_key(key) || std::any_of(study_keys().begin(), study_keys().end(), [&](const StudyKey& own) { return own.key == key; });
+  return is_generator_key(key) ||
+         std::any_of(study_keys().begin(), study_keys().end(), [&](const StudyKey& own) { return own.key == key; });
 }
 
 Status check_setting(const ConfigEntry& entry) {
@@ -126,8 +128,8 @@ Status check_setting(const ConfigEntry& entry) {
       return status || says_where ? status : Status(bad_input(entry.where + ": " + status.error().message));
     }
   }
-  std::vector<std::string> known{"name",  "compute", "policies", "grid", "points", "hardware",
-                                 "model", "engine",  "options"};
+  std::vector<std::string> known{"name",     "compute", "policies", "grid",   "points",
+                                 "hardware", "model",   "engine",   "options"};
   for (const StudyKey& own : study_keys()) {
     known.push_back(own.key);
   }

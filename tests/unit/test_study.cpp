@@ -66,8 +66,8 @@ options.barrier = "token"
 }
 
 TEST(Study, PresetsComeBeforeTheFieldsThatChangeThem) {
-  const Study study = study_of(
-      "trace = 't'\nhardware.far.link_read = '55GB/s'\n[grid]\nhardware = ['gh200-144', 'h100-sxm-pcie5']\n");
+  const Study study =
+      study_of("trace = 't'\nhardware.far.link_read = '55GB/s'\n[grid]\nhardware = ['gh200-144', 'h100-sxm-pcie5']\n");
   for (const StudyPoint& point : study.points) {
     EXPECT_EQ(point.settings.front().key, "hardware");
     EXPECT_EQ(point.settings.back().key, "hardware.far.link_read");
@@ -75,8 +75,8 @@ TEST(Study, PresetsComeBeforeTheFieldsThatChangeThem) {
 }
 
 TEST(Study, PoliciesAreWrittenOutForEachValue) {
-  const Study study = study_of(
-      "trace = 't'\npolicies = ['lru', 'sa-guided:w=5|10,r=0.25..0.75..0.25']\n[grid]\noptions.batch = [1]\n");
+  const Study study =
+      study_of("trace = 't'\npolicies = ['lru', 'sa-guided:w=5|10,r=0.25..0.75..0.25']\n[grid]\noptions.batch = [1]\n");
   const std::vector<std::string> all{"lru",
                                      "sa-guided:w=5,r=0.25",
                                      "sa-guided:w=5,r=0.5",
@@ -132,8 +132,9 @@ TEST(Study, WhatIsWrongIsToldWithItsLine) {
   expect_says(head + "compute = 'size'\n[grid]\noptions.batch = [1]\n", {"target"});
   expect_says("[grid]\noptions.batch = [1]\n", {"no trace is named"});
   expect_says(head + "workload = 'dense'\n[grid]\noptions.batch = [1]\n", {"two traces"});
-  expect_says(head + "[grid]\noptions.batch = { from = 1, to = 2000, step = 1 }\n"
-                     "options.seed = { from = 1, to = 2000, step = 1 }\n",
+  expect_says(head +
+                  "[grid]\noptions.batch = { from = 1, to = 2000, step = 1 }\n"
+                  "options.seed = { from = 1, to = 2000, step = 1 }\n",
               {"more than 1000000 points"});
 }
 
@@ -144,7 +145,8 @@ TEST(Study, ItsIdentityIsWhatIsComputed) {
   std::set<std::string> all{study_of(text).identity};
   for (const std::string other :
        {"trace = 't'\n[grid]\noptions.batch = [1, 3]\n", "trace = 't'\n[grid]\noptions.batch = [2, 1]\n",
-        "trace = 'u'\n[grid]\noptions.batch = [1, 2]\n", "trace = 't'\npolicies = 'lru'\n[grid]\noptions.batch = [1, 2]\n",
+        "trace = 'u'\n[grid]\noptions.batch = [1, 2]\n",
+        "trace = 't'\npolicies = 'lru'\n[grid]\noptions.batch = [1, 2]\n",
         "trace = 't'\ncompute = 'bound'\n[grid]\noptions.batch = [1, 2]\n"}) {
     EXPECT_TRUE(all.insert(study_of(other).identity).second) << other;
   }
