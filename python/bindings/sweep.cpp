@@ -29,13 +29,13 @@ void bind_sweep(nb::module_& module) {
   nb::class_<SweepStatus>(module, "SweepStatus")
       .def("json", [](const SweepStatus& status) { return cli::to_json(status); })
       .def(
-          "text", [](const SweepStatus& status, const std::string& database) { return cli::sweep_text(status, database); },
+          "text",
+          [](const SweepStatus& status, const std::string& database) { return cli::sweep_text(status, database); },
           "database"_a);
   nb::class_<SweepFile>(module, "SweepFile")
       .def_prop_ro("toml", [](const SweepFile& file) { return file.study.toml; })
       .def_prop_ro("points", [](const SweepFile& file) { return file.study.points.size(); })
-      .def("batches",
-           [](const SweepFile& file) { return sweep_batches(file.study, unwrap(file.database.pending())); })
+      .def("batches", [](const SweepFile& file) { return sweep_batches(file.study, unwrap(file.database.pending())); })
       .def(
           "traces",
           [](const SweepFile& file, const std::vector<std::uint32_t>& points) { return traces_of(file.study, points); },
@@ -69,7 +69,8 @@ void bind_sweep(nb::module_& module) {
       [](const std::string& database) { return unwrap(unwrap(SweepDatabase::open_to_read(database)).status()); },
       "database"_a);
   module.def(
-      "trace_digest", [](const std::string& path) { return unwrap(TraceReader::open(path)).totals().digest; }, "path"_a);
+      "trace_digest", [](const std::string& path) { return unwrap(TraceReader::open(path)).totals().digest; },
+      "path"_a);
   module.def(
       "compute_batch",
       [](const std::string& toml, const std::vector<std::uint32_t>& batch, const TracePlaces& places,

@@ -133,7 +133,7 @@ class _Cluster:
         while True:
             if interrupt is not None and interrupt.requested:
                 raise Interrupted("stopped; what was done is kept, and the same command goes on from there")
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError), self._client.as_current():
                 return wait(list(self._running), timeout=0.2, return_when="FIRST_COMPLETED").done  # type: ignore[no-any-return]
 
 

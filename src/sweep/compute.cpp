@@ -10,12 +10,13 @@
 #include "kvplace/simulate/compare.h"
 #include "simulate/bounds_visitor.h"
 #include "sweep/outcome.h"
+#include "sweep/study_keys.h"
 
 namespace kvplace {
 namespace {
 
-/// Runs of a batch. A run more that shares its decisions costs little.
-constexpr std::size_t kRunsOfBatch = 64;
+/// Of policies. Beside so many the pass over the trace itself costs little.
+constexpr std::size_t kRunsOfBatch = 16;
 constexpr std::size_t kMostPointsOfBatch = 512;
 
 /// What a point reads: points that agree in it can share passes. Empty: it reads no trace that others could.
@@ -30,8 +31,8 @@ std::string source_of_point(const StudyPoint& point) {
   std::string source = "workload " + *workload;
   for (const ConfigEntry& entry : point.settings) {
     const bool of_model = entry.key == "model" || entry.key.starts_with("model.");
-    if (of_model || entry.key == "context" || entry.key == "steps") {
-      source += "\n" + entry.key + " = " + entry.text;
+    if (of_model || entry.key == "context" || entry.key == "steps" || is_generator_key(entry.key)) {
+      source += ", " + entry.key + " " + entry.text;
     }
   }
   return source;
@@ -68,12 +69,28 @@ Result<TraceReader> open_source(const StudyPoint& point, const TracePlaces& plac
     return bad_input("the workload " + workload.name + " reads what a model reads: give model");
   }
   KVPLACE_TRY(validate(*spec.model, "model"));
-  return open_workload(workload, *spec.model, context);
+  KVPLACE_ASSIGN(config, workload_config(workload, *spec.model));
+  for (const ConfigEntry& entry : point.settings) {
+    if (is_generator_key(entry.key)) {
+      KVPLACE_TRY(apply_generator_entry(without_prefix(entry, "generator"), config));
+    }
+  }
+  return open_generated(config, source_of_point(point), context);
 }
 
 Result<Seconds> time_limit_of(const StudyPoint& point, const std::string& key, Seconds otherwise) {
   const auto text = said(point, key);
   return text ? parse_seconds(*text) : Result<Seconds>(otherwise);
+}
+
+/// What the elementary bounds of an instance hang on: all but what has to do with capacity.
+std::string bounds_key(const Instance& instance) {
+  InstanceSpec spec = instance.spec();
+  spec.options.near_capacity.reset();
+  spec.options.near_blocks_per_layer.reset();
+  spec.options.near_fraction.reset();
+  spec.options.layer_shares.clear();
+  return to_toml(spec) + (instance.tiered() ? "tiered" : "");
 }
 
 /// A point on its way through a batch.
@@ -83,7 +100,7 @@ struct PointWork {
   Outcome outcome;
   std::optional<Instance> instance;
   std::vector<std::pair<std::size_t, PolicySpec>> policies;  // by place
-  std::optional<BoundsVisitor> bounds;
+  BoundsVisitor* bounds = nullptr;  // of the pass, shared by points that differ in capacity alone
   std::optional<ProvenBounds> proven;
   std::vector<ReplayResult> results;
 };
@@ -214,15 +231,19 @@ class BatchComputer {
   /// Points [first, end) in one pass. If that fails each goes alone, so that only those fail that must.
   Status compare(std::size_t first, std::size_t end) {
     std::vector<ReplayJob> jobs;
-    std::vector<TraceVisitor*> visitors;
+    std::map<std::string, BoundsVisitor> bounds;
     for (std::size_t i = first; i < end; ++i) {
       PointWork& work = work_[i];
       if (work.instance) {
         for (const auto& [place, policy] : work.policies) {
           jobs.push_back({&*work.instance, policy});
         }
-        visitors.push_back(&work.bounds.emplace(*work.instance));
+        work.bounds = &bounds.try_emplace(bounds_key(*work.instance), *work.instance).first->second;
       }
+    }
+    std::vector<TraceVisitor*> visitors;
+    for (auto& [key, visitor] : bounds) {
+      visitors.push_back(&visitor);
     }
     Result<std::vector<ReplayResult>> replayed = replay(*trace_, jobs, context_, visitors);
     if (!replayed && end - first > 1 && !context_.stop_requested()) {

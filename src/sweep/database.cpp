@@ -13,6 +13,9 @@
 namespace kvplace {
 namespace {
 
+/// For others who write the database, as a viewer may.
+constexpr int kPatienceMs = 10'000;
+
 using DatabaseJson = nlohmann::ordered_json;
 
 void bind_json(SqliteStatement& statement, int parameter, const DatabaseJson& value) {
@@ -67,7 +70,7 @@ struct SweepDatabase::State {
     if (code != SQLITE_OK) {
       return tl::unexpected(sqlite_error(opened, path, false));
     }
-    sqlite3_busy_timeout(opened, 10'000);
+    sqlite3_busy_timeout(opened, kPatienceMs);
     return {};
   }
 
@@ -367,7 +370,12 @@ Status SweepDatabase::write_csv_file(const std::string& path) const {
 
 Status SweepDatabase::finish() {
   state_->inserts.clear();
-  return state_->execute("PRAGMA journal_mode = DELETE");
+  // While somebody reads, the file stays in WAL mode, which is as good but for its two files beside it.
+  sqlite3_busy_timeout(state_->connection.get(), 0);
+  const Status status = state_->execute("PRAGMA journal_mode = DELETE");
+  const bool is_read = sqlite3_errcode(state_->connection.get()) == SQLITE_BUSY;
+  sqlite3_busy_timeout(state_->connection.get(), kPatienceMs);
+  return is_read ? Status() : status;
 }
 
 Status run_sweep(const Study& study, SweepDatabase& database, const RunContext& context) {

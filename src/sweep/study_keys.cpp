@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kvplace/base/measure.h"
+#include "kvplace/generate/config.h"
 #include "kvplace/generate/workload.h"
 #include "kvplace/instance/resolve.h"
 #include "kvplace/size/size.h"
@@ -103,7 +104,8 @@ std::span<const StudyKey> study_keys() {
 }
 
 bool is_study_key(std::string_view key) {
-  return std::any_of(study_keys().begin(), study_keys().end(), [&](const StudyKey& own) { return own.key == key; });
+  return is_generator_key(key) ||
+         std::any_of(study_keys().begin(), study_keys().end(), [&](const StudyKey& own) { return own.key == key; });
 }
 
 Status check_setting(const ConfigEntry& entry) {
@@ -114,6 +116,10 @@ Status check_setting(const ConfigEntry& entry) {
       }
       return {};
     }
+  }
+  if (is_generator_key(entry.key)) {
+    GeneratorConfig config;
+    return apply_generator_entry(without_prefix(entry, "generator"), config);
   }
   for (const std::string section : {"hardware", "model", "engine", "options"}) {
     if (is_of(entry, section) || (entry.key == section && section != "options")) {

@@ -18,7 +18,11 @@ struct StudyKey {
 };
 [[nodiscard]] std::span<const StudyKey> study_keys();
 
+/// One of these, or a generator's.
 [[nodiscard]] bool is_study_key(std::string_view key);
+
+/// "generator.FIELD": changes the generator preset that a workload is.
+[[nodiscard]] inline bool is_generator_key(std::string_view key) { return key.starts_with("generator."); }
 
 /// Bad input unless the key is known and its value one that can be read.
 [[nodiscard]] Status check_setting(const ConfigEntry& entry);

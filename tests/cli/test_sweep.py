@@ -156,6 +156,20 @@ class Killed(Sweep):
         self.sweep()
         self.assertEqual(self.database(), self.whole)
 
+    def test_while_somebody_reads(self) -> None:
+        process = cli.start("sweep", "s.toml", "-o", "s.sqlite", cwd=self.folder)
+        while process.poll() is None and not os.path.exists(self.path("s.sqlite-wal")):
+            time.sleep(0.01)
+        self.assertIsNone(process.poll())
+        reader = sqlite3.connect(self.path("s.sqlite"))
+        self.addCleanup(reader.close)
+        while process.poll() is None:
+            self.run_cli("sweep", "s.sqlite", "--status")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        out, err = process.communicate()
+        self.assertEqual(process.returncode, cli.DONE, (out, err))
+        self.assertEqual(self.database(), self.whole)
+
     def test_a_full_disk_loses_nothing(self) -> None:
         for most in (0, 20_000, 150_000):
             ran = subprocess.run([cli.BIN, "sweep", "s.toml", "-o", "s.sqlite", "--quiet"], cwd=self.folder, text=True,
@@ -170,7 +184,8 @@ class Killed(Sweep):
 class Failing(Sweep):
     def test_errors_of_points_are_rows_and_can_be_mended(self) -> None:
         os.rename(self.path("u.kvt"), self.path("away.kvt"))
-        self.write("s.toml", STUDY.replace("[4, 6, 8]", "[4, 100000]"))
+        self.write("s.toml", STUDY.replace(
+            '"options.near_blocks_per_layer" = [4, 6, 8]', '"options.block_bytes" = ["4kB", "0B"]'))
         status = self.sweep()
         self.assertEqual((status["done"], status["failed"]), (6, 18))
         self.assertTrue(any("u.kvt" in failure["message"] for failure in status["failures"]))

@@ -210,10 +210,12 @@ class Claims(unittest.TestCase):
         self.assertEqual(missing, [])
 
     def test_the_package_prints_only_what_the_command_says(self):
-        """What Python shows is the command's text; only the capture has a command of its own, which prints counts and how far it is."""
+        """What Python shows is the command's text; only the capture, and sweeps on a cluster, have
+        commands of their own, which print counts and how far they are."""
         printing = [path.relative_to(SOURCE).as_posix() for path in sorted((SOURCE / "python/kvplace").rglob("*.py"))
                     if re.search(r"\bprint\(|warnings\.warn|logging\.", path.read_text(encoding="utf-8"))]
-        self.assertEqual(printing, ["python/kvplace/_capture_command.py", "python/kvplace/_progress_lines.py"])
+        self.assertEqual(printing, ["python/kvplace/_capture_command.py", "python/kvplace/_progress_lines.py",
+                                    "python/kvplace/_sweep_command.py"])
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ TEST(Study, WhatIsWrongIsToldWithItsLine) {
   expect_says(head + "[grid]\noptions.bacth = [1]\n", {"s.toml:3", "options.bacth", "\"options.batch\""});
   expect_says("trce = 't'\n[grid]\noptions.batch = [1]\n", {"s.toml:1", "trce", "\"trace\""});
   expect_says(head + "hardware.far.link_raed = '5GB/s'\n[grid]\noptions.batch = [1]\n", {"s.toml:2", "link_read"});
+  expect_says(head + "[grid]\ngenerator.budget.shrae = [0.5]\n", {"s.toml:3", "budget.share"});
   expect_says(head + "[grid]\noptions.batch = []\n", {"s.toml:3", "empty list"});
   expect_says(head + "[grid]\n", {"s.toml", "nothing varies"});
   expect_says(head + "[grid]\noptions.batch = ['two']\n", {"s.toml:3", "two"});

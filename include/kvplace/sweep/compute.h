@@ -21,7 +21,7 @@ struct PointOutcome {
 };
 
 /// Divides points into batches that are computed together: those of one trace, of which a policy's decisions are made
-/// once for all links, up to some dozens of runs. `pending`: ascending.
+/// once for all links, up to kRunsOfBatch and some: what a killed run computes anew. `pending`: ascending.
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> sweep_batches(const Study& study,
                                                                     std::span<const std::uint32_t> pending);
 

@@ -34,7 +34,7 @@ struct StudyAxis {
 };
 
 struct StudyPoint {
-  std::vector<ConfigEntry> settings;  ///< all that is said, later ones over earlier ones
+  std::vector<ConfigEntry> settings;                        ///< all that is said, later ones over earlier ones
   std::vector<std::pair<std::string, std::string>> varied;  ///< of these what varies, by key
 };
 
