@@ -12,6 +12,10 @@ pkg_check_modules(clp REQUIRED IMPORTED_TARGET clp>=1.17)
 pkg_check_modules(cbc REQUIRED IMPORTED_TARGET cbc>=2.10)
 pkg_check_modules(uring REQUIRED IMPORTED_TARGET liburing>=2.1)
 pkg_check_modules(numa REQUIRED IMPORTED_TARGET numa)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3>=3.37)
 # LEMON: of its headers only what needs none of its library.
 find_path(KVPLACE_LEMON_INCLUDE_DIR lemon/network_simplex.h REQUIRED)
 mark_as_advanced(KVPLACE_LEMON_INCLUDE_DIR)
+# What pages draw their figures with, whole as Debian has it; another one (plotly.min.js of PyPI's plotly) serves as well.
+find_file(KVPLACE_PLOTLY_JS plotly.js PATHS /usr/share/python3-plotly NO_DEFAULT_PATH REQUIRED)
+mark_as_advanced(KVPLACE_PLOTLY_JS)

@@ -25,6 +25,46 @@ std::span<const EmbeddedFile> embedded_@folder@() { return k_@folder@; }
   file(CONFIGURE OUTPUT "${output}" CONTENT "${content}" @ONLY)
 endfunction()
 
+# What pages of results are made of: their style and script, and plotly's bundle, compressed and as base64.
+function(kvplace_embed_page_assets folder bundle output)
+  set(packed "${output}.plotly")
+  add_custom_command(OUTPUT "${packed}" DEPENDS "${bundle}" VERBATIM
+                     COMMAND sh -c "gzip -9nc \"$0\" | base64 -w 0 > \"$1\"" "${bundle}" "${packed}")
+  foreach(asset IN ITEMS page.css page.js explore.js)
+    file(READ "${folder}/${asset}" ${asset})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/${asset}")
+  endforeach()
+  # No compiler takes a literal of megabytes well; the assembler includes a file as it is.
+  file(CONFIGURE OUTPUT "${output}" @ONLY CONTENT [[#include "report/assets.h"
+
+asm(R"(
+  .section .rodata
+  .global kvplace_plotly_begin
+  .global kvplace_plotly_end
+kvplace_plotly_begin:
+  .incbin "@packed@"
+kvplace_plotly_end:
+  .byte 0
+  .previous
+)");
+
+extern "C" const char kvplace_plotly_begin[];  // NOLINT: of the assembler
+extern "C" const char kvplace_plotly_end[];    // NOLINT
+
+namespace kvplace {
+
+std::string_view plotly_bundle() {
+  return {kvplace_plotly_begin, static_cast<std::size_t>(kvplace_plotly_end - kvplace_plotly_begin)};
+}
+std::string_view page_style() { return R"asset(@page.css@)asset"; }
+std::string_view page_script() { return R"asset(@page.js@)asset"; }
+std::string_view page_explorer() { return R"asset(@explore.js@)asset"; }
+
+}  // namespace kvplace
+]])
+  set_source_files_properties("${output}" PROPERTIES OBJECT_DEPENDS "${packed}" SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 # A function that calls register_<kind>_<stem> of each file in a folder, in order of name.
 function(kvplace_generate_registry registry header kind folder output)
   file(GLOB files CONFIGURE_DEPENDS "${folder}/*.cpp")

@@ -195,6 +195,15 @@ Result<std::string> TraceFlags::path(const InstanceFlags* instance) const {
   return path;
 }
 
+std::string TraceFlags::workload_words() const {
+  std::string words;
+  for (const auto& [flag, value] :
+       {std::pair{"--workload", workload_}, std::pair{"--context", context_}, std::pair{"--steps", steps_}}) {
+    words += value.empty() ? "" : (words.empty() ? "" : " ") + std::string(flag) + " " + value;
+  }
+  return words;
+}
+
 Result<TraceReader> TraceFlags::open(const InstanceFlags* instance) const {
   if (!workload_.empty()) {
     return open_workload_of(instance);

@@ -78,6 +78,8 @@ class TraceFlags {
   [[nodiscard]] Result<TraceReader> open(const InstanceFlags* instance = nullptr) const;
   /// Also --workload in a trace's place, for verbs with an instance, whose model it takes.
   void add_workload_to(CLI::App& verb);
+  /// The flags that stand in a trace's place, as they are typed; empty with a file.
+  [[nodiscard]] std::string workload_words() const;
   /// The path named by the argument, else by the configuration file; may be empty.
   [[nodiscard]] Result<std::string> path(const InstanceFlags* instance) const;
 

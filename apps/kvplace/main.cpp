@@ -9,12 +9,14 @@ int main(int argc, char** argv) {
   kvplace::cli::add_info(app);
   kvplace::cli::add_export(app);
   kvplace::cli::add_compare(app);
+  kvplace::cli::add_report(app);
   kvplace::cli::add_bound(app);
   kvplace::cli::add_advise(app);
   kvplace::cli::add_size(app);
   kvplace::cli::add_budgets(app);
   kvplace::cli::add_calibrate(app);
   kvplace::cli::add_run(app);
+  kvplace::cli::add_sweep(app);
   kvplace::cli::add_replay(app);
   kvplace::cli::add_verify(app);
   kvplace::cli::add_list(app);

@@ -54,7 +54,7 @@ std::string schedules_of(const Certificate& certificate) {
 
 }  // namespace
 
-std::string placement_verdict(const Comparison& comparison, const Instance& instance) {
+std::string placement_verdict(const Comparison& comparison, const Instance& instance, const std::string& which) {
   const std::optional<bool> matters = comparison.placement_matters();
   const auto compared = comparison.placements();
   if (!comparison.static_time || (matters && *matters && !compared)) {
@@ -65,7 +65,7 @@ std::string placement_verdict(const Comparison& comparison, const Instance& inst
   const double above = 100 * (slowest / comparison.lower_bound() - 1);
   if (matters && !*matters) {
     return fmt::format("Placement does not matter here: static, which moves nothing,{} within 1 % of {}.{}\n",
-                       compares_others(comparison) ? " and every policy above are" : " is",
+                       compares_others(comparison) ? " and every policy " + which + " are" : " is",
                        name_of_lower_bound(comparison), weights_of(comparison, instance));
   }
   if (!comparison.complete || !compares_others(comparison)) {
@@ -73,19 +73,19 @@ std::string placement_verdict(const Comparison& comparison, const Instance& inst
   }
   if (!matters) {
     return fmt::format(
-        "Every policy above, and static, which moves nothing, take the same time within 1 %, up to {:.1f} % above {}:\n"
+        "Every policy {}, and static, which moves nothing, take the same time within 1 %, up to {:.1f} % above {}:\n"
         "whether another placement is faster is not known here.\n",
-        above, name_of_lower_bound(comparison));
+        which, above, name_of_lower_bound(comparison));
   }
   const bool alike = compared->second <= compared->first * (1 + kSameTime);
   if (num_placements(comparison) < 2 || !alike) {
     return {};
   }
   return fmt::format(
-      "The policies above take the same time within 1 %, but placement matters here: static, which moves nothing, "
+      "The policies {} take the same time within 1 %, but placement matters here: static, which moves nothing, "
       "takes\n"
       "{:.2f} times as long as the fastest of them.\n",
-      unmoved / compared->first);
+      which, unmoved / compared->first);
 }
 
 std::string ending_verdict(const Comparison& comparison, const Instance& instance) {

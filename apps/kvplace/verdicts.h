@@ -13,8 +13,9 @@
 namespace kvplace::cli {
 
 /// Whether it matters where the KV lies (Comparison::placement_matters): said if it does not, and where the policies
-/// compared look as if it did not.
-[[nodiscard]] std::string placement_verdict(const Comparison& comparison, const Instance& instance);
+/// compared look as if it did not. `which`: those that are "above", as in a table, or "compared".
+[[nodiscard]] std::string placement_verdict(const Comparison& comparison, const Instance& instance,
+                                            const std::string& which = "above");
 /// That a replay was interrupted, or that the search for the bound or a policy's planning was cut short.
 [[nodiscard]] std::string ending_verdict(const Comparison& comparison, const Instance& instance);
 /// What the rows that are no policies say, and which rows no placement reaches.

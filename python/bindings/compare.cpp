@@ -12,8 +12,10 @@
 #include "bindings/check_same.h"
 #include "bindings/errors.h"
 #include "bindings/run.h"
+#include "kvplace/base/file_guard.h"
 #include "kvplace/simulate/report.h"
 #include "kvplace/simulate/schedules.h"
+#include "page_words.h"
 #include "tables.h"
 
 namespace nb = nanobind;
@@ -70,13 +72,24 @@ void bind_compare(nb::module_& module) {
   module.def(
       "compare",
       [](const TraceReader& trace, const Instance& instance, const std::vector<std::string>& policies, bool bound,
-         const std::string& schedule, unsigned threads, const nb::object& progress, const Interrupt* interrupt) {
+         const std::string& schedule, const std::string& html, unsigned threads, const nb::object& progress,
+         const Interrupt* interrupt) {
         check_same(trace, instance);
         const CompareOptions options{unwrap(named_policies(policies, trace.meta(), instance)), bound, schedule};
-        return run({threads, progress, interrupt},
-                   [&](const RunContext& context) { return make_comparison(trace, instance, options, context); });
+        return run({threads, progress, interrupt}, [&](const RunContext& context) -> Result<Comparison> {
+          FileScope files;
+          for (const std::string& path : {schedule, html}) {
+            KVPLACE_TRY(path.empty() ? Status() : files.claim(path));
+          }
+          KVPLACE_ASSIGN(comparison, make_comparison(trace, instance, options, context));
+          if (comparison.outputs) {
+            comparison.outputs = cli::write_page_of(html, comparison, trace, instance,
+                                                    {"compare", bound ? "--bound" : "", options.policies});
+          }
+          return comparison;
+        });
       },
-      "trace"_a, "instance"_a, "policies"_a, "bound"_a, "schedule"_a, "threads"_a, "progress"_a.none(),
+      "trace"_a, "instance"_a, "policies"_a, "bound"_a, "schedule"_a, "html"_a, "threads"_a, "progress"_a.none(),
       "interrupt"_a.none());
   module.def(
       "record_schedule",

@@ -20,8 +20,10 @@ from ._instance import Instance, show_config
 from ._presets import (Hardware, Model, Preset, list_engines, list_formats, list_generators, list_hardware, list_models,
                        list_policies, list_results, list_settings)
 from ._record import record
+from ._report import Report, report
 from ._run import Progress
 from ._size import BudgetCheck, BudgetOutcome, LayerBudgets, Size, SizeAnswer, SizeProbe, budgets, size
+from ._sweep import Sweep, sweep
 from ._trace import Trace, TraceInfo
 from ._trace_writer import TraceWriter, from_arrays, import_trace, merge
 
@@ -30,10 +32,10 @@ __version__: str = _core.version()
 __all__ = [
     "Advice", "BadInput", "Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "Error", "Failed", "Hardware", "Instance",
     "Interrupt", "Interrupted", "LayerBudgets", "Model", "Preset", "Progress", "ProvenBound", "Record", "Rejected",
-    "Replay", "Result", "Size", "SizeAnswer", "SizeProbe", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
+    "Replay", "Report", "Result", "Size", "SizeAnswer", "SizeProbe", "Sweep", "Trace", "TraceInfo", "TraceWriter", "VerifiedBound",
     "advise", "bound", "budgets", "bundled_trace", "compare", "demo", "from_arrays", "generate", "generate_like", "import_trace",
     "list_engines", "list_formats", "list_generators", "list_hardware", "list_models", "list_policies", "list_results",
-    "list_settings", "merge", "record", "record_schedule", "replay", "select", "show_config", "size", "verify",
+    "list_settings", "merge", "record", "record_schedule", "replay", "report", "select", "show_config", "size", "sweep", "verify",
 ]
 
 

@@ -8,14 +8,18 @@ from typing import Any
 
 from . import _core
 from ._core import Interrupt
+from ._errors import unless_unwritten
 from ._instance import _KEYWORDS, Instance, PresetLike, entries_of
 from ._run import ProgressLike, shown
+from ._shown import Shown
 from ._trace import Trace
 from ._types import check_keywords, checked
 
 
-class Advice:
+class Advice(Shown):
     """What fits, how fast it is, what to set and what more would buy."""
+
+    _kind = "advise"
 
     @checked
     def __init__(self, values: dict[str, Any], text: str) -> None:
@@ -28,6 +32,11 @@ class Advice:
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        speeds = {"all_near": "all near", "engine": "engine", "best_policy": "best policy", "bound": "bound"}
+        return [{"batch": point["batch"], **{f"{name}, tokens/s": point[key] and point[key]["tokens_per_s"]
+                                             for key, name in speeds.items()}} for point in self._values["points"]]
 
     def __repr__(self) -> str:
         return self._text.rstrip("\n")
@@ -47,6 +56,7 @@ def advise(
     target: float = 0,
     config: str | os.PathLike[str] | None = None,
     time_limit: float = 50,
+    html: str | os.PathLike[str] | None = None,
     threads: int = 0,
     progress: ProgressLike = None,
     interrupt: Interrupt | None = None,
@@ -65,12 +75,14 @@ def advise(
     :param target: tokens/s that each request is to get; 0 for none.
     :param config: TOML file, as for Instance.
     :param time_limit: of bounds and of what is varied, seconds.
+    :param html: also write a page (.html) to look at and to send.
     :param threads: worker threads; 0 for one per core.
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
     :param interrupt: stops the call from another thread.
     :param keywords: those of Instance (``gpus``, ``kv_dtype``), and fields by their key.
 
-    Raises BadInput, as Instance does; Interrupted; KeyboardInterrupt after Ctrl-C.
+    Raises BadInput, as Instance does; Interrupted; Failed with the advice as its ``result`` if the disk is full;
+    KeyboardInterrupt after Ctrl-C.
     """
     check_keywords(Instance.__init__, keywords)
     options = {key: keywords.pop(key) for key in _KEYWORDS if key in keywords}
@@ -78,6 +90,6 @@ def advise(
     entries = entries_of(config, hardware, model, engine, options, keywords)
     tokens = "" if context is None else str(context)
     with shown(progress) as sink:
-        values, text = _core.advise(entries, tokens, str(output), trace, workload, target, time_limit, threads, sink,
-                                    interrupt)
-    return Advice(json.loads(values), text)
+        values, text, outputs = _core.advise(entries, tokens, str(output), trace, workload, target, time_limit,
+                                             "" if html is None else os.fspath(html), threads, sink, interrupt)
+    return unless_unwritten(Advice(json.loads(values), text), outputs)

@@ -12,13 +12,16 @@ from ._core import Interrupt
 from ._errors import BadInput, unless_unwritten
 from ._instance import Instance
 from ._run import ProgressLike, shown
+from ._shown import Shown
 from ._trace import Trace
 from ._types import checked
 
 
-class ProvenBound:
+class ProvenBound(Shown):
     """A time that no schedule which ``holds_for`` describes beats, and the schedule near it; its repr is the command's
     text."""
+
+    _kind = "bound"
 
     def __init__(self, values: dict[str, Any], text: str) -> None:
         self._values = values
@@ -78,6 +81,10 @@ class ProvenBound:
     def to_dict(self) -> dict[str, Any]:
         """The command's JSON object (docs/json.md)."""
         return self._values
+
+    def _rows(self) -> list[dict[str, Any]]:
+        found = {"bound": self.bound_s, "any": self.any_s, "planned schedule": self.best_schedule_s}
+        return [{"": name, "seconds": seconds} for name, seconds in found.items()]
 
     def __repr__(self) -> str:
         return self._text

@@ -13,6 +13,7 @@ from ._core import Interrupt
 from ._errors import BadInput, unless_unwritten
 from ._instance import Instance
 from ._run import ProgressLike, shown
+from ._shown import Shown
 from ._trace import Trace
 from ._types import checked
 
@@ -132,11 +133,22 @@ class _Report:
         return self._text
 
 
-class Comparison(_Report, Sequence[Result]):
+def comparison_rows(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the JSON of a comparison: a row per policy, the fastest first."""
+    return [{"policy": result["policy"], "knows": result["information"],
+             "time per token, s": 1 / result["tokens_per_s"] if result["tokens_per_s"] else None,
+             "hit ratio": result["near_reads"] / result["reads"] if result["reads"] else None,
+             "gap to bound": result["gap_to_bound"]}
+            for result in sorted(values["results"], key=lambda result: float(result["total_s"]))]
+
+
+class Comparison(_Report, Shown, Sequence[Result]):
     """Several policies on one instance, beside what is possible: a sequence of results, in the order asked for.
 
     ``comparison[0]``, ``comparison["lru"]``, ``for result in comparison``; its repr is the command's table.
     """
+
+    _kind = "compare"
 
     def __init__(self, values: dict[str, Any], head: str, table: str) -> None:
         super().__init__(values, head, table)
@@ -172,6 +184,9 @@ class Comparison(_Report, Sequence[Result]):
     def __iter__(self) -> Iterator[Result]:
         return iter(self.results)
 
+    def _rows(self) -> list[dict[str, Any]]:
+        return comparison_rows(self._values)
+
     def to_pandas(self) -> pd.DataFrame:
         """One row per policy, columns as the fields of Result. Needs pandas."""
         import pandas as pd
@@ -198,6 +213,7 @@ def compare(
     *,
     bound: bool = False,
     schedule_out: str | os.PathLike[str] | None = None,
+    html: str | os.PathLike[str] | None = None,
     threads: int = 0,
     progress: ProgressLike = None,
     interrupt: Interrupt | None = None,
@@ -208,6 +224,7 @@ def compare(
         that need passes of their own; default: a short list of these.
     :param bound: also prove a lower bound, and how far each policy is above it.
     :param schedule_out: also store the decisions of the one policy as a schedule (.kvs).
+    :param html: also write a page (.html) to look at and to send.
     :param threads: worker threads; 0 for one per core. Results do not depend on it.
     :param progress: True for tqdm bars, or an object with the methods of ``kvplace.Progress``.
     :param interrupt: stops the call from another thread; the results then cover the steps replayed so far, and
@@ -220,7 +237,7 @@ def compare(
     if schedule_out is not None and len(texts) != 1:
         raise BadInput("schedule_out stores one policy's schedule: name one policy")
     with shown(progress) as sink:
-        raw = _core.compare(trace, instance, texts, bound, "" if schedule_out is None else os.fspath(schedule_out),
+        raw = _core.compare(trace, instance, texts, bound, *("" if path is None else os.fspath(path) for path in (schedule_out, html)),
                             threads, sink, interrupt)
     comparison = Comparison(json.loads(raw.json(instance)), _core.describe(trace, instance),
                             raw.table(instance, _TABLE_WIDTH))

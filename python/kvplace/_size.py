@@ -13,6 +13,7 @@ from ._core import Interrupt
 from ._errors import unless_unwritten
 from ._instance import Instance
 from ._run import ProgressLike, shown
+from ._shown import Shown
 from ._trace import Trace
 from ._types import checked
 
@@ -60,7 +61,7 @@ class SizeAnswer:
                    probes(values["crossover_brackets"]))
 
 
-class _Told:
+class _Told(Shown):
     """What both results share: the command's JSON and its text."""
 
     def __init__(self, values: dict[str, Any], text: str) -> None:
@@ -94,9 +95,15 @@ class _Told:
 class Size(_Told):
     """What must be bought or set for a target: ``size["lru"].answer``, ``size.bound``; its repr is the command's text."""
 
+    _kind = "size"
+
     def __init__(self, values: dict[str, Any], text: str) -> None:
         super().__init__(values, text)
         self.answers = [SizeAnswer.from_dict(answer) for answer in values["answers"]]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [{"policy": answer.policy, str(self._values["find"]): answer.answer and answer.answer.value,
+                 "tokens/s": answer.answer and answer.answer.tokens_per_s} for answer in self.answers]
 
     #: One per policy in the order asked for, then the bound's.
     answers: list[SizeAnswer]
@@ -171,9 +178,14 @@ class LayerBudgets(_Told):
     """The best fixed near capacity of each layer: ``Instance(trace, layer_shares=budgets.blocks)``; its repr is the
     command's text."""
 
+    _kind = "budgets"
+
     def __init__(self, values: dict[str, Any], text: str) -> None:
         super().__init__(values, text)
         self.checks = [BudgetCheck.from_dict(check) for check in values["checks"]]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [{"layer": layer, "blocks": blocks} for layer, blocks in enumerate(self.blocks)]
 
     #: Of the traces given, then of those held out.
     checks: list[BudgetCheck]

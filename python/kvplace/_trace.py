@@ -15,6 +15,7 @@ from . import _core
 from ._core import Interrupt, Record
 from ._errors import BadInput
 from ._run import ProgressLike, shown
+from ._shown import Shown
 from ._types import checked
 
 if TYPE_CHECKING:
@@ -220,8 +221,10 @@ def _reopened(path: str, absolute: str, recover: bool, identity: tuple[str, int,
     return trace
 
 
-class TraceInfo(Mapping[str, Any]):
+class TraceInfo(Shown, Mapping[str, Any]):
     """Statistics of a trace by name, with the keys of ``kvplace info --json`` (docs/json.md); repr is its table."""
+
+    _kind = "info"
 
     def __init__(self, values: dict[str, Any], table: str) -> None:
         self._values = values
@@ -230,6 +233,10 @@ class TraceInfo(Mapping[str, Any]):
     def to_dict(self) -> dict[str, Any]:
         """The command's JSON object."""
         return self._values
+
+    def _rows(self) -> list[dict[str, Any]]:
+        keys = ("layers", "steps", "prompt_tokens", "block_tokens", "blocks", "reads", "overlap", "density")
+        return [{key: self._values[key] for key in keys}]
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]

@@ -12,6 +12,7 @@
 #include "advise/room.h"
 #include "kvplace/generate/workload.h"
 #include "kvplace/simulate/replay.h"
+#include "kvplace/simulate/spent.h"
 
 namespace kvplace {
 

@@ -16,6 +16,9 @@ class Flattener {
       return add_table(key, *table);
     }
     if (const toml::array* array = node.as_array()) {
+      if (array->empty()) {
+        return bad_input(place(node) + ": " + in_quotes(key) + " is an empty list: give a value, or leave it out");
+      }
       std::size_t i = 0;
       for (const toml::node& element : *array) {
         KVPLACE_TRY(add(joined(key, std::to_string(i++)), element));

@@ -139,6 +139,9 @@ void PolicyRun::end_decode_step(std::uint32_t step) {
   if (instance_.layout().served != nullptr) {
     token_times_.end_step(static_cast<std::uint32_t>(instance_.layout().served->running(step).size()));
   }
+  for (PolicyRun& other : also_on_) {
+    other.end_decode_step(step);
+  }
 }
 
 Status PolicyRun::process_next(const StepView& record, const SegmentWindow& window) {
@@ -185,6 +188,9 @@ Status PolicyRun::process_step(const StepView& record, const SegmentWindow& wind
   add_new_kv(record, true, loads);
   clear_marks(record);
   charge(record, traffic, loads, mirrored);
+  for (PolicyRun& other : also_on_) {
+    other.charge(record, traffic, loads, mirrored);
+  }
   return job_.observer != nullptr ? job_.observer->on_step(record.step, record.layer, decision_) : Status();
 }
 
@@ -431,6 +437,21 @@ void PolicyRun::process_ideal_step(const Segment& segment, std::uint32_t step) {
       close_group();
     }
   }
+}
+
+ReplayResult PolicyRun::result_also_on(std::size_t n) const {
+  ReplayResult result = also_on_[n].result();
+  const ReplayResult& counts = result_;
+  result.information = counts.information;
+  result.reads = counts.reads;
+  result.near_reads = counts.near_reads;
+  result.far_reads = counts.far_reads;
+  result.far_reads_by_layer = counts.far_reads_by_layer;
+  result.promotions = counts.promotions;
+  result.evictions = counts.evictions;
+  result.demotions = counts.demotions;
+  result.peak_near_blocks = counts.peak_near_blocks;
+  return result;
 }
 
 ReplayResult PolicyRun::result() const {

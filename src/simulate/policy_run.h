@@ -15,6 +15,8 @@ namespace kvplace {
 class PolicyRun {
  public:
   explicit PolicyRun(const ReplayJob& job);
+  /// The same decisions are also charged on an instance that differs in speed alone.
+  void also_on(const ReplayJob& job) { also_on_.emplace_back(job); }
 
   /// Decode steps ahead that must be in the window when a step is processed.
   [[nodiscard]] std::uint32_t horizon() const;
@@ -30,6 +32,8 @@ class PolicyRun {
   /// Processes one step alone, of a trace that is only becoming one; steps come in order. Not of an ideal policy.
   [[nodiscard]] Status process_next(const StepView& record, const SegmentWindow& window);
   [[nodiscard]] ReplayResult result() const;
+  /// Of the n-th that also_on() named, from 0.
+  [[nodiscard]] ReplayResult result_also_on(std::size_t n) const;
 
  private:
   // State of a block, one byte each. The marks hold within one step only.
@@ -106,6 +110,7 @@ class PolicyRun {
   TokenTimes token_times_;
   MovableBytes open_mirrored_;
   ReplayResult result_;
+  std::vector<PolicyRun> also_on_;  // which only charge
 };
 
 }  // namespace kvplace

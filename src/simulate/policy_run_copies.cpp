@@ -44,7 +44,12 @@ void PolicyRun::close_group() {
   const Seconds time = step_time(step.charged, layers);
   result_.total += time;
   token_times_.add(time);
-  ++result_.bottleneck_steps[at(step_time.bottleneck(step.waited_for))];
+  const std::size_t bottleneck = at(step_time.bottleneck(step.waited_for));
+  ++result_.bottleneck_steps[bottleneck];
+  const std::size_t stretch = result_.steps / steps_of_stretch(instance_.steps());
+  result_.over_time.resize(stretch + 1);
+  result_.over_time[stretch].time += time;
+  ++result_.over_time[stretch].bottleneck_steps[bottleneck];
   if (step.copied > Bytes(0)) {
     move_copies(step.copied);
   }

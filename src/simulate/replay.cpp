@@ -11,14 +11,43 @@
 namespace kvplace {
 namespace {
 
+/// Whether a policy that does not look at times decides the same on both: sizes, capacities and options are equal.
+bool differ_in_speed_alone(const Instance& a, const Instance& b) {
+  for (const Field<InstanceOptions>& field : option_fields()) {
+    if (field.get(a.options()) != field.get(b.options())) {
+      return false;
+    }
+  }
+  for (std::uint32_t l = 0; l < a.layers(); ++l) {
+    const LayerIndex layer(l);
+    if (a.layer_capacity(layer) != b.layer_capacity(layer) || a.kv_block_bytes(layer) != b.kv_block_bytes(layer) ||
+        a.new_kv_bytes(layer) != b.new_kv_bytes(layer) || a.expert_bytes(layer) != b.expert_bytes(layer)) {
+      return false;
+    }
+  }
+  return a.capacity() == b.capacity() && a.batch_capacity() == b.batch_capacity() &&
+         a.options().copies == Copies::kStep;
+}
+
 class Replayer {
  public:
   Replayer(const TraceReader& trace, std::span<const ReplayJob> jobs, const RunContext& context,
            std::span<TraceVisitor* const> visitors)
       : trace_(trace), context_(context), visitors_(visitors) {
     runs_.reserve(jobs.size());
+    std::vector<const ReplayJob*> first_jobs;  // of the runs
     for (const ReplayJob& job : jobs) {
-      runs_.emplace_back(job);
+      const auto same = std::find_if(first_jobs.begin(), first_jobs.end(),
+                                     [&](const ReplayJob* first) { return share_decisions(*first, job); });
+      const auto run = static_cast<std::size_t>(same - first_jobs.begin());
+      if (same == first_jobs.end()) {
+        first_jobs.push_back(&job);
+        runs_.emplace_back(job);
+        num_charged_.push_back(0);
+      } else {
+        runs_[run].also_on(job);
+      }
+      places_.emplace_back(run, num_charged_[run]++);
     }
   }
 
@@ -39,13 +68,22 @@ class Replayer {
 
   [[nodiscard]] std::vector<ReplayResult> results() const {
     std::vector<ReplayResult> results;
-    for (const PolicyRun& run : runs_) {
-      results.push_back(run.result());
+    for (const auto& [run, place] : places_) {
+      results.push_back(place == 0 ? runs_[run].result() : runs_[run].result_also_on(place - 1));
     }
     return results;
   }
 
  private:
+  static bool share_decisions(const ReplayJob& a, const ReplayJob& b) {
+    if (a.policy.name != b.policy.name || a.policy.parameters != b.policy.parameters || a.schedule != nullptr ||
+        b.schedule != nullptr || a.observer != nullptr || b.observer != nullptr) {
+      return false;
+    }
+    const auto info = PolicyRegistry::instance().find(a.policy.name);
+    return info && !(*info)->uses_times && differ_in_speed_alone(*a.instance, *b.instance);
+  }
+
   Status start() {
     bool any_oracle = false;
     for (PolicyRun& run : runs_) {
@@ -70,6 +108,8 @@ class Replayer {
   const RunContext& context_;
   std::span<TraceVisitor* const> visitors_;
   std::vector<PolicyRun> runs_;
+  std::vector<std::size_t> num_charged_;                     // by run: on how many instances
+  std::vector<std::pair<std::size_t, std::size_t>> places_;  // by job: its run, and which of its instances
   std::optional<NextReads> next_reads_;
   std::uint32_t horizon_ = 0;
   ChunkParts parts_ = ChunkParts::kWithoutRankings;

@@ -35,8 +35,9 @@ struct Timed {
 class Evaluator {
  public:
   /// REQUIRES: instances are of one trace and differ only in near capacity, link, batch and block bytes.
-  Evaluator(const TraceReader& trace, const RunContext& context, TimeLimit& time_limit)
-      : trace_(trace), time_limit_(time_limit), progress_(context.progress, trace.totals().reads) {
+  Evaluator(const TraceReader& trace, const RunContext& context, TimeLimit& time_limit,
+            std::string_view what = "sizing")
+      : trace_(trace), time_limit_(time_limit), progress_(context.progress, trace.totals().reads, what) {
     context_ = {context.threads, &progress_, time_limit.interrupt()};
   }
 

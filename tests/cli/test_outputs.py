@@ -40,12 +40,14 @@ COMMANDS = {
     "info": [["info", "t.kvt"]],
     "export": [["export", "t.kvt", "--format", format] for format in ("fang-csv", "topk-npy", "oracle-general")],
     "compare": [["compare", "t.kvt", "--policy", "lru", *FILES]],
+    "report": [["report", "t.kvt", "--policy", "lru", *FILES]],
     "bound": [["bound", "t.kvt", *FILES]],
     "advise": [["advise", "--trace", "t.kvt", *DEPLOYMENT, "--layer-budgets", "b.toml"]],
     "size": [["size", "t.kvt", "--target", "50%", *FILES]],
     "budgets": [["budgets", "t.kvt", "--held-out", "u.kvt", *FILES]],
     "calibrate": [["calibrate", "--far", "paced:1GB/s", "--near-size", "64MiB", "--far-size", "64MiB", "--runs", "1"]],
     "run": [["run", "t.kvt", "--policy", "lru", "--far", "dram", *FILES, "--batch", "1"]],
+    "sweep": [["sweep", "s.toml"], ["sweep", "s.sqlite", "--export", "csv"]],
     "replay": [["replay", "t.kvt", "t.kvs", *FILES]],
     "verify": [["verify", "t.kvt", "t.cert", *FILES]],
     "list": [["list", "models"]],
@@ -80,6 +82,8 @@ class OutputsTest(cli.CliTest):
         self.write("b.toml", "layer_budgets = [5, 3]\n")
         self.write("l.jsonl", '{"timestamp": 0, "input_length": 8, "output_length": 4}\n')
         self.write("g.toml", "layers = 2\nsteps = 9\nprompt_tokens = 64\nbudget.blocks = 4\n")
+        self.write("s.toml", 'trace = "t.kvt"\noptions.near_blocks_per_layer = 4\n[grid]\noptions.block_bytes = ["4kB", "8kB"]\n')
+        self.ok("sweep", "s.toml", "-o", "s.sqlite")
         self.ok("compare", "t.kvt", "--policy", "lru", *FILES, "--schedule-out", "t.kvs")
         self.ok("bound", "t.kvt", *FILES, "-o", "t.cert")
 

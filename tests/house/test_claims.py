@@ -12,24 +12,25 @@ from pathlib import Path
 SOURCE = Path(os.environ.get("KVPLACE_SOURCE_DIR") or Path(__file__).resolve().parents[2])
 
 #: Where results become words.
-FOLDERS = ("apps/kvplace", "src/advise", "src/bound", "src/generate", "src/instance", "src/simulate", "src/size", "src/solve")
+FOLDERS = ("apps/kvplace", "src/advise", "src/bound", "src/generate", "src/instance", "src/report", "src/simulate", "src/size", "src/solve")
 
 VERDICTS = "tests/apps/test_verdicts.cpp"
 ADVICE = "tests/apps/test_advice_verdicts.cpp"
 SIZE = "tests/cli/test_size.py"
 ADVISE = "tests/apps/test_advise_sentences.cpp"
 ADVISED = ("tests/cli/test_advise.py", "test_what_does_not_serve_or_fit_is_said")
+PAGES = "tests/apps/test_page_words.cpp"
 SIZINGS = "tests/apps/test_size_verdicts.cpp"
 
 #: How a sentence begins -> the file of its test, and the test.
 CLAIMS = {
     # compare: verdicts.cpp
     "Placement does not matter here: static, which moves nothing,": (VERDICTS, "PlacementDoesNotMatterIfAndOnlyIf"),
-    " and every policy above are": (VERDICTS, "PlacementDoesNotMatterIfAndOnlyIf"),
+    " and every policy ": (VERDICTS, "PlacementDoesNotMatterIfAndOnlyIf"),
     " Of the bytes read {} are weights": (VERDICTS, "PlacementDoesNotMatterIfAndOnlyIf"),
-    "Every policy above, and static, which moves nothing, take the same time": (
+    "Every policy {}, and static, which moves nothing, take the same time": (
         VERDICTS, "PlacementDoesNotMatterIfAndOnlyIf"),
-    "The policies above take the same time within 1 %, but placement matters": (
+    "The policies {} take the same time within 1 %, but placement matters": (
         VERDICTS, "PlacementDoesNotMatterIfAndOnlyIf"),
     "(perfect split): no schedule that writes new KV as it comes is faster": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
     "(certified): proven for ": (VERDICTS, "TheLegendNamesTheRowsThatAreThere"),
@@ -49,6 +50,12 @@ CLAIMS = {
     ": valid, but its search was cut short": (VERDICTS, "AnEarlyEndIsSaid"),
     "Bounds are of the machine at its peak": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
     "Bounds count the engine's efficiencies and overheads": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
+    # pages: page_words.cpp
+    "Of the policies compared{} {} is the fastest": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
+    " that do not know the future": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
+    "Whether placement matters here is not known.": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
+    "Placement matters here: static, which moves nothing, takes {:.3g} times": (
+        PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
     # compare, of a served batch: served_text.cpp
     "One buffer per layer for all requests (lru) takes": (
         "tests/apps/test_served_text.cpp", "OneBufferForAllTakesLessOrMoreTimeThanOneForEach"),
@@ -149,6 +156,10 @@ NO_CLAIMS = (
     "{}: {} requests, {} at once at most", "; {} that generated nothing left out", "steps in which nothing runs are left out",
     "requests ask for more tokens than the traces have, and end with those", "rankings are left out: ",
     "prompts arrive as written pages: what their prefill takes is in no time",
+    "Link is all that is waited for beyond near memory", "<noscript>", "the proofs did not end within the time limit",
+    "There is no certified bound here: ", "(certified): proven, whatever is near at the start",
+    "There is no other near capacity to show", "There is no other link to show", "The trace reads nothing",
+    " of blocks not read before",
 )
 
 #: Files of docs of flags, settings and result fields.
@@ -199,10 +210,12 @@ class Claims(unittest.TestCase):
         self.assertEqual(missing, [])
 
     def test_the_package_prints_only_what_the_command_says(self):
-        """What Python shows is the command's text; only the capture has a command of its own, which prints counts and how far it is."""
+        """What Python shows is the command's text; only the capture, and sweeps on a cluster, have
+        commands of their own, which print counts and how far they are."""
         printing = [path.relative_to(SOURCE).as_posix() for path in sorted((SOURCE / "python/kvplace").rglob("*.py"))
                     if re.search(r"\bprint\(|warnings\.warn|logging\.", path.read_text(encoding="utf-8"))]
-        self.assertEqual(printing, ["python/kvplace/_capture_command.py", "python/kvplace/_progress_lines.py"])
+        self.assertEqual(printing, ["python/kvplace/_capture_command.py", "python/kvplace/_progress_lines.py",
+                                    "python/kvplace/_sweep_command.py"])
 
 
 if __name__ == "__main__":

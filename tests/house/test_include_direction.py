@@ -25,8 +25,11 @@ MAY_INCLUDE["policy"] = MAY_INCLUDE["bound"] | {"bound"}
 MAY_INCLUDE["simulate"] = MAY_INCLUDE["bound"] | {"bound", "solve", "policy", "generate"}
 MAY_INCLUDE["size"] = MAY_INCLUDE["simulate"] | {"simulate"}
 MAY_INCLUDE["advise"] = MAY_INCLUDE["size"] | {"size"}
+MAY_INCLUDE["report"] = MAY_INCLUDE["advise"] | {"advise"}
+MAY_INCLUDE["sweep"] = MAY_INCLUDE["report"] | {"report"}
 MAY_INCLUDE["runtime"] = MAY_INCLUDE["simulate"] | {"simulate"}
-SHARED_WITH_BINDINGS = {"tables.h", "size_text.h", "advise_text.h", "http/http_client.h"}  # of the command
+SHARED_WITH_BINDINGS = {"tables.h", "size_text.h", "advise_text.h", "page_words.h", "sweep_text.h",
+                        "http/http_client.h"}  # of the command
 APPS_MAY_INCLUDE = set(MAY_INCLUDE)
 
 STANDARD_HEADERS = set(

@@ -96,6 +96,42 @@ std::uint32_t horizon_of(const PolicyInfo& info, const PolicySpec& policy) {
              : 0;
 }
 
+RC_GTEST_PROP(PolicyConformance, SharedDecisionsGiveWhatRunsAloneDo, ()) {
+  const testing::TempDir folder;
+  const testing::RandomTraceShape shape = random_shape();
+  const std::string path = testing::write_random_trace(folder.path("t.kvt"), shape);
+  const InstanceSpec spec = random_spec(shape);
+  const TraceReader trace = TraceReader::open(path).value();
+  std::vector<InstanceSpec> specs;
+  std::vector<Instance> instances;
+  for (const double speed : {1.0, 0.25, 8.0}) {
+    specs.push_back(spec);
+    specs.back().hardware.far.link_read.spec = BytesPerSecond(spec.hardware.far.link_read.spec.value() * speed);
+    instances.push_back(Instance::make(specs.back(), trace.meta(), trace.totals()).value());
+  }
+  std::vector<ReplayJob> jobs;
+  for (const PolicySpec& policy : all_policies(shape)) {
+    if (PolicyRegistry::instance().find(policy.name).value()->runs_in_common_pass()) {
+      for (const Instance& instance : instances) {
+        jobs.push_back({&instance, policy});
+      }
+    }
+  }
+  const std::vector<ReplayResult> together = replay(trace, jobs, {}).value();
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const ReplayResult alone = run(path, specs[i % specs.size()], jobs[i].policy).result;
+    RC_LOG() << jobs[i].policy.text();
+    RC_ASSERT(together[i].total == alone.total);
+    RC_ASSERT(together[i].far_reads_by_layer == alone.far_reads_by_layer);
+    RC_ASSERT(together[i].promotions == alone.promotions && together[i].evictions == alone.evictions);
+    RC_ASSERT(together[i].channel_bytes == alone.channel_bytes);
+    RC_ASSERT(together[i].bottleneck_steps == alone.bottleneck_steps);
+    RC_ASSERT(together[i].peak_near_blocks == alone.peak_near_blocks && together[i].demotions == alone.demotions);
+    RC_ASSERT(together[i].reads == alone.reads && together[i].steps == alone.steps);
+    RC_ASSERT(together[i].read_bytes == alone.read_bytes && together[i].tokens_per_second == alone.tokens_per_second);
+  }
+}
+
 RC_GTEST_PROP(PolicyConformance, RunsAnywhereAndCountsAddUp, ()) {
   const testing::TempDir folder;
   const testing::RandomTraceShape shape = random_shape();

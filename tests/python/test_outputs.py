@@ -86,6 +86,7 @@ class Outputs(CliTest):
             "record": (lambda prompts=path("p.txt"), out=path("new.kvt"): kvplace.record(
                 "sglang", "http://127.0.0.1:9", prompts, out), ["p.txt"]),
             "record_schedule": (lambda out: kvplace.record_schedule(trace, instance, "lru", out), of_instance),
+            "report": (lambda out: kvplace.report(trace, instance, out, "lru"), of_instance),
             "replay": (lambda schedule: kvplace.replay(trace, schedule, instance), []),
             "show_config": (lambda **more: kvplace.show_config(trace, **more), []),
             "verify": (lambda certificate: kvplace.verify(trace, certificate), []),
@@ -133,7 +134,7 @@ class Outputs(CliTest):
                             self.assertEqual(after, before)
         self.assertEqual(refused, {
             "bound(any_certificate)", "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)",
-            "compare(schedule_out)", "from_arrays(out)", "generate(out)", "generate_like(out)", "generate_like(save_config)",
+            "advise(html)", "compare(html)", "compare(schedule_out)", "report(out)", "from_arrays(out)", "generate(out)", "generate_like(out)", "generate_like(save_config)",
             "import_trace(out)", "merge(out)", "record(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
 
     def test_what_is_no_longer_in_use_may_be_replaced(self):

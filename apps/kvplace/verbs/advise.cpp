@@ -9,6 +9,7 @@
 #include "kvplace/base/measure.h"
 #include "kvplace/generate/workload.h"
 #include "kvplace/size/target.h"
+#include "page_words.h"
 
 namespace kvplace::cli {
 namespace {
@@ -21,6 +22,7 @@ struct AdviseFlags {
   std::string workload;
   std::string target;
   std::string time_limit;
+  std::string html;
   bool json = false;
 };
 
@@ -60,8 +62,9 @@ VerbResult run(const AdviseFlags& flags) {
   options.all_gpus = !says_gpus;
   KVPLACE_ASSIGN(spec, flags.instance.spec(trace ? trace->meta() : TraceMeta()));
   KVPLACE_ASSIGN(advice, advise(spec, options, run_context(flags.instance.threads())));
-  KVPLACE_TRY(print(flags.json ? to_json(advice) + "\n" : advise_text(advice)));
-  return advice.complete ? kDone : kLimitReached;
+  const Status written = write_page_of(flags.html, advice, flags.trace);
+  return print_result(flags.json ? to_json(advice) + "\n" : advise_text(advice), written,
+                      advice.complete ? kDone : kLimitReached);
 }
 
 }  // namespace
@@ -83,6 +86,7 @@ void add_advise(App& app) {
   verb->add_option("--target", flags->target, "tokens/s that each request is to get, like `30tokens/s`")
       ->type_name("RATE");
   flags->instance.add_to(*verb);
+  app.add_output(*verb, "--html", flags->html, "also a page to look at and to send (`.html`)");
   verb->add_option("--time-limit", flags->time_limit, "of bounds and of what is varied, like `50s`")
       ->default_str("`50s`")
       ->type_name("TIME");

@@ -1,11 +1,9 @@
-#include <fmt/core.h>
-
 #include <memory>
 
 #include "app.h"
 #include "instance_flags.h"
-#include "kvplace/instance/resolve.h"
 #include "kvplace/simulate/compare.h"
+#include "page_words.h"
 
 namespace kvplace::cli {
 namespace {
@@ -20,6 +18,7 @@ VerbResult run(const ShowConfigFlags& flags) {
   KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
   std::vector<PolicySpec> policies;
   std::string head = "# kvplace compare --config FILE runs this again\n";
+  std::string source;
   TraceMeta meta;
   KVPLACE_ASSIGN(path, flags.trace.path(&flags.instance));
   if (!path.empty()) {
@@ -31,7 +30,7 @@ VerbResult run(const ShowConfigFlags& flags) {
     if (!instance.share().layers_are.empty()) {
       head += "# the trace's layers: " + instance.share().layers_are + "\n";
     }
-    head += fmt::format("trace = {}\n", toml_string(trace.path()));
+    source = trace.path();
   }
   for (std::size_t i = 0; path.empty() && i < texts.size(); ++i) {
     KVPLACE_ASSIGN(policy, PolicyRegistry::instance().parse(texts[i]));
@@ -42,14 +41,7 @@ VerbResult run(const ShowConfigFlags& flags) {
   if (spec.model) {
     KVPLACE_TRY(validate(*spec.model, "model"));
   }
-  if (!policies.empty()) {
-    head += "policies = [";
-    for (std::size_t i = 0; i < policies.size(); ++i) {
-      head += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", policies[i].text());
-    }
-    head += "]\n";
-  }
-  KVPLACE_TRY(print(head + to_toml(spec)));
+  KVPLACE_TRY(print(head + config_text(source, policies, spec)));
   return kDone;
 }
 

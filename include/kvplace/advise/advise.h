@@ -14,6 +14,7 @@
 #include "kvplace/base/manifest.h"
 #include "kvplace/base/run_context.h"
 #include "kvplace/instance/instance.h"
+#include "kvplace/simulate/spent.h"
 #include "kvplace/trace/reader.h"
 
 namespace kvplace {
@@ -41,15 +42,6 @@ struct Speed {
   double tokens_per_second = 0;  ///< of all requests
   double step_s = 0;             ///< what a request waits for a token
   std::string policy;            ///< what decides who is near; empty: all is
-};
-
-/// What a step is spent on, in seconds: they add up to it.
-struct Spent {
-  double weights = 0;
-  double kv_near = 0;  ///< with windows and states
-  double link = 0;     ///< what is waited for beyond near memory
-  double selector = 0;
-  double overhead = 0;
 };
 
 struct AdvicePoint {

@@ -49,6 +49,9 @@ struct PolicyInfo {
   bool buffer_per_request = false;  ///< each request has its own: compared by default where requests come and go
   /// True: of no use on a trace without rankings, so the replay refuses one.
   bool requires_ranking = false;
+  /// True: what it decides depends on how fast the machine is (Instance::step_time(), input.loads). Else one run serves
+  /// machines that differ in speed alone.
+  bool uses_times = false;
   /// False: compare runs it only if it, or all policies, are asked for.
   bool by_default = true;
 

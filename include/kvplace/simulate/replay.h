@@ -53,6 +53,14 @@ struct ReplayJob {
   DecisionObserver* observer = nullptr;  ///< not owned; may be null
 };
 
+/// A replay tells how it went in no more stretches of decode steps.
+inline constexpr std::uint32_t kMostStretches = 64;
+
+/// How many decode steps a stretch has, of so many.
+[[nodiscard]] constexpr std::uint32_t steps_of_stretch(std::uint32_t steps) {
+  return steps < kMostStretches ? 1 : (steps + kMostStretches - 1) / kMostStretches;
+}
+
 /// Counts are of the trace's request; bytes and times of the whole batch.
 struct ReplayResult {
   PolicySpec policy;     ///< what ran; of a search policy, the member of its family that was found
@@ -80,9 +88,15 @@ struct ReplayResult {
   std::array<std::int64_t, kNumChannels> channel_transfers{};  ///< in how many transfers they came
   std::int64_t read_bytes = 0;                                 ///< weights and KV read, from both sides
   std::array<std::uint64_t, kNumChannels> bottleneck_steps{};  ///< steps in which each channel took longest
-  std::uint64_t peak_near_blocks = 0;                          ///< those in flight included
-  double aggregate_bytes_per_second = 0;                       ///< read_bytes / total
-  double aggregate_utilization = 0;                            ///< of near bandwidth + the far side's, see interface
+  /// The decode steps in stretches of like length, at most kMostStretches; the last may be shorter.
+  struct Stretch {
+    Seconds time;
+    std::array<std::uint64_t, kNumChannels> bottleneck_steps{};
+  };
+  std::vector<Stretch> over_time;
+  std::uint64_t peak_near_blocks = 0;     ///< those in flight included
+  double aggregate_bytes_per_second = 0;  ///< read_bytes / total
+  double aggregate_utilization = 0;       ///< of near bandwidth + the far side's, see interface
 };
 
 /// Errors, as replay() has them, if the policy needs rankings that the trace has not, or another start.

@@ -13,6 +13,7 @@ void register_policy_belady_balanced(PolicyRegistry& registry) {
   info.doc = "belady-global that stops promoting where near memory would become slower than the far side";
   info.source = "formulation, \"Policies\"";
   info.information = Information::kOracle;
+  info.uses_times = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<OraclePolicy>(std::make_unique<BeladyPolicy>(Pooling::kAllLayers, Balance::kKeep));
   };

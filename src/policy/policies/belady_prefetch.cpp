@@ -18,6 +18,7 @@ void register_policy_belady_prefetch(PolicyRegistry& registry) {
   info.parameters = {
       {"queue", "copies in flight, at most", "blocks", 2, 1, 1e6, true},
       {"lead", "steps before its read in which a copy is not begun any more", "steps of a layer", 10, 0, 1e6, true}};
+  info.uses_times = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<OraclePolicy>(std::make_unique<BeladyPolicy>(
         FetchAhead{static_cast<std::uint32_t>(p.at("queue")), static_cast<std::uint32_t>(p.at("lead"))}));

@@ -43,6 +43,7 @@ void register_policy_best_case(PolicyRegistry& registry) {
       "the paper's ideal: every step reads the best share from near that capacity allows; no placement does this";
   info.source = "Fang et al., arXiv 2508.13231";
   info.information = Information::kIdeal;
+  info.uses_times = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     return std::unique_ptr<IdealPolicy>(std::make_unique<BestCasePolicy>());
   };

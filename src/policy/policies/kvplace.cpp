@@ -46,6 +46,7 @@ void register_policy_kvplace(PolicyRegistry& registry) {
   for (ParameterInfo& part : value_option_parameters(ScoredBy::kRanks)) {
     info.parameters.push_back(std::move(part));
   }
+  info.uses_times = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<RankedPolicy>(
         std::make_unique<Kvplace>(value_options_of(ScoredBy::kRanks, p), p.at("depth")));

@@ -14,6 +14,7 @@ void register_policy_kvplace_budgets(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.by_default = false;
   info.buffer_per_layer = true;
+  info.uses_times = true;
   info.make = [](const Parameters&) -> AnyPolicy {
     ValueOptions options;
     options.scored_by = ScoredBy::kReads;

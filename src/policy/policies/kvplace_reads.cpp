@@ -14,6 +14,7 @@ void register_policy_kvplace_reads(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.by_default = false;
   info.parameters = value_option_parameters(ScoredBy::kReads);
+  info.uses_times = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<CausalPolicy>(std::make_unique<CausalValuePolicy>(value_options_of(ScoredBy::kReads, p)));
   };

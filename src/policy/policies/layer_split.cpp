@@ -36,6 +36,7 @@ void register_policy_layer_split(PolicyRegistry& registry) {
   info.parameters = {{"share", "layers near, rounded up; 0: alpha*, or what fits at the start if that is less", "share",
                       0, 0, 1, false}};
   info.by_default = false;
+  info.uses_times = true;
   info.make = [](const Parameters& p) { return placed(Pooling::kAllLayers, FirstLayers(p.at("share"))); };
   registry.add(std::move(info));
 }

@@ -40,6 +40,7 @@ void register_policy_static_ratio(PolicyRegistry& registry) {
   info.information = Information::kCausal;
   info.parameters = {{"share", "blocks near; 0: what fits at the start", "share", 0, 0, 1, false}};
   info.by_default = false;
+  info.uses_times = true;
   info.make = [](const Parameters& p) { return placed(Pooling::kPerLayer, EvenShare(p.at("share"))); };
   registry.add(std::move(info));
 }

@@ -38,6 +38,7 @@ void register_policy_token_ratio(PolicyRegistry& registry) {
   info.parameters = {{"group", "consecutive blocks that the share is taken of", "blocks", 16, 1, 65536, true},
                      {"share", "blocks near; 0: alpha*, which keeps both sides busy", "share", 0, 0, 1, false}};
   info.by_default = false;
+  info.uses_times = true;
   info.make = [](const Parameters& p) {
     return placed(Pooling::kPerLayer, FirstOfGroup(static_cast<std::uint32_t>(p.at("group")), p.at("share")));
   };
