@@ -57,10 +57,10 @@ def compute(toml: str, batch: list[int], digests: dict[str, str], sent: dict[str
     """One task, on a worker: the outcomes of a batch, or which traces the worker lacks."""
     if version != _core.version():
         raise BadInput(f"a worker has kvplace {_core.version()} and the client {version}: install one version on all")
-    places = {path: _place_of(path, digest, sent.get(path)) for path, digest in digests.items()}
-    lacking = [path for path, place in places.items() if place is None]
-    if lacking:
-        return {"lacking": lacking}
+    found = {path: _place_of(path, digest, sent.get(path)) for path, digest in digests.items()}
+    places = {path: place for path, place in found.items() if place is not None}
+    if len(places) < len(found):
+        return {"lacking": sorted(found.keys() - places.keys())}
     return {"outcomes": _core.compute_batch(toml, batch, places, threads)}
 
 
