@@ -64,6 +64,9 @@ class Memory {
   [[nodiscard]] virtual Status collect(std::vector<std::uint64_t>& complete, bool wait) = 0;
   /// Pieces submitted and not collected.
   [[nodiscard]] virtual std::size_t in_flight() const = 0;
+  /// Whether pieces take the time that paced memory was made for; off while what nobody measures is laid down.
+  /// REQUIRES: nothing is on its way.
+  virtual void keep_pace(bool) {}
 
  protected:
   void describe(std::string name, Bytes capacity, Bytes room, std::uint32_t alignment) {

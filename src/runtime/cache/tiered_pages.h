@@ -88,6 +88,8 @@ class TieredPages {
   void forget_traffic() { mover_.forget_traffic(); }
   [[nodiscard]] const Memory& near() const { return *near_; }
   [[nodiscard]] const Memory& far() const { return *far_; }
+  /// As Memory's.
+  void keep_pace(bool keeps) { far_->keep_pace(keeps); }
   /// That no block has now.
   [[nodiscard]] std::uint32_t num_free_frames() const { return frames_.num_free(); }
 
