@@ -292,7 +292,7 @@ TraceRun TraceRunner::result() const {
   result.channel_bytes[at(Channel::kFarLinkRead)] = bytes(result.traffic.from_far());
   result.channel_bytes[at(Channel::kFarLinkWrite)] = bytes(result.traffic.to_far());
   result.channel_bytes[at(Channel::kFarMem)] = bytes(result.traffic.from_far() + result.traffic.to_far());
-  result.near_bytes = pages_->near().capacity() + pages_->table_bytes();
+  result.near_bytes = pages_->near().capacity() + TieredPages::table_bytes(instance_.num_blocks());
   return result;
 }
 
