@@ -12,15 +12,19 @@ import unittest
 
 import cli
 
-RUN = ["run", cli.BUNDLED, "--near-blocks-per-layer", "64", "--weight-bytes-per-step", "0", "--block-bytes", "16KiB", "--quiet",
-       "--policy", "lru"]
 MIB = 1 << 20
+
+
+def flags(near: int = 64, block: str = "16KiB") -> list[str]:
+    """A run with far memory in the file `far`."""
+    return ["run", cli.BUNDLED, "--far", "file:far", "--near-blocks-per-layer", str(near), "--block-bytes", block,
+            "--weight-bytes-per-step", "0", "--policy", "lru", "--quiet"]
 
 
 class Faults(cli.CliTest):
     def start_on_file(self) -> subprocess.Popen:
         """A run of thousands of steps, which has its far memory by now."""
-        process = cli.start(*RUN, "--far", "file:far", "--json", cwd=self.folder)
+        process = cli.start(*flags(), "--json", cwd=self.folder)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         for _ in range(600):
@@ -33,7 +37,7 @@ class Faults(cli.CliTest):
 
     def test_one_file_is_of_one_run(self) -> None:
         first = self.start_on_file()
-        second = self.run_cli(*RUN, "--far", "file:far", "--decode-steps", "2")
+        second = self.run_cli(*flags(), "--decode-steps", "2")
         self.refused(second, cli.FAILED, "being written already")
         self.assertIsNone(first.poll(), "the other run ended")
         first.send_signal(signal.SIGINT)
@@ -49,13 +53,13 @@ class Faults(cli.CliTest):
         first.kill()
         first.communicate()
         self.assertIn("far", self.names())
-        ran = self.run_cli(*RUN, "--far", "file:far", "--decode-steps", "2")
+        ran = self.run_cli(*flags(), "--decode-steps", "2")
         self.assertEqual(ran.code, cli.DONE, ran)
         self.assertEqual([name for name in self.names() if "far" in name], [])
 
-    def peak(self, *arguments: str) -> tuple[dict, int]:
+    def peak(self, near: int) -> tuple[dict, int]:
         """A run, and the most memory that it had."""
-        process = cli.start(*RUN, "--json", "--decode-steps", "4", *arguments, cwd=self.folder)
+        process = cli.start(*flags(near), "--json", "--decode-steps", "4", cwd=self.folder)
         out = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -66,24 +70,23 @@ class Faults(cli.CliTest):
 
     def test_memory_taken_is_what_is_said(self) -> None:
         """Far pages, 126 MB, are in the file: beside what is said there is the program with its trace only."""
-        small, small_peak = self.peak("--far", "file:far", "--near-blocks-per-layer", "1")
-        large, large_peak = self.peak("--far", "file:far", "--near-blocks-per-layer", "250")
+        small, small_peak = self.peak(1)
+        large, large_peak = self.peak(250)
         self.assertGreater(large["near_bytes"] - small["near_bytes"], 110 * MIB)
         for run, peak in ((small, small_peak), (large, large_peak)):
             self.assertLess(peak, run["near_bytes"] + 64 * MIB)
 
     def test_too_little_memory_is_said(self) -> None:
         said = 0
-        for limit in range(100, 1000, 100):
-            process = subprocess.run([cli.BIN, *RUN, "--far", "file:far", "--decode-steps", "2", "--threads", "1",
-                                      "--near-blocks-per-layer", "250", "--block-bytes", "64KiB"],
+        for limit in (100, 300, 500, 540, 4000):
+            process = subprocess.run([cli.BIN, *flags(250, "64KiB"), "--decode-steps", "2", "--threads", "1"],
                                      cwd=self.folder, capture_output=True, timeout=60, check=False,
                                      preexec_fn=lambda most=limit * MIB: resource.setrlimit(resource.RLIMIT_AS, (most, most)))
             ran = cli.Ran(("run", limit), process.returncode, process.stdout, process.stderr)
             self.assertEqual(self.names(), [], ran)
             if ran.code != cli.DONE:
                 self.refused(ran, cli.FAILED)
-                said += "dram: the system has no 5" in ran.err
+                said += "dram: the system has no " in ran.err
         self.assertEqual(ran.code, cli.DONE, ran)
         self.assertGreater(said, 0)
 

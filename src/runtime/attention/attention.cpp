@@ -16,6 +16,7 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 constexpr std::uint32_t kMostDim = 256;
 constexpr std::uint32_t kMostPageTokens = 256;
 constexpr std::uint32_t kMostHeads = 1024;
+constexpr std::size_t kAheadBytes = 16384;  // from what is computed to what is fetched
 
 /// The first if none has the name.
 template <class Set>
@@ -166,11 +167,17 @@ void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> p
   tiles.clear();
   for_each_tile(shape_, pages, [](const Tile& tile) { tiles.push_back(tile); });
 
-  // While a tile is computed the one behind it is fetched.
+  const std::size_t tile_bytes = kTileTokens * dim * kvplace::bytes_of(shape_.type);
+  const std::size_t ahead = std::max<std::size_t>(1, kAheadBytes / tile_bytes);
+  const auto read_at = [&](std::size_t i) {  // K of all tiles, then V, then the page behind them
+    const std::size_t half = i / tiles.size();
+    const Tile& tile = tiles[i % tiles.size()];
+    return half >= 2 && next != nullptr ? next + i % tiles.size() * tile_bytes
+                                        : tile.data + half % 2 * shape_.half_page_bytes() + tile.offset;
+  };
   for (std::size_t i = 0; i < tiles.size(); ++i) {
     const Tile& tile = tiles[i];
-    const std::byte* const then = i + 1 < tiles.size() ? tiles[i + 1].data + tiles[i + 1].offset
-                                                       : tiles[0].data + shape_.half_page_bytes() + tiles[0].offset;
+    const std::byte* const then = read_at(i + ahead);
     kernels_->scores[type](tile.data + tile.offset, dim, queries_.data() + tile.kv_head * rows * dim, rows,
                          scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, then);
   }
@@ -180,9 +187,7 @@ void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> p
   for (std::size_t i = 0; i < tiles.size(); ++i) {
     const Tile& tile = tiles[i];
     const std::byte* const here = tile.data + shape_.half_page_bytes() + tile.offset;
-    const std::byte* const then = i + 1 < tiles.size()
-                                      ? tiles[i + 1].data + shape_.half_page_bytes() + tiles[i + 1].offset
-                                      : (next != nullptr ? next : here);
+    const std::byte* const then = read_at(tiles.size() + i + ahead);
     kernels_->values[type](here, dim, tile.begin, tile.end, scores.data() + tile.kv_head * rows * slots + tile.first_slot,
                          slots, rows, values + tile.kv_head * rows * dim, then);
   }
