@@ -146,9 +146,10 @@ int main() {
       {"bf16, head 128, 8:1", {64, 8, 128, 16, KvType::kBfloat16}},
       {"fp16, head 128, 4:1", {32, 8, 128, 16, KvType::kFloat16}},
   };
-  std::printf("%zu random pages of 16 tokens a step, pool of 1 GiB, %d runs each, processor time of one thread\n", kPages,
-              kRuns);
-  std::printf("%-9s %-22s %14s %14s %28s\n", "kernels", "KV", "attention", "plain loads", "share (median, least, most)");
+  std::printf("%zu random pages of 16 tokens a step, pool of 1 GiB, %d runs each, processor time of one thread\n",
+              kPages, kRuns);
+  std::printf("%-9s %-22s %14s %14s %28s\n", "kernels", "KV", "attention", "plain loads",
+              "share (median, least, most)");
   for (const AttentionKernels* kernels : all_attention_kernels()) {
     for (const Case& c : cases) {
       Bench bench(c, *kernels, memory->address());

@@ -98,8 +98,8 @@ PyCache make_cache(std::uint32_t layers, std::uint32_t requests, std::uint32_t m
   constexpr std::uint32_t kLargestAlignment = 4096;
   const Bytes far_bytes = TieredCache::far_capacity(options, kLargestAlignment);
   MemoryPtr memory = unwrap(make_memory(far, far_bytes));
-  Result<Bytes> pages = TieredCache::pages_within(options, unwrap(parse_bytes_of("near_capacity", near_capacity)),
-                                                  memory->alignment());
+  Result<Bytes> pages =
+      TieredCache::pages_within(options, unwrap(parse_bytes_of("near_capacity", near_capacity)), memory->alignment());
   if (!pages) {
     refuse("near_capacity: " + pages.error().message);
   }

@@ -100,10 +100,11 @@ TEST(CacheMemory, ThePeakOfTheProcessIsWhatItSays) {
   if (of_process("VmHWM") > before + (std::int64_t{16} << 20)) {
     GTEST_SKIP() << "the system does not count the peak anew";
   }
-  TieredCache cache = TieredCache::make(options, make_file_memory({.path = folder.path("far")},
-                                                                  TieredCache::far_capacity(options, kAlignment))
-                                                     .value())
-                          .value();
+  TieredCache cache =
+      TieredCache::make(
+          options,
+          make_file_memory({.path = folder.path("far")}, TieredCache::far_capacity(options, kAlignment)).value())
+          .value();
   ASSERT_TRUE(fill(cache, options));
   EXPECT_LE(cache.statistics().near_bytes, budget);
   // Beside it: the policy's own tables, and huge pages that are rounded up. Far memory is of 64 MiB.

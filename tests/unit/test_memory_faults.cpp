@@ -144,8 +144,9 @@ TEST(MemoryFaults, NothingArrivesAfterTheEnd) {
   alignas(4096) static std::array<std::byte, kPieces * kFaultPiece> buffer;
   for (const bool threads : {false, true}) {
     for (const bool paced : {false, true}) {
-      MemoryPtr memory = paced ? make_paced_memory({BytesPerSecond(100e6), Seconds(2e-3), Seconds(0)}, kCapacity).value()
-                               : make_file_memory({.path = folder.path("far"), .threads = threads}, kCapacity).value();
+      MemoryPtr memory = paced
+                             ? make_paced_memory({BytesPerSecond(100e6), Seconds(2e-3), Seconds(0)}, kCapacity).value()
+                             : make_file_memory({.path = folder.path("far"), .threads = threads}, kCapacity).value();
       std::vector<Piece> pieces;
       for (std::uint32_t i = 0; i < kPieces; ++i) {
         pieces.push_back(

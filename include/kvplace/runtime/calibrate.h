@@ -26,7 +26,7 @@ struct CalibrateOptions {
   Bytes near_bytes{std::int64_t{1} << 30};  ///< that are read and written, 1 MiB or more
   Bytes far_bytes{std::int64_t{1} << 30};
   Bytes block_bytes{std::int64_t{64} << 10};  ///< of near memory's pieces: 4 KiB to 16 MiB, a multiple of 256
-  std::uint32_t runs = 5;  ///< of each figure, 1 to 100
+  std::uint32_t runs = 5;                     ///< of each figure, 1 to 100
   Seconds of_run{0.05};
 };
 

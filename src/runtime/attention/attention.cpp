@@ -179,7 +179,7 @@ void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> p
     const Tile& tile = tiles[i];
     const std::byte* const then = read_at(i + ahead);
     kernels_->scores[type](tile.data + tile.offset, dim, queries_.data() + tile.kv_head * rows * dim, rows,
-                         scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, then);
+                           scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, then);
   }
   weigh(group, pages, scores.data());
   float* const values = values_.data() + group * shape_.query_heads * dim;
@@ -188,8 +188,9 @@ void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> p
     const Tile& tile = tiles[i];
     const std::byte* const here = tile.data + shape_.half_page_bytes() + tile.offset;
     const std::byte* const then = read_at(tiles.size() + i + ahead);
-    kernels_->values[type](here, dim, tile.begin, tile.end, scores.data() + tile.kv_head * rows * slots + tile.first_slot,
-                         slots, rows, values + tile.kv_head * rows * dim, then);
+    kernels_->values[type](here, dim, tile.begin, tile.end,
+                           scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, rows,
+                           values + tile.kv_head * rows * dim, then);
   }
 }
 

@@ -63,9 +63,9 @@ Result<TraceRun> run_policy(const TraceReader& trace, const Instance& instance, 
   }
   const std::uint32_t end_step =
       options.steps == 0 ? trace.totals().steps : std::min(options.steps, trace.totals().steps);
-  KVPLACE_TRY(runner.start(next_reads ? std::span<const std::uint32_t>(next_reads->first_reads())
-                                      : std::span<const std::uint32_t>(),
-                           end_step));
+  KVPLACE_TRY(runner.start(
+      next_reads ? std::span<const std::uint32_t>(next_reads->first_reads()) : std::span<const std::uint32_t>(),
+      end_step));
   const PolicyRun& run = runner.placement().run();
   SegmentStream stream(trace, context,
                        {run.needs_ranking() ? ChunkParts::kAll : ChunkParts::kWithoutRankings,

@@ -92,8 +92,8 @@ Status TraceRunner::start(std::span<const std::uint32_t> first_reads, std::uint3
       instance_.num_blocks(),
       std::uint64_t{instance_.layers()} * layout.requests *
           (layout.prompt_pages() + std::uint64_t{end_step} * most_verified / layout.block_tokens + 1));
-  KVPLACE_ASSIGN(far, make_memory(options_.far,
-                                  Slots::capacity_for(far_blocks, stride, kAlignment, Bytes(kAlignment))));
+  KVPLACE_ASSIGN(far,
+                 make_memory(options_.far, Slots::capacity_for(far_blocks, stride, kAlignment, Bytes(kAlignment))));
   KVPLACE_ASSIGN(near, make_dram_memory(TieredPages::near_capacity(pages, far->alignment())));
   KVPLACE_ASSIGN(made, TieredPages::make(pages, std::move(near), std::move(far)));
   pages_ = std::move(made);
