@@ -7,8 +7,6 @@ namespace kvplace {
 namespace {
 
 constexpr std::size_t kParts = kTileTokens / kWidth;
-/// Vectors of V that are weighed at once: as many chains of additions as hide what one takes.
-constexpr std::size_t kColumns = kParts < 2 ? 2 : kParts;
 constexpr std::size_t kLine = 64;
 
 /// Into the second cache: the first has too few places for lines on their way, and stalls the computation.
@@ -47,50 +45,36 @@ void score_rows(const Element* keys, std::size_t dim, const float* queries, floa
   }
 }
 
-template <class Element, std::size_t kRows, std::size_t kVectors>
-void value_columns(const Element* values, std::size_t dim, std::size_t begin, std::size_t end, const float* weights,
-                   std::size_t weights_stride, float* sums, const std::byte* next) {
-  constexpr std::size_t kBytesOfToken = kVectors * kWidth * sizeof(Element);
-  Floats total[kRows][kVectors];
-  for (std::size_t r = 0; r < kRows; ++r) {
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      load(total[r][v], sums + r * dim + v * kWidth);
-    }
-  }
-  for (std::size_t t = begin; t < end; ++t) {
-    // A share of the next tile, in the order in which it is read.
-    for (std::size_t byte = t * kBytesOfToken; byte % kLine == 0 && byte < (t + 1) * kBytesOfToken; byte += kLine) {
-      fetch(next + byte);
-    }
-    Floats value[kVectors];
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      load(value[v], values + t * dim + v * kWidth);
-    }
-    for (std::size_t r = 0; r < kRows; ++r) {
-      const float weight = weights[r * weights_stride + t];
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        total[r][v] += weight * value[v];
-      }
-    }
-  }
-  for (std::size_t r = 0; r < kRows; ++r) {
-    for (std::size_t v = 0; v < kVectors; ++v) {
-      store(sums + r * dim + v * kWidth, total[r][v]);
-    }
-  }
-}
-
 template <class Element, std::size_t kRows>
 void value_rows(const Element* values, std::size_t dim, std::size_t begin, std::size_t end, const float* weights,
                 std::size_t weights_stride, float* sums, const std::byte* next) {
-  std::size_t column = 0;
-  for (; column + kColumns * kWidth <= dim; column += kColumns * kWidth) {
-    value_columns<Element, kRows, kColumns>(values + column, dim, begin, end, weights, weights_stride, sums + column,
-                                            next + column * kTileTokens * sizeof(Element));
-  }
-  if (column < dim) {
-    value_columns<Element, kRows, kParts>(values + column, dim, begin, end, weights, weights_stride, sums + column,
-                                          next + column * kTileTokens * sizeof(Element));
+  for (std::size_t column = 0; column < dim; column += kTileTokens) {
+    Floats total[kRows][kParts];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t part = 0; part < kParts; ++part) {
+        load(total[r][part], sums + r * dim + column + part * kWidth);
+      }
+    }
+    for (std::size_t t = begin; t < end; ++t) {
+      if (t % kRowsInLine<Element> == 0) {  // in the order in which the next tile is read
+        fetch(next + (column + t) / kRowsInLine<Element> * kLine);
+      }
+      Floats value[kParts];
+      for (std::size_t part = 0; part < kParts; ++part) {
+        load(value[part], values + t * dim + column + part * kWidth);
+      }
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const float weight = weights[r * weights_stride + t];
+        for (std::size_t part = 0; part < kParts; ++part) {
+          total[r][part] += weight * value[part];
+        }
+      }
+    }
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t part = 0; part < kParts; ++part) {
+        store(sums + r * dim + column + part * kWidth, total[r][part]);
+      }
+    }
   }
 }
 
