@@ -3,11 +3,6 @@
 #include <sys/prctl.h>
 
 namespace kvplace {
-namespace {
-
-constexpr auto kTooShortToSleep = std::chrono::microseconds(100);  // to fall asleep and wake takes as long
-
-}  // namespace
 
 PieceThread::PieceThread(Move move) : move_(std::move(move)), thread_([this] { run(); }) {}
 
@@ -41,11 +36,6 @@ Status PieceThread::collect(std::vector<std::uint64_t>& complete, bool wait) {
   if (!wait && num_done_.load(std::memory_order_acquire) == 0) {
     return {};
   }
-  if (wait) {  // to wake a thread takes longer than a short piece
-    const Clock::time_point sleepy = Clock::now() + kTooShortToSleep;
-    while (num_done_.load(std::memory_order_acquire) == 0 && Clock::now() < sleepy) {
-    }
-  }
   std::unique_lock lock(mutex_);
   if (wait) {
     has_done_.wait(lock, [this] { return !done_.empty() || error_; });
@@ -56,7 +46,8 @@ Status PieceThread::collect(std::vector<std::uint64_t>& complete, bool wait) {
   Clock::time_point now = Clock::now();
   if (wait && done_.front().due > now) {
     const Clock::time_point due = done_.front().due;
-    lock.unlock();  // nobody else takes from done_
+    lock.unlock();                                                     // nobody else takes from done_
+    constexpr auto kTooShortToSleep = std::chrono::microseconds(100);  // to fall asleep and wake takes as long
     while ((now = Clock::now()) < due) {
       if (due - now > kTooShortToSleep) {
         sleep_exactly_until(due - kTooShortToSleep);
