@@ -14,6 +14,7 @@
 #include "checked.h"
 #include "kvplace/runtime/attention.h"
 #include "kvplace/runtime/memory.h"
+#include "runtime/attention/dispatch/attention_kernels.h"
 #include "support/naive_attention.h"
 
 namespace kvplace {
@@ -36,11 +37,12 @@ struct Case {
 
 class Bench {
  public:
-  Bench(const Case& c, std::byte* pool)
+  Bench(const Case& c, const AttentionKernels& kernels, std::byte* pool)
       : shape_(c.shape),
         page_bytes_(static_cast<std::size_t>(c.shape.page_bytes().value())),
         pool_(pool),
-        attention_(c.shape, 1 / std::sqrt(static_cast<float>(c.shape.head_dim))) {
+        kernels_(kernels),
+        attention_(c.shape, 1 / std::sqrt(static_cast<float>(c.shape.head_dim)), kernels.name) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal(0, 1);
     queries_.resize(c.shape.query_heads * c.shape.head_dim);
@@ -79,13 +81,19 @@ class Bench {
     }
   }
 
-  /// Seconds for the whole pool once.
-  double attention() {
+  /// Seconds for as many bytes as the pool has: of its pages, each once, or of a few again and again, which caches
+  /// hold.
+  double attention(bool in_cache) {
+    constexpr std::size_t kFew = 4;
+    std::vector<SelectedPage> few;
+    for (std::size_t i = 0; i < kPages; ++i) {
+      few.push_back(order_[i % kFew]);
+    }
     std::vector<float> out(queries_.size());
     const double begin = processor_seconds();
     for (std::size_t first = 0; first + kPages <= order_.size(); first += kPages) {
-      attend(std::span(order_).subspan(first, kPages),
-             first + kPages < order_.size() ? order_[first + kPages].data : nullptr, out);
+      const std::byte* const then = first + kPages < order_.size() ? order_[first + kPages].data : nullptr;
+      attend(in_cache ? few : std::span(order_).subspan(first, kPages), in_cache ? few[0].data : then, out);
     }
     return processor_seconds() - begin;
   }
@@ -95,7 +103,7 @@ class Bench {
     std::uint64_t sum = 0;
     const std::size_t count = order_.size() / kPages * kPages;
     for (std::size_t page = 0; page < count; ++page) {
-      sum += read_plainly({order_[page].data, page_bytes_}, page + 1 < count ? order_[page + 1].data : nullptr);
+      sum += kernels_.read(order_[page].data, page_bytes_, order_[page + 1 < count ? page + 1 : page].data);
     }
     sum_ = sum;
     return processor_seconds() - begin;
@@ -118,6 +126,7 @@ class Bench {
   AttentionShape shape_;
   std::size_t page_bytes_;
   std::byte* pool_;
+  const AttentionKernels& kernels_;
   DecodeAttention attention_;
   std::vector<float> queries_;
   std::vector<SelectedPage> order_;
@@ -143,25 +152,29 @@ int main() {
       {"bf16, head 128, 8:1", {64, 8, 128, 16, KvType::kBfloat16}},
       {"fp16, head 128, 4:1", {32, 8, 128, 16, KvType::kFloat16}},
   };
-  std::printf(
-      "kernel %s, %zu random pages of 16 tokens a step, pool of 1 GiB, %d runs each, processor time of one thread\n",
-      std::string(attention_kernel_name()).c_str(), kPages, kRuns);
-  std::printf("%-22s %14s %14s %28s\n", "KV", "attention", "plain loads", "share (median, least, most)");
-  for (const Case& c : cases) {
-    Bench bench(c, memory->address());
-    bench.compare_with_double_precision();
-    std::vector<double> attention;
-    std::vector<double> plain;
-    std::vector<double> shares;
-    for (int run = 0; run < kRuns; ++run) {
-      plain.push_back(bench.plain_reading());
-      attention.push_back(bench.attention());
-      shares.push_back(plain.back() / attention.back());
+  std::printf("%zu random pages of 16 tokens a step, pool of 1 GiB, %d runs each, processor time of one thread\n",
+              kPages, kRuns);
+  std::printf("%-9s %-22s %14s %14s %28s %14s\n", "kernels", "KV", "attention", "plain loads",
+              "share (median, least, most)", "from caches");
+  for (const AttentionKernels* kernels : all_attention_kernels()) {
+    for (const Case& c : cases) {
+      Bench bench(c, *kernels, memory->address());
+      bench.compare_with_double_precision();
+      std::vector<double> attention;
+      std::vector<double> plain;
+      std::vector<double> shares;
+      std::vector<double> in_cache;
+      for (int run = 0; run < kRuns; ++run) {
+        plain.push_back(bench.plain_reading());
+        attention.push_back(bench.attention(false));
+        in_cache.push_back(bench.attention(true));
+        shares.push_back(plain.back() / attention.back());
+      }
+      std::printf("%-9s %-22s %9.2f GB/s %9.2f GB/s %10.1f %% %6.1f %% %6.1f %% %9.2f GB/s\n", kernels->name, c.name,
+                  bench.bytes() / median(attention) * 1e-9, bench.bytes() / median(plain) * 1e-9, 100 * median(shares),
+                  100 * *std::min_element(shares.begin(), shares.end()),
+                  100 * *std::max_element(shares.begin(), shares.end()), bench.bytes() / median(in_cache) * 1e-9);
     }
-    std::printf("%-22s %9.2f GB/s %9.2f GB/s %10.1f %% %6.1f %% %6.1f %%\n", c.name,
-                bench.bytes() / median(attention) * 1e-9, bench.bytes() / median(plain) * 1e-9, 100 * median(shares),
-                100 * *std::min_element(shares.begin(), shares.end()),
-                100 * *std::max_element(shares.begin(), shares.end()));
   }
   return 0;
 }

@@ -59,28 +59,6 @@ Hardware assumed_hardware(const std::string& far) {
   return hardware;
 }
 
-/// What of a budget is left for pages: the rest is frames that are being filled or arrive, tables, and Quest's bounds.
-Bytes left_for_pages(const TieredCacheOptions& options, Bytes budget, std::uint32_t far_alignment) {
-  TieredCacheOptions none = options;
-  none.near_pages_capacity = Bytes(0);
-  const AttentionShape& shape = options.shape;
-  constexpr std::int64_t kBoundsTogether = 16;  // pages, see quest_bounds.h
-  constexpr std::int64_t kTableBytes = 16;      // of a page
-  const std::int64_t pages = (options.most_tokens + shape.page_tokens - 1) / shape.page_tokens;
-  const std::int64_t bounded = (pages + kBoundsTogether - 1) / kBoundsTogether * kBoundsTogether;
-  const std::int64_t bound = options.quest ? std::int64_t{8} * shape.kv_heads * shape.head_dim : 0;
-  const std::int64_t beside = (pages * kTableBytes + bounded * bound) * options.layers * options.requests;
-  const Bytes left = budget - TieredCache::near_capacity(none, far_alignment) - Bytes(beside);
-  if (left < shape.page_bytes()) {
-    refuse("near_capacity: " + format_bytes(budget) + " hold no page of " + format_bytes(shape.page_bytes()) +
-           " beside those that are being filled or arrive, their table and Quest's bounds; give " +
-           format_bytes(budget - left + shape.page_bytes()) + " or more, or a smaller max_tokens");
-  }
-  // A frame takes its page and a place in the list of free ones.
-  const std::int64_t stride = (shape.page_bytes().value() + far_alignment - 1) / far_alignment * far_alignment;
-  return shape.page_bytes() * (left.value() / (stride + 8));
-}
-
 struct PyCache {
   TieredCache cache;
   std::uint32_t layers = 0;
@@ -120,8 +98,12 @@ PyCache make_cache(std::uint32_t layers, std::uint32_t requests, std::uint32_t m
   constexpr std::uint32_t kLargestAlignment = 4096;
   const Bytes far_bytes = TieredCache::far_capacity(options, kLargestAlignment);
   MemoryPtr memory = unwrap(make_memory(far, far_bytes));
-  options.near_pages_capacity =
-      left_for_pages(options, unwrap(parse_bytes_of("near_capacity", near_capacity)), memory->alignment());
+  Result<Bytes> pages =
+      TieredCache::pages_within(options, unwrap(parse_bytes_of("near_capacity", near_capacity)), memory->alignment());
+  if (!pages) {
+    refuse("near_capacity: " + pages.error().message);
+  }
+  options.near_pages_capacity = *pages;
   return {unwrap(TieredCache::make(options, std::move(memory))),
           layers,
           requests,

@@ -14,8 +14,9 @@ RUN = ["--near-blocks-per-layer", "64", "--weight-bytes-per-step", "0", "--quiet
 
 class Calibrate(cli.CliTest):
     def test_the_file_is_a_hardware_file(self) -> None:
-        report = json.loads(self.ok(*CALIBRATE, "--far", "paced:2GB/s", "-o", "m.toml", "--json"))
+        report = json.loads(self.ok(*CALIBRATE, "--far", "paced:2GB/s", "--block-bytes", "192KiB", "-o", "m.toml", "--json"))
         self.assertEqual(report["far"], "paced:2GB/s")
+        self.assertEqual(report["block_bytes"], 192 << 10)
         for rate in [report["near_read_bytes_per_s"], report["latency_s"], *[p["bytes_per_s"] for p in report["pieces"]]]:
             self.assertTrue(0 < rate["least"] <= rate["median"] <= rate["most"])
         for piece in report["pieces"]:
@@ -26,6 +27,7 @@ class Calibrate(cli.CliTest):
         self.assertAlmostEqual(float(hardware["far.link_read_measured"].rstrip("MGB/s")) *
                                (1e6 if "MB" in hardware["far.link_read_measured"] else 1e9), fastest, delta=1e6)
         self.assertIn("measured: kvplace calibrate", self.read("m.toml").decode())
+        self.assertIn("random pieces of 192 KiB", self.read("m.toml").decode())
 
     def test_the_far_file_is_gone_afterwards(self) -> None:
         self.ok(*CALIBRATE, "-o", "m.toml")
@@ -35,7 +37,8 @@ class Calibrate(cli.CliTest):
         for arguments, words in [(["--far", "tape"], "names no memory"), (["--far", "paced:2"], "paced:2"),
                                  (["--far", "numa:1000"], "numa:1000"), (["--runs", "0"], "1 to 100 times"),
                                  (["--far", "file:/dev/shm/kvplace-test-cli"], "tmpfs"),
-                                 (["--near-size", "1MiB"], "64MiB")]:
+                                 (["--near-size", "1MiB"], "64MiB"), (["--block-bytes", "5000B"], "multiple of 256"),
+                                 (["--block-bytes", "1KiB"], "4KiB to 16MiB")]:
             with self.subTest(arguments=arguments):
                 ran = self.run_cli("calibrate", "--quiet", "-o", "m.toml", *arguments)
                 self.refused(ran, cli.BAD_INPUT, words)

@@ -78,8 +78,8 @@ AttentionCase drawn_attention() {
 }
 
 std::vector<float> attend(const AttentionCase& drawn, std::span<const SelectedPage> pages,
-                          std::span<const std::size_t> order, unsigned threads) {
-  DecodeAttention attention(drawn.shape, drawn.scale);
+                          std::span<const std::size_t> order, unsigned threads, std::string_view kernels = {}) {
+  DecodeAttention attention(drawn.shape, drawn.scale, kernels);
   attention.start(drawn.queries, pages.size());
   std::vector<std::thread> others;
   for (unsigned thread = 0; thread < threads; ++thread) {
@@ -134,12 +134,14 @@ double rounding(const AttentionCase& drawn) {
 
 RC_GTEST_PROP(AttentionProperties, IsThatOfDoublePrecision, ()) {
   const AttentionCase drawn = drawn_attention();
-  const std::vector<float> out = attend(drawn, drawn.selected, in_order(drawn), 1);
   const std::vector<double> expected =
       testing::naive_attention(drawn.shape, drawn.queries, drawn.selected, drawn.scale, drawn.sinks);
   const double most = rounding(drawn);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    RC_ASSERT(std::abs(out[i] - expected[i]) <= most);
+  for (const std::string_view kernels : attention_kernel_names()) {
+    const std::vector<float> out = attend(drawn, drawn.selected, in_order(drawn), 1, kernels);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      RC_ASSERT(std::abs(out[i] - expected[i]) <= most);
+    }
   }
 }
 

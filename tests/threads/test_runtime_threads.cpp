@@ -42,6 +42,8 @@ TEST(RuntimeThreads, CacheWithPacedMemory) {
   }
 }
 
+TEST(RuntimeThreads, CacheWithASlowDevice) { run_cache("paced:20MB/s,latency=5ms", Copies::kBackground, 2); }
+
 TEST(RuntimeThreads, CacheWithAFile) {
   run_cache("file:" + (std::filesystem::current_path() / "kvplace-test-threads").string(), Copies::kBackground, 3);
 }

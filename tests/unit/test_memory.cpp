@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kvplace/runtime/memory.h"
+#include "support/disk_dir.h"
 #include "support/temp_dir.h"
 
 namespace kvplace {
@@ -40,21 +41,6 @@ Result<std::vector<std::uint64_t>> collect_all(Memory& memory, std::size_t count
   }
   return complete;
 }
-
-/// A folder on a disk; temporary ones may be in memory.
-class DiskDir {
- public:
-  DiskDir() : path_((std::filesystem::current_path() / "kvplace-memory-XXXXXX").string()) {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  DiskDir(const DiskDir&) = delete;
-  DiskDir& operator=(const DiskDir&) = delete;
-  ~DiskDir() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] std::string path(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 void write_and_read_back(Memory& memory) {
   constexpr std::size_t kPieces = 100;
@@ -131,7 +117,7 @@ TEST(Memory, PacedKeepsWhatIsWrittenAndItsPace) {
 }
 
 TEST(Memory, FileKeepsWhatIsWrittenEveryWay) {
-  const DiskDir folder;
+  const testing::DiskDir folder;
   for (const bool page_cache : {false, true}) {
     for (const bool threads : {false, true}) {
       for (const std::uint32_t depth : {1U, 7U, 256U}) {
@@ -151,7 +137,7 @@ TEST(Memory, FileKeepsWhatIsWrittenEveryWay) {
 }
 
 TEST(Memory, AFileIsOfOneRunOnly) {
-  const DiskDir folder;
+  const testing::DiskDir folder;
   const MemoryPtr first = make_file_memory({.path = folder.path("far")}, kMemoryBytes).value();
   std::filesystem::create_symlink(folder.path("far"), folder.path("link"));
   for (const char* name : {"far", "link"}) {
@@ -163,7 +149,7 @@ TEST(Memory, AFileIsOfOneRunOnly) {
 }
 
 TEST(Memory, AFileOfSomebodyElseStaysAsItIs) {
-  const DiskDir folder;
+  const testing::DiskDir folder;
   const testing::TempDir temporary;
   const std::string text(5000, 'x');
   const std::string path = temporary.write("mine.txt", text);
@@ -175,7 +161,7 @@ TEST(Memory, AFileOfSomebodyElseStaysAsItIs) {
 }
 
 TEST(Memory, AFileThatAKilledRunLeftIsTakenOver) {
-  const DiskDir folder;
+  const testing::DiskDir folder;
   const std::string path = folder.path("far");
   const pid_t child = fork();
   if (child == 0) {
@@ -203,7 +189,7 @@ TEST(Memory, ATmpfsIsRefused) {
 }
 
 TEST(Memory, AFullDiskIsSaidAtOnce) {
-  const DiskDir folder;
+  const testing::DiskDir folder;
   struct rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   struct rlimit small = before;
@@ -220,7 +206,7 @@ TEST(Memory, AFullDiskIsSaidAtOnce) {
 }
 
 TEST(Memory, AFileThatWasCutGivesAnErrorAndThenNothingElse) {
-  const DiskDir folder;
+  const testing::DiskDir folder;
   for (const bool threads : {false, true}) {
     const std::string path = folder.path("far");
     const MemoryPtr memory = make_file_memory({.path = path, .threads = threads}, kMemoryBytes).value();

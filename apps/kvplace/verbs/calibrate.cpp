@@ -13,6 +13,7 @@ struct CalibrateFlags {
   CalibrateOptions options;
   std::string near_size;
   std::string far_size;
+  std::string block_bytes;
   std::string output;
   bool json = false;
 };
@@ -31,6 +32,7 @@ Status set_size(const std::string& text, const std::string& flag, Bytes& size) {
 VerbResult run(CalibrateFlags& flags) {
   KVPLACE_TRY(set_size(flags.near_size, "--near-size", flags.options.near_bytes));
   KVPLACE_TRY(set_size(flags.far_size, "--far-size", flags.options.far_bytes));
+  KVPLACE_TRY(set_size(flags.block_bytes, "--block-bytes", flags.options.block_bytes));
   if (flags.options.far.empty()) {
     flags.options.far = "file:" + (flags.output.empty() ? std::string("kvplace") : flags.output) + ".far";
   }
@@ -53,6 +55,10 @@ void add_calibrate(App& app) {
       ->default_str("1GiB")
       ->type_name("SIZE");
   verb->add_option("--far-size", flags->far_size, "far memory likewise")->default_str("1GiB")->type_name("SIZE");
+  verb->add_option("--block-bytes", flags->block_bytes,
+                   "pieces in which near memory is read and written, 4KiB to 16MiB: blocks of what is to run")
+      ->default_str("64KiB")
+      ->type_name("SIZE");
   verb->add_option("--runs", flags->options.runs, "how often each figure is measured, 1 to 100")
       ->default_str("5")
       ->type_name("N");

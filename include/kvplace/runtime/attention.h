@@ -22,6 +22,9 @@
 
 namespace kvplace {
 
+struct AttentionKernels;
+struct Kernels;
+
 enum class KvType : std::uint8_t { kFloat32, kBfloat16, kFloat16 };
 
 /// Bytes of a number.
@@ -70,8 +73,9 @@ struct SelectedPage {
 /// One token of one request in one layer at a time. Usable again and again; allocates when it grows.
 class DecodeAttention {
  public:
-  /// REQUIRES: check(shape). `scale`: of q.k, most often head_dim^-0.5; more than 0.
-  DecodeAttention(const AttentionShape& shape, float scale);
+  /// REQUIRES: check(shape). `scale`: of q.k, most often head_dim^-0.5; more than 0. `kernels`: one of
+  /// attention_kernel_names(), or empty for the first.
+  DecodeAttention(const AttentionShape& shape, float scale, std::string_view kernels = {});
 
   /// Begins a token. `queries`: [query_heads][head_dim], copied. `num_pages`: selected.
   void start(std::span<const float> queries, std::size_t num_pages);
@@ -93,12 +97,20 @@ class DecodeAttention {
   void finish(std::span<const float> sinks, std::span<float> out) const;
 
   [[nodiscard]] const AttentionShape& shape() const { return shape_; }
+  /// What it keeps for a token with so many selected pages.
+  [[nodiscard]] static std::size_t bytes_of(const AttentionShape& shape, std::size_t num_pages);
+  /// What it keeps by now.
+  [[nodiscard]] std::size_t bytes() const {
+    return (queries_.capacity() + most_.capacity() + sums_.capacity() + values_.capacity()) * sizeof(float);
+  }
 
  private:
   void weigh(std::size_t group, std::span<const SelectedPage> pages, float* scores);
 
   AttentionShape shape_;
   float scale_;
+  const AttentionKernels* kernels_;
+  const Kernels* row_kernels_;
   std::size_t num_pages_ = 0;
   std::size_t num_groups_ = 0;
   std::vector<float> queries_;
@@ -112,7 +124,7 @@ class DecodeAttention {
 /// against.
 [[nodiscard]] std::uint64_t read_plainly(std::span<const std::byte> page, const std::byte* next = nullptr);
 
-/// The instruction set that attention uses here: "avx512", "avx2" or "portable".
-[[nodiscard]] std::string_view attention_kernel_name();
+/// The instruction sets that attention has here, of "avx512", "avx2" and "portable"; the first is what is used.
+[[nodiscard]] std::vector<std::string_view> attention_kernel_names();
 
 }  // namespace kvplace

@@ -25,7 +25,8 @@ struct CalibrateOptions {
   std::string far;                          ///< as make_memory() has it
   Bytes near_bytes{std::int64_t{1} << 30};  ///< that are read and written, 1 MiB or more
   Bytes far_bytes{std::int64_t{1} << 30};
-  std::uint32_t runs = 5;  ///< of each figure, 1 to 100
+  Bytes block_bytes{std::int64_t{64} << 10};  ///< of near memory's pieces: 4 KiB to 16 MiB, a multiple of 256
+  std::uint32_t runs = 5;                     ///< of each figure, 1 to 100
   Seconds of_run{0.05};
 };
 
@@ -52,6 +53,7 @@ struct PieceRate {
 
 struct Calibration {
   std::string far;      ///< the memory's name
+  Bytes block_bytes;    ///< of near memory's pieces
   Measured near_read;   ///< bytes/s
   Measured near_write;  ///< bytes/s
   std::vector<PieceRate> pieces;

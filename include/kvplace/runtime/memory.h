@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -64,6 +65,9 @@ class Memory {
   [[nodiscard]] virtual Status collect(std::vector<std::uint64_t>& complete, bool wait) = 0;
   /// Pieces submitted and not collected.
   [[nodiscard]] virtual std::size_t in_flight() const = 0;
+  /// Whether pieces take the time that paced memory was made for; off while what nobody measures is laid down.
+  /// REQUIRES: nothing is on its way.
+  virtual void keep_pace(bool) {}
 
  protected:
   void describe(std::string name, Bytes capacity, Bytes room, std::uint32_t alignment) {
@@ -117,8 +121,8 @@ struct PacedMemoryOptions {
 /// A memory divided into slots of one size. Which are free is kept here, and counts as bytes of the memory.
 class Slots {
  public:
-  /// Slots of no less than `slot` bytes, as many as its capacity holds with what is kept of them.
-  Slots(const Memory& memory, Bytes slot);
+  /// Slots of no less than `slot` bytes, as many as its capacity holds with what is kept of them, `most` at most.
+  Slots(const Memory& memory, Bytes slot, std::uint32_t most = std::numeric_limits<std::uint32_t>::max());
 
   /// Bytes from one slot to the next: `slot`, up to the alignment.
   [[nodiscard]] std::uint32_t stride() const { return stride_; }

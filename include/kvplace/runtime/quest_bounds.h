@@ -23,7 +23,10 @@ class QuestBounds {
   /// scores[p]: the sum over KV heads of the bound of the mean of the head's queries, as the selector `quest` has it.
   /// `queries`: [query_heads][head_dim]. REQUIRES: scores.size() == num_pages().
   void score(std::span<const float> queries, std::span<float> scores) const;
-  [[nodiscard]] std::size_t bytes() const { return bounds_.size() * sizeof(float); }
+  [[nodiscard]] std::size_t bytes() const { return bounds_.capacity() * sizeof(float); }
+  /// Of so many pages, reserved.
+  [[nodiscard]] static std::size_t bytes_of(const AttentionShape& shape, std::uint32_t pages);
+  void reserve(std::uint32_t pages) { bounds_.reserve(bytes_of(shape_, pages) / sizeof(float)); }
 
  private:
   AttentionShape shape_;

@@ -43,6 +43,7 @@ struct TraceRun {
   Traffic traffic;
   Seconds placing;   ///< in the policy
   Seconds waiting;   ///< for far memory
+  Seconds reading;   ///< processor time in which blocks were read, near and arrived ones
   Bytes near_bytes;  ///< of DRAM: near capacity, blocks being filled, staging, tables
 };
 

@@ -97,6 +97,10 @@ class TieredCache {
   /// Capacity that near memory, and far memory of that alignment, need.
   [[nodiscard]] static Bytes near_capacity(const TieredCacheOptions& options, std::uint32_t far_alignment);
   [[nodiscard]] static Bytes far_capacity(const TieredCacheOptions& options, std::uint32_t far_alignment);
+  /// near_pages_capacity with which all that the cache keeps near, CacheStatistics::near_bytes, is `budget` at most,
+  /// however long requests become. Bad input if that is no page.
+  [[nodiscard]] static Result<Bytes> pages_within(const TieredCacheOptions& options, Bytes budget,
+                                                  std::uint32_t far_alignment);
 
   /// Tokens of a request in a layer. `keys`, `values`: [tokens][kv_heads][head_dim].
   [[nodiscard]] Status append(LayerIndex layer, std::uint32_t request, std::span<const float> keys,

@@ -16,6 +16,14 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 constexpr std::uint32_t kMostDim = 256;
 constexpr std::uint32_t kMostPageTokens = 256;
 constexpr std::uint32_t kMostHeads = 1024;
+constexpr std::size_t kAheadBytes = 16384;  // from what is computed to what is fetched
+
+/// The first if none has the name.
+template <class Set>
+const Set* named(std::span<const Set* const> all, std::string_view name) {
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Set* set) { return set->name == name; });
+  return found != all.end() ? *found : all.front();
+}
 
 void put(KvType type, std::byte* at, float value) {
   if (type == KvType::kFloat32) {
@@ -67,13 +75,13 @@ template <class Visit>
 void for_each_tile(const AttentionShape& shape, std::span<const SelectedPage> pages, const Visit& visit) {
   const std::uint32_t tile_bytes = kTileTokens * shape.head_dim * bytes_of(shape.type);
   const std::uint32_t tiles = shape.page_tokens / kTileTokens;
-  for (std::uint32_t head = 0; head < shape.kv_heads; ++head) {
-    for (std::size_t page = 0; page < pages.size(); ++page) {
-      const SelectedPage& selected = pages[page];
-      if (selected.begin >= selected.end) {
-        continue;
-      }
-      const std::uint32_t last = (selected.end - 1) / kTileTokens;
+  for (std::size_t page = 0; page < pages.size(); ++page) {
+    const SelectedPage& selected = pages[page];
+    if (selected.begin >= selected.end) {
+      continue;
+    }
+    const std::uint32_t last = (selected.end - 1) / kTileTokens;
+    for (std::uint32_t head = 0; head < shape.kv_heads; ++head) {
       for (std::uint32_t tile = selected.begin / kTileTokens; tile <= last; ++tile) {
         const std::uint32_t first = tile * kTileTokens;
         visit(Tile{selected.data, head, (head * tiles + tile) * tile_bytes,
@@ -122,22 +130,31 @@ void read_token(const AttentionShape& shape, const std::byte* page, std::uint32_
   });
 }
 
-DecodeAttention::DecodeAttention(const AttentionShape& shape, float scale) : shape_(shape), scale_(scale) {}
+DecodeAttention::DecodeAttention(const AttentionShape& shape, float scale, std::string_view kernels)
+    : shape_(shape),
+      scale_(scale),
+      kernels_(named(all_attention_kernels(), kernels)),
+      row_kernels_(named(all_kernels(), kernels)) {}
+
+std::size_t DecodeAttention::bytes_of(const AttentionShape& shape, std::size_t num_pages) {
+  const std::size_t groups = (num_pages + shape.pages_per_group() - 1) / shape.pages_per_group();
+  return shape.query_heads * (shape.head_dim + groups * (shape.head_dim + 2)) * sizeof(float);
+}
 
 void DecodeAttention::start(std::span<const float> queries, std::size_t num_pages) {
   queries_.assign(queries.begin(), queries.end());
   num_pages_ = num_pages;
   num_groups_ = (num_pages + shape_.pages_per_group() - 1) / shape_.pages_per_group();
   const std::size_t rows = num_groups_ * shape_.query_heads;
-  if (most_.size() < rows) {
-    most_.resize(rows);
-    sums_.resize(rows);
-    values_.resize(rows * shape_.head_dim);
+  for (const auto& [kept, size] : {std::pair(&most_, rows), {&sums_, rows}, {&values_, rows * shape_.head_dim}}) {
+    if (kept->size() < size) {
+      kept->reserve(size);  // no more than bytes_of() says
+      kept->resize(size);
+    }
   }
 }
 
 void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> pages, const std::byte* next) {
-  const AttentionKernels& kernels = attention_kernels();
   const std::size_t type = static_cast<std::size_t>(shape_.type);
   const std::size_t rows = shape_.queries_per_kv_head();
   const std::size_t dim = shape_.head_dim;
@@ -150,13 +167,19 @@ void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> p
   tiles.clear();
   for_each_tile(shape_, pages, [](const Tile& tile) { tiles.push_back(tile); });
 
-  // While a tile is computed the one behind it is fetched.
+  const std::size_t tile_bytes = kTileTokens * dim * kvplace::bytes_of(shape_.type);
+  const std::size_t ahead = std::max<std::size_t>(1, kAheadBytes / tile_bytes);
+  const auto read_at = [&](std::size_t i) {  // K of all tiles, then V, then the page behind them
+    const std::size_t half = i / tiles.size();
+    const Tile& tile = tiles[i % tiles.size()];
+    return half >= 2 && next != nullptr ? next + i % tiles.size() * tile_bytes
+                                        : tile.data + half % 2 * shape_.half_page_bytes() + tile.offset;
+  };
   for (std::size_t i = 0; i < tiles.size(); ++i) {
     const Tile& tile = tiles[i];
-    const std::byte* const then = i + 1 < tiles.size() ? tiles[i + 1].data + tiles[i + 1].offset
-                                                       : tiles[0].data + shape_.half_page_bytes() + tiles[0].offset;
-    kernels.scores[type](tile.data + tile.offset, dim, queries_.data() + tile.kv_head * rows * dim, rows,
-                         scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, then);
+    const std::byte* const then = read_at(i + ahead);
+    kernels_->scores[type](tile.data + tile.offset, dim, queries_.data() + tile.kv_head * rows * dim, rows,
+                           scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, then);
   }
   weigh(group, pages, scores.data());
   float* const values = values_.data() + group * shape_.query_heads * dim;
@@ -164,17 +187,15 @@ void DecodeAttention::compute(std::size_t group, std::span<const SelectedPage> p
   for (std::size_t i = 0; i < tiles.size(); ++i) {
     const Tile& tile = tiles[i];
     const std::byte* const here = tile.data + shape_.half_page_bytes() + tile.offset;
-    const std::byte* const then = i + 1 < tiles.size()
-                                      ? tiles[i + 1].data + shape_.half_page_bytes() + tiles[i + 1].offset
-                                      : (next != nullptr ? next : here);
-    kernels.values[type](here, dim, tile.begin, tile.end, scores.data() + tile.kv_head * rows * slots + tile.first_slot,
-                         slots, rows, values + tile.kv_head * rows * dim, then);
+    const std::byte* const then = read_at(tiles.size() + i + ahead);
+    kernels_->values[type](here, dim, tile.begin, tile.end,
+                           scores.data() + tile.kv_head * rows * slots + tile.first_slot, slots, rows,
+                           values + tile.kv_head * rows * dim, then);
   }
 }
 
 /// Scores become weights, and the group gets its maxima and sums.
 void DecodeAttention::weigh(std::size_t group, std::span<const SelectedPage> pages, float* scores) {
-  const Kernels& kernels = kvplace::kernels();
   const std::size_t slots = std::size_t{shape_.pages_per_group()} * shape_.page_tokens;
   for (std::size_t head = 0; head < shape_.query_heads; ++head) {
     float* const row = scores + head * slots;
@@ -183,13 +204,13 @@ void DecodeAttention::weigh(std::size_t group, std::span<const SelectedPage> pag
       std::fill(of_page, of_page + std::min(pages[page].begin, shape_.page_tokens), kNone);
       std::fill(of_page + pages[page].end, of_page + shape_.page_tokens, kNone);
     }
-    const float most = kernels.max(row, slots);
+    const float most = row_kernels_->max(row, slots);
     float& sum = sums_[group * shape_.query_heads + head];
     if (most == kNone) {
       std::fill_n(row, slots, 0.0F);
       sum = 0;
     } else {
-      sum = kernels.exp_sum(row, slots, most, scale_);
+      sum = row_kernels_->exp_sum(row, slots, most, scale_);
     }
     most_[group * shape_.query_heads + head] = most * scale_;
   }
@@ -227,6 +248,12 @@ std::uint64_t read_plainly(std::span<const std::byte> page, const std::byte* nex
   return attention_kernels().read(page.data(), page.size(), next != nullptr ? next : page.data());
 }
 
-std::string_view attention_kernel_name() { return attention_kernels().name; }
+std::vector<std::string_view> attention_kernel_names() {
+  std::vector<std::string_view> names;
+  for (const AttentionKernels* kernels : all_attention_kernels()) {
+    names.emplace_back(kernels->name);
+  }
+  return names;
+}
 
 }  // namespace kvplace

@@ -23,6 +23,10 @@ float rounded(KvType type, float value) {
 
 }  // namespace
 
+std::size_t QuestBounds::bytes_of(const AttentionShape& shape, std::uint32_t pages) {
+  return padded(pages) * 2 * shape.kv_heads * shape.head_dim * sizeof(float);
+}
+
 void QuestBounds::append(std::span<const float> keys) {
   const std::size_t dim = shape_.head_dim;
   const std::size_t head_values = 2 * dim * kLanes;

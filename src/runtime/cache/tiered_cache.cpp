@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kvplace/base/parse.h"
 #include "runtime/cache/cache_state.h"
 
 namespace kvplace {
@@ -105,6 +106,29 @@ Bytes TieredCache::far_capacity(const TieredCacheOptions& options, std::uint32_t
   return Slots::capacity_for(pages.num_blocks, stride, far_alignment, Bytes(far_alignment));
 }
 
+Result<Bytes> TieredCache::pages_within(const TieredCacheOptions& given, Bytes budget, std::uint32_t far_alignment) {
+  KVPLACE_TRY(check(given));
+  TieredCacheOptions options = given;
+  const Bytes page = options.shape.page_bytes();
+  options.near_pages_capacity = page;
+  const Bytes one = near_capacity(options, far_alignment);
+  options.near_pages_capacity = Bytes(0);
+  const Bytes none = near_capacity(options, far_alignment);
+  const std::uint32_t pages = pages_of_request(options);
+  const std::size_t of_request = (options.quest ? options.layers * QuestBounds::bytes_of(options.shape, pages) : 0) +
+                                 DecodeAttention::bytes_of(options.shape, pages);
+  const Bytes beside = none + TieredPages::table_bytes(pages_options(options).num_blocks) +
+                       Bytes(static_cast<std::int64_t>(options.requests * of_request));
+  const std::int64_t count = (budget - beside).value() / (one - none).value();
+  if (count < 1) {
+    return bad_input(format_bytes(budget) + " hold no page of " + format_bytes(page) +
+                     " beside those that are being filled or arrive, their table, Quest's bounds and what attention "
+                     "keeps; give " +
+                     format_bytes(beside + (one - none)) + " or more, or fewer tokens");
+  }
+  return page * count;
+}
+
 Result<TieredCache> TieredCache::make(const TieredCacheOptions& given, MemoryPtr far, MemoryPtr near) {
   KVPLACE_TRY(check(given));
   KVPLACE_TRY(check_policy(given));
@@ -128,6 +152,9 @@ Result<TieredCache> TieredCache::make(const TieredCacheOptions& given, MemoryPtr
   state->tokens.assign(std::size_t{options.layers} * options.requests, 0);
   if (options.quest) {
     state->bounds.assign(state->tokens.size(), QuestBounds(options.shape));
+    for (QuestBounds& bounds : state->bounds) {
+      bounds.reserve(pages_of_request(options));
+    }
   }
   state->attention.assign(options.requests, DecodeAttention(options.shape, options.scale));
   state->selected.resize(options.requests);
@@ -204,8 +231,12 @@ CacheStatistics TieredCache::statistics() const {
   for (const QuestBounds& bounds : state_->bounds) {
     bytes += bounds.bytes();
   }
-  statistics.near_bytes =
-      state_->pages->near().capacity() + state_->pages->table_bytes() + Bytes(static_cast<std::int64_t>(bytes));
+  for (const DecodeAttention& attention : state_->attention) {
+    bytes += attention.bytes();
+  }
+  statistics.near_bytes = state_->pages->near().capacity() +
+                          TieredPages::table_bytes(pages_options(state_->options).num_blocks) +
+                          Bytes(static_cast<std::int64_t>(bytes));
   return statistics;
 }
 

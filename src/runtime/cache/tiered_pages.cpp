@@ -25,7 +25,7 @@ TieredPages::TieredPages(const TieredPagesOptions& options, MemoryPtr near, Memo
       near_(std::move(near)),
       far_(std::move(far)),
       frames_(*near_, Bytes(stride)),
-      slots_(*far_, Bytes(stride)),
+      slots_(*far_, Bytes(stride), options.num_blocks),
       mover_(*far_, stride),
       pages_(options.num_blocks) {}
 
@@ -34,8 +34,8 @@ Bytes TieredPages::near_capacity(const TieredPagesOptions& options, std::uint32_
   return Slots::capacity_for(options.frames(), options.page_bytes, std::max(kNearAlignment, far_alignment), Bytes(0));
 }
 
-Bytes TieredPages::table_bytes() const {
-  return Bytes(static_cast<std::int64_t>(pages_.size() * sizeof(Page) + frames_.count() * sizeof(std::uint32_t)));
+Bytes TieredPages::table_bytes(std::uint32_t num_blocks) {
+  return Bytes(std::int64_t{num_blocks} * static_cast<std::int64_t>(sizeof(Page) + sizeof(std::uint32_t)));
 }
 
 void TieredPages::set(BlockIndex block, Flag flag) {

@@ -55,8 +55,8 @@ class TieredPages {
                                                                  MemoryPtr far);
   /// Capacity that near memory needs, for a far memory of that alignment.
   [[nodiscard]] static Bytes near_capacity(const TieredPagesOptions& options, std::uint32_t far_alignment);
-  /// Of the tables, which are near as well.
-  [[nodiscard]] Bytes table_bytes() const;
+  /// Of the table of pages and the list of far memory's places, which are near as well.
+  [[nodiscard]] static Bytes table_bytes(std::uint32_t num_blocks);
 
   /// A new page, which is being filled from now on. Failed if there is no frame for it.
   [[nodiscard]] Result<std::byte*> create(BlockIndex block);
@@ -88,6 +88,8 @@ class TieredPages {
   void forget_traffic() { mover_.forget_traffic(); }
   [[nodiscard]] const Memory& near() const { return *near_; }
   [[nodiscard]] const Memory& far() const { return *far_; }
+  /// As Memory's.
+  void keep_pace(bool keeps) { far_->keep_pace(keeps); }
   /// That no block has now.
   [[nodiscard]] std::uint32_t num_free_frames() const { return frames_.num_free(); }
 

@@ -24,12 +24,19 @@ constexpr std::uint32_t kMostDepth = 32;
 constexpr std::uint32_t kUsedDepth = kMostDepth;
 constexpr std::uint32_t kMostRuns = 100;
 constexpr std::int64_t kLeastBytes = 64 * kKib * kKib;
+constexpr std::int64_t kLeastBlock = 4 * kKib;
+constexpr std::int64_t kLargestBlock = 16 * kKib * kKib;
+constexpr std::int64_t kReadUnit = 256;  // of plain loads
 
 std::string words(Direction direction) { return direction == Direction::kRead ? "read" : "write"; }
 
 Status check(const CalibrateOptions& options) {
   if (options.near_bytes < Bytes(kLeastBytes) || options.far_bytes < Bytes(kLeastBytes)) {
     return bad_input("caches hold what is less than 64MiB: measure near and far memory of 64MiB each, or more");
+  }
+  if (options.block_bytes < Bytes(kLeastBlock) || options.block_bytes > Bytes(kLargestBlock) ||
+      options.block_bytes.value() % kReadUnit != 0) {
+    return bad_input("near memory is read in blocks of 4KiB to 16MiB, a multiple of 256 bytes");
   }
   if (options.runs < 1 || options.runs > kMostRuns || !(options.of_run.value() > 0)) {
     return bad_input("each figure is measured 1 to 100 times, for more than no time");
@@ -42,7 +49,8 @@ class Calibrator {
   Calibrator(const CalibrateOptions& options, const RunContext& context, Memory& near, Memory& far)
       : options_(options),
         context_(context),
-        near_({near.address(), static_cast<std::size_t>(options.near_bytes.value())}, options.of_run),
+        near_({near.address(), static_cast<std::size_t>(options.near_bytes.value())}, options.block_bytes,
+              options.of_run),
         buffer_(kMostDepth * (std::size_t{1} << 20) + 4096),
         far_(far, aligned(buffer_), options.of_run) {
     for (const std::int64_t piece : kPieceSizes) {
@@ -190,7 +198,8 @@ void make_hardware(const CalibrateOptions& options, Calibration& calibration) {
   hardware.provenance = {
       {"interference", how + "near and far read at once"},
       {"near.capacity", "measured: all of the machine's memory"},
-      {"near.bandwidth_measured", how + "plain loads of one thread, random pieces of 64 KiB"},
+      {"near.bandwidth_measured", how + "plain loads of one thread, random pieces of " +
+                                      short_bytes(static_cast<double>(calibration.block_bytes.value()))},
       {"far.capacity", "measured: all of it, what others use included"},
       {"far.bandwidth_measured", how + "the faster of reading and writing"},
       {"far.link_read_measured", how + "random reads, 32 at a time"},
@@ -235,6 +244,7 @@ Result<Calibration> calibrate(const CalibrateOptions& options, const RunContext&
   KVPLACE_TRY(calibrator.run());
   Calibration calibration = std::move(calibrator.calibration);
   calibration.far = far->name();
+  calibration.block_bytes = options.block_bytes;
   calibration.notes = far->notes();
   calibration.manifest = make_manifest();
   make_hardware(options, calibration);
@@ -267,6 +277,7 @@ std::string to_json(const Calibration& calibration) {
   };
   Json json;
   json["far"] = calibration.far;
+  json["block_bytes"] = calibration.block_bytes.value();
   json["near_read_bytes_per_s"] = json_of_runs(calibration.near_read);
   json["near_write_bytes_per_s"] = json_of_runs(calibration.near_write);
   json["pieces"] = Json::array();

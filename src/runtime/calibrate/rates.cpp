@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "kvplace/runtime/attention.h"
 
@@ -20,22 +21,26 @@ double processor_seconds() {
   return static_cast<double>(now.tv_sec) + kNanosecond * static_cast<double>(now.tv_nsec);
 }
 
-NearRates::NearRates(std::span<std::byte> memory, Seconds of_run)
-    : memory_(memory), of_run_(of_run), source_(kPieceBytes, std::byte{1}) {}
+NearRates::NearRates(std::span<std::byte> memory, Bytes piece, Seconds of_run)
+    : memory_(memory),
+      piece_bytes_(static_cast<std::size_t>(piece.value())),
+      of_run_(of_run),
+      source_(piece_bytes_, std::byte{1}),
+      next_(next_piece()) {}
 
-std::byte* NearRates::next_piece() { return memory_.data() + random_() % (memory_.size() / kPieceBytes) * kPieceBytes; }
+std::byte* NearRates::next_piece() {
+  return memory_.data() + random_() % (memory_.size() / piece_bytes_) * piece_bytes_;
+}
 
 std::size_t NearRates::read_some() {
-  constexpr int kPiecesAtOnce = 4;
-  const std::byte* piece = next_piece();
+  constexpr int kPiecesAtOnce = 16;  // asking for the time takes as long as some KiB
   std::uint64_t sum = 0;
   for (int i = 0; i < kPiecesAtOnce; ++i) {
-    const std::byte* const next = next_piece();
-    sum += read_plainly({piece, kPieceBytes}, next);
-    piece = next;
+    const std::byte* const piece = std::exchange(next_, next_piece());
+    sum += read_plainly({piece, piece_bytes_}, next_);  // what is prefetched is what is read next
   }
   sum_ = sum;
-  return kPiecesAtOnce * kPieceBytes;
+  return kPiecesAtOnce * piece_bytes_;
 }
 
 double NearRates::read() {
@@ -54,8 +59,8 @@ double NearRates::write() {
   double bytes = 0;
   double passed = 0;
   while (passed < of_run_.value()) {
-    std::memcpy(next_piece(), source_.data(), kPieceBytes);
-    bytes += static_cast<double>(kPieceBytes);
+    std::memcpy(next_piece(), source_.data(), piece_bytes_);
+    bytes += static_cast<double>(piece_bytes_);
     passed = processor_seconds() - begin;
   }
   return bytes / passed;
@@ -77,6 +82,7 @@ Status FarRates::drain() {
 }
 
 Status FarRates::fill() {
+  far_.keep_pace(false);
   const std::uint64_t piece = std::uint64_t{1} << 20;
   const std::uint64_t count = static_cast<std::uint64_t>(far_.room().value()) / piece;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -88,7 +94,9 @@ Status FarRates::fill() {
       KVPLACE_TRY(far_.collect(complete_, true));
     }
   }
-  return drain();
+  KVPLACE_TRY(drain());
+  far_.keep_pace(true);
+  return {};
 }
 
 Result<double> FarRates::rate(Direction direction, Bytes piece, std::uint32_t depth) {

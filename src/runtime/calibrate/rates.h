@@ -12,7 +12,8 @@ namespace kvplace {
 /// Near memory that is read and written in random pieces.
 class NearRates {
  public:
-  NearRates(std::span<std::byte> memory, Seconds of_run);
+  /// `piece`: bytes, of which `memory` holds some; a multiple of 256.
+  NearRates(std::span<std::byte> memory, Bytes piece, Seconds of_run);
   /// Bytes/s with plain loads.
   [[nodiscard]] double read();
   [[nodiscard]] double write();
@@ -22,11 +23,12 @@ class NearRates {
  private:
   [[nodiscard]] std::byte* next_piece();
 
-  static constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
   std::span<std::byte> memory_;
+  std::size_t piece_bytes_;
   Seconds of_run_;
   std::mt19937_64 random_{1};
   std::vector<std::byte> source_;
+  const std::byte* next_;
   volatile std::uint64_t sum_ = 0;
 };
 

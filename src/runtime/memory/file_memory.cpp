@@ -114,13 +114,24 @@ Status check_is_ours(int file, const std::string& path) {
   return bad_input(path + ": is a file that was not made as far memory, and would be lost; name one that is not there");
 }
 
+/// Else with ENOSPC, before others find the disk full.
+bool is_room_for(int file, Bytes capacity) {
+  struct statfs system{};
+  if (fstatfs(file, &system) == 0 && capacity.value() / system.f_bsize > static_cast<std::int64_t>(system.f_bavail)) {
+    errno = ENOSPC;
+    return false;
+  }
+  return true;
+}
+
 Status reserve(int file, const std::string& path, Bytes capacity) {
   std::array<char, kBlock> block{};
   std::memcpy(block.data(), kHead.data(), kHead.size());
   if (ftruncate(file, 0) != 0 || pwrite(file, block.data(), block.size(), 0) != static_cast<ssize_t>(block.size())) {
     return cannot(path, "cannot be written");
   }
-  if (fallocate(file, 0, 0, capacity.value()) != 0 && (errno != EOPNOTSUPP || ftruncate(file, capacity.value()) != 0)) {
+  if (!is_room_for(file, capacity) || (fallocate(file, 0, 0, capacity.value()) != 0 &&
+                                       (errno != EOPNOTSUPP || ftruncate(file, capacity.value()) != 0))) {
     const int error = errno;
     unlink(path.c_str());
     return failed(path + ": its " + short_bytes(static_cast<double>(capacity.value())) +

@@ -60,11 +60,11 @@ Result<MemoryPtr> make_memory(std::string_view text, Bytes capacity) {
   return make_paced_memory(*paced, capacity);
 }
 
-Slots::Slots(const Memory& memory, Bytes slot)
+Slots::Slots(const Memory& memory, Bytes slot, std::uint32_t most)
     : stride_(static_cast<std::uint32_t>((slot.value() + memory.alignment() - 1) / memory.alignment() *
                                          memory.alignment())),
-      count_(static_cast<std::uint32_t>(memory.room().value() /
-                                        (stride_ + static_cast<std::int64_t>(sizeof(std::uint32_t))))) {
+      count_(static_cast<std::uint32_t>(std::min<std::int64_t>(
+          most, memory.room().value() / (stride_ + static_cast<std::int64_t>(sizeof(std::uint32_t)))))) {
   free_.reserve(count_);
   for (std::uint32_t i = count_; i > 0; --i) {
     free_.push_back(i - 1);

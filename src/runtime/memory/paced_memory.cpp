@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "kvplace/base/parse.h"
@@ -23,6 +24,7 @@ class PacedMemory final : public Memory {
   Status submit(std::span<const Piece> pieces) override { return thread_.submit(pieces); }
   Status collect(std::vector<std::uint64_t>& complete, bool wait) override { return thread_.collect(complete, wait); }
   [[nodiscard]] std::size_t in_flight() const override { return thread_.in_flight(); }
+  void keep_pace(bool keeps) override { keeps_pace_ = keeps; }
 
  private:
   using Clock = PieceThread::Clock;
@@ -32,11 +34,14 @@ class PacedMemory final : public Memory {
   }
 
   Result<Clock::time_point> move(const Piece& piece, Clock::time_point submitted) {
-    const Clock::time_point begin = std::max(submitted, link_free_);
-    link_free_ = begin + duration_of(options_.per_piece + Bytes(piece.bytes) / options_.bandwidth);
     std::byte* const place = mapping_.data() + piece.offset;
     const bool reads = piece.direction == Direction::kRead;
     std::memcpy(reads ? piece.buffer : place, reads ? place : piece.buffer, piece.bytes);
+    if (!keeps_pace_) {
+      return Clock::now();
+    }
+    const Clock::time_point begin = std::max(submitted, link_free_);
+    link_free_ = begin + duration_of(options_.per_piece + Bytes(piece.bytes) / options_.bandwidth);
     // Whoever collects waits for the piece's end. Here it is enough that bytes do not run far ahead of it: a thread
     // that sleeps after each piece is late where others want its processor.
     constexpr auto kMostAhead = std::chrono::microseconds(200);
@@ -48,6 +53,7 @@ class PacedMemory final : public Memory {
 
   Mapping mapping_;
   PacedMemoryOptions options_;
+  std::atomic<bool> keeps_pace_ = true;
   Clock::time_point link_free_;  // of the thread
   PieceThread thread_;           // last: it uses the others
 };

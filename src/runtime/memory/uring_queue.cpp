@@ -32,7 +32,6 @@ Result<std::unique_ptr<UringQueue>> UringQueue::make(int descriptor, std::uint64
 UringQueue::~UringQueue() {
   if (made_) {
     waiting_.clear();
-    std::vector<std::uint64_t> complete;
     for (io_uring_cqe* cqe = nullptr; num_in_kernel_ > 0 && io_uring_wait_cqe(&ring_, &cqe) == 0;) {
       --num_in_kernel_;
       io_uring_cqe_seen(&ring_, cqe);

@@ -61,10 +61,11 @@ Result<TraceRun> run_policy(const TraceReader& trace, const Instance& instance, 
     KVPLACE_ASSIGN(built, NextReads::build(trace, context));
     next_reads.emplace(std::move(built));
   }
-  KVPLACE_TRY(runner.start(next_reads ? std::span<const std::uint32_t>(next_reads->first_reads())
-                                      : std::span<const std::uint32_t>()));
   const std::uint32_t end_step =
       options.steps == 0 ? trace.totals().steps : std::min(options.steps, trace.totals().steps);
+  KVPLACE_TRY(runner.start(
+      next_reads ? std::span<const std::uint32_t>(next_reads->first_reads()) : std::span<const std::uint32_t>(),
+      end_step));
   const PolicyRun& run = runner.placement().run();
   SegmentStream stream(trace, context,
                        {run.needs_ranking() ? ChunkParts::kAll : ChunkParts::kWithoutRankings,
@@ -105,6 +106,7 @@ nlohmann::ordered_json json_of(const TraceRun& run) {
   json["far_reads"] = {{"predicted", run.predicted.far_reads}, {"measured", run.far_reads}};
   json["placing_s"] = run.placing.value();
   json["waiting_s"] = run.waiting.value();
+  json["reading_s"] = run.reading.value();
   json["near_bytes"] = run.near_bytes.value();
   json["steps_predicted_s"] = run.predicted_s;
   json["steps_measured_s"] = run.measured_s;

@@ -1,11 +1,11 @@
 #include "runtime/run/trace_runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "kvplace/base/parse.h"
 #include "kvplace/runtime/attention.h"
+#include "runtime/calibrate/rates.h"
 
 namespace kvplace {
 namespace {
@@ -15,8 +15,6 @@ constexpr std::int64_t kLargestBlock = std::int64_t{256} << 20;
 constexpr std::int64_t kMostWeights = std::int64_t{4} << 30;
 constexpr std::size_t kReadUnit = 256;  // of plain loads
 constexpr std::uint32_t kStaging = 256;
-
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -65,7 +63,7 @@ Status TraceRunner::make_placement() {
   return {};
 }
 
-Status TraceRunner::start(std::span<const std::uint32_t> first_reads) {
+Status TraceRunner::start(std::span<const std::uint32_t> first_reads, std::uint32_t end_step) {
   KVPLACE_TRY(placement_->start(first_reads, trace_.meta().has_ranking));
   const InstanceOptions& options = instance_.options();
   const BlockLayout& layout = instance_.layout();
@@ -90,8 +88,12 @@ Status TraceRunner::start(std::span<const std::uint32_t> first_reads) {
 
   constexpr std::uint32_t kAlignment = 4096;  // of any far memory
   const Bytes stride((static_cast<std::int64_t>(block_bytes_) + kAlignment - 1) / kAlignment * kAlignment);
-  KVPLACE_ASSIGN(far, make_memory(options_.far,
-                                  Slots::capacity_for(instance_.num_blocks(), stride, kAlignment, Bytes(kAlignment))));
+  const std::uint64_t far_blocks = std::min<std::uint64_t>(
+      instance_.num_blocks(),
+      std::uint64_t{instance_.layers()} * layout.requests *
+          (layout.prompt_pages() + std::uint64_t{end_step} * most_verified / layout.block_tokens + 1));
+  KVPLACE_ASSIGN(far,
+                 make_memory(options_.far, Slots::capacity_for(far_blocks, stride, kAlignment, Bytes(kAlignment))));
   KVPLACE_ASSIGN(near, make_dram_memory(TieredPages::near_capacity(pages, far->alignment())));
   KVPLACE_ASSIGN(made, TieredPages::make(pages, std::move(near), std::move(far)));
   pages_ = std::move(made);
@@ -114,6 +116,7 @@ Status TraceRunner::write_prompt() {
   for (const BlockIndex block : placement_->initial_near()) {
     near[block.value()] = true;
   }
+  pages_->keep_pace(false);  // nobody measures it
   const bool last_is_partial = layout.prompt_tokens % layout.block_tokens != 0;
   for (std::uint32_t layer = 0; layer < instance_.layers(); ++layer) {
     for (std::uint32_t id = 0; id < layout.initial_blocks(); ++id) {
@@ -131,6 +134,7 @@ Status TraceRunner::write_prompt() {
     }
   }
   KVPLACE_TRY(pages_->settle());
+  pages_->keep_pace(true);
   pages_->forget_traffic();
   return {};
 }
@@ -186,11 +190,11 @@ Status TraceRunner::append(const StepView& record) {
 Status TraceRunner::process(const Segment& segment, const SegmentWindow& window, std::uint32_t end_step) {
   for (std::uint32_t t = segment.first_step(); t < std::min(segment.end_step(), end_step); ++t) {
     const double predicted_before = placement_->predicted().total.value();
-    const double begin = now_s();
+    const double begin = seconds_now();
     for (std::uint32_t layer = 0; layer < segment.layers(); ++layer) {
       KVPLACE_TRY(step(segment.view(t, layer), window));
     }
-    result_.measured_s.push_back(now_s() - begin);
+    result_.measured_s.push_back(seconds_now() - begin);
     result_.measured += Seconds(result_.measured_s.back());
     result_.predicted_s.push_back(placement_->predicted().total.value() - predicted_before);
     ++result_.steps;
@@ -199,10 +203,10 @@ Status TraceRunner::process(const Segment& segment, const SegmentWindow& window,
 }
 
 Status TraceRunner::step(const StepView& record, const SegmentWindow& window) {
-  const double begin = now_s();
+  const double begin = seconds_now();
   KVPLACE_TRY(append(record));
   KVPLACE_TRY(placement_->step(record, window));
-  result_.placing += Seconds(now_s() - begin);
+  result_.placing += Seconds(seconds_now() - begin);
   reads_.clear();
   std::transform(record.reads.begin(), record.reads.end(), std::back_inserter(reads_),
                  [&](BlockId id) { return instance_.index(record.layer, id); });
@@ -210,11 +214,13 @@ Status TraceRunner::step(const StepView& record, const SegmentWindow& window) {
   for (const BlockIndex block : complete_) {
     KVPLACE_TRY(pages_->complete(block));
   }
+  const double processor_begin = processor_seconds();
   KVPLACE_TRY(read(reads_));
+  result_.reading += Seconds(processor_seconds() - processor_begin);
   read_weights(record.layer, static_cast<std::uint64_t>(instance_.fixed_bytes(record.step, record.layer).value()));
-  const double read_end = now_s();
+  const double read_end = seconds_now();
   KVPLACE_TRY(pages_->end_step(instance_.groups().ends_group(record.layer)));
-  result_.waiting += Seconds(now_s() - read_end);
+  result_.waiting += Seconds(seconds_now() - read_end);
   return {};
 }
 
@@ -222,9 +228,7 @@ Status TraceRunner::read(std::span<const BlockIndex> blocks) {
   left_.assign(blocks.begin(), blocks.end());
   if (instance_.options().overlap == Overlap::kNone) {  // stage, then read
     while (!std::all_of(left_.begin(), left_.end(), [&](BlockIndex b) { return pages_->resident(b) != nullptr; })) {
-      const double begin = now_s();
-      KVPLACE_TRY(pages_->poll(true));
-      result_.waiting += Seconds(now_s() - begin);
+      KVPLACE_TRY(wait());
     }
   }
   while (!left_.empty()) {
@@ -242,11 +246,18 @@ Status TraceRunner::read(std::span<const BlockIndex> blocks) {
     }
     left_.resize(kept);
     if (kept == before) {
-      const double begin = now_s();
-      KVPLACE_TRY(pages_->poll(true));
-      result_.waiting += Seconds(now_s() - begin);
+      KVPLACE_TRY(wait());
     }
   }
+  return {};
+}
+
+Status TraceRunner::wait() {
+  const double begin = seconds_now();
+  const double processor_begin = processor_seconds();
+  KVPLACE_TRY(pages_->poll(true));
+  result_.waiting += Seconds(seconds_now() - begin);
+  result_.reading -= Seconds(processor_seconds() - processor_begin);  // read() counts all of its own
   return {};
 }
 
@@ -281,7 +292,7 @@ TraceRun TraceRunner::result() const {
   result.channel_bytes[at(Channel::kFarLinkRead)] = bytes(result.traffic.from_far());
   result.channel_bytes[at(Channel::kFarLinkWrite)] = bytes(result.traffic.to_far());
   result.channel_bytes[at(Channel::kFarMem)] = bytes(result.traffic.from_far() + result.traffic.to_far());
-  result.near_bytes = pages_->near().capacity() + pages_->table_bytes();
+  result.near_bytes = pages_->near().capacity() + TieredPages::table_bytes(instance_.num_blocks());
   return result;
 }
 

@@ -19,8 +19,8 @@ class TraceRunner {
   TraceRunner(const TraceReader& trace, const Instance& instance, const TraceRunOptions& options, const ReplayJob& job)
       : trace_(trace), instance_(instance), options_(options), job_(job) {}
 
-  /// Makes the memories and writes the prompt's blocks.
-  [[nodiscard]] Status start(std::span<const std::uint32_t> first_reads);
+  /// Makes the memories, for decode steps up to `end_step`, and writes the prompt's blocks.
+  [[nodiscard]] Status start(std::span<const std::uint32_t> first_reads, std::uint32_t end_step);
   [[nodiscard]] Status process(const Segment& segment, const SegmentWindow& window, std::uint32_t end_step);
   [[nodiscard]] TraceRun result() const;
 
@@ -41,6 +41,7 @@ class TraceRunner {
   void write_new_kv(BlockIndex block, std::size_t bytes);
   [[nodiscard]] Status step(const StepView& record, const SegmentWindow& window);
   [[nodiscard]] Status read(std::span<const BlockIndex> blocks);
+  [[nodiscard]] Status wait();
   [[nodiscard]] Status read_block(BlockIndex block, const std::byte* page, const std::byte* next);
   void read_weights(LayerIndex layer, std::uint64_t bytes);
   /// Blocks of (layer, request) that are being filled.

@@ -9,6 +9,9 @@ namespace {
 constexpr std::size_t kParts = kTileTokens / kWidth;
 constexpr std::size_t kLine = 64;
 
+/// Into the second cache: the first has too few places for lines on their way, and stalls the computation.
+inline void fetch(const std::byte* line) { __builtin_prefetch(line, 0, 2); }
+
 inline void load(Floats& to, const float* from) { __builtin_memcpy(&to, from, sizeof to); }
 inline void store(float* to, const Floats& from) { __builtin_memcpy(to, &from, sizeof from); }
 
@@ -21,7 +24,7 @@ void score_rows(const Element* keys, std::size_t dim, const float* queries, floa
                 const std::byte* next) {
   Floats sums[kRows][kParts] = {};
   for (std::size_t first = 0; first < dim; first += kRowsInLine<Element>) {
-    __builtin_prefetch(next + first / kRowsInLine<Element> * kLine);
+    fetch(next + first / kRowsInLine<Element> * kLine);
     for (std::size_t d = first; d < first + kRowsInLine<Element>; ++d) {
       Floats key[kParts];
       for (std::size_t part = 0; part < kParts; ++part) {
@@ -54,7 +57,7 @@ void value_rows(const Element* values, std::size_t dim, std::size_t begin, std::
     }
     for (std::size_t t = begin; t < end; ++t) {
       if (t % kRowsInLine<Element> == 0) {  // in the order in which the next tile is read
-        __builtin_prefetch(next + (column + t) / kRowsInLine<Element> * kLine);
+        fetch(next + (column + t) / kRowsInLine<Element> * kLine);
       }
       Floats value[kParts];
       for (std::size_t part = 0; part < kParts; ++part) {
@@ -75,42 +78,41 @@ void value_rows(const Element* values, std::size_t dim, std::size_t begin, std::
   }
 }
 
+template <class Element, std::size_t kRows>
+void score_some(const Element* keys, std::size_t dim, const float* queries, std::size_t rows, float* out,
+                std::size_t out_stride, const std::byte* next) {
+  for (; rows >= kRows; rows -= kRows, queries += kRows * dim, out += kRows * out_stride) {
+    score_rows<Element, kRows>(keys, dim, queries, out, out_stride, next);
+    next = reinterpret_cast<const std::byte*>(keys);  // what was prefetched once is prefetched
+  }
+  if constexpr (kRows > 1) {
+    score_some<Element, kRows == 8 ? 4 : kRows - 1>(keys, dim, queries, rows, out, out_stride, next);
+  }
+}
+
+template <class Element, std::size_t kRows>
+void value_some(const Element* values, std::size_t dim, std::size_t begin, std::size_t end, const float* weights,
+                std::size_t weights_stride, std::size_t rows, float* sums, const std::byte* next) {
+  for (; rows >= kRows; rows -= kRows, weights += kRows * weights_stride, sums += kRows * dim) {
+    value_rows<Element, kRows>(values, dim, begin, end, weights, weights_stride, sums, next);
+    next = reinterpret_cast<const std::byte*>(values);
+  }
+  if constexpr (kRows > 1) {
+    value_some<Element, kRows == 8 ? 4 : kRows - 1>(values, dim, begin, end, weights, weights_stride, rows, sums, next);
+  }
+}
+
 template <class Element>
 void scores(const std::byte* keys, std::size_t dim, const float* queries, std::size_t rows, float* out,
             std::size_t out_stride, const std::byte* next) {
-  const auto* const elements = reinterpret_cast<const Element*>(keys);
-  std::size_t r = 0;
-  for (; r + 4 <= rows; r += 4, next = keys) {  // what was prefetched once is prefetched
-    score_rows<Element, 4>(elements, dim, queries + r * dim, out + r * out_stride, out_stride, next);
-  }
-  if (rows - r == 3) {
-    score_rows<Element, 3>(elements, dim, queries + r * dim, out + r * out_stride, out_stride, next);
-  } else if (rows - r == 2) {
-    score_rows<Element, 2>(elements, dim, queries + r * dim, out + r * out_stride, out_stride, next);
-  } else if (rows - r == 1) {
-    score_rows<Element, 1>(elements, dim, queries + r * dim, out + r * out_stride, out_stride, next);
-  }
+  score_some<Element, kMostRows>(reinterpret_cast<const Element*>(keys), dim, queries, rows, out, out_stride, next);
 }
 
 template <class Element>
 void values(const std::byte* from, std::size_t dim, std::size_t begin, std::size_t end, const float* weights,
             std::size_t weights_stride, std::size_t rows, float* sums, const std::byte* next) {
-  const auto* const elements = reinterpret_cast<const Element*>(from);
-  std::size_t r = 0;
-  for (; r + 4 <= rows; r += 4, next = from) {
-    value_rows<Element, 4>(elements, dim, begin, end, weights + r * weights_stride, weights_stride, sums + r * dim,
-                           next);
-  }
-  if (rows - r == 3) {
-    value_rows<Element, 3>(elements, dim, begin, end, weights + r * weights_stride, weights_stride, sums + r * dim,
-                           next);
-  } else if (rows - r == 2) {
-    value_rows<Element, 2>(elements, dim, begin, end, weights + r * weights_stride, weights_stride, sums + r * dim,
-                           next);
-  } else if (rows - r == 1) {
-    value_rows<Element, 1>(elements, dim, begin, end, weights + r * weights_stride, weights_stride, sums + r * dim,
-                           next);
-  }
+  value_some<Element, kMostRows>(reinterpret_cast<const Element*>(from), dim, begin, end, weights, weights_stride, rows,
+                                 sums, next);
 }
 
 std::uint64_t read(const std::byte* data, std::size_t bytes, const std::byte* next) {
@@ -124,7 +126,7 @@ std::uint64_t read(const std::byte* data, std::size_t bytes, const std::byte* ne
       sums[v] += value;
     }
     for (std::size_t line = 0; line < kAtOnce; line += kLine) {
-      __builtin_prefetch(next + i + line);
+      fetch(next + i + line);
     }
   }
   std::uint64_t sum = 0;

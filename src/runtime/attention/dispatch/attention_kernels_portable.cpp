@@ -4,6 +4,7 @@ namespace kvplace {
 namespace {
 
 constexpr std::size_t kWidth = 4;
+constexpr std::size_t kMostRows = 4;  // query heads at once: their sums fit the registers
 using Floats [[gnu::vector_size(kWidth * sizeof(float))]] = float;
 using Ints [[gnu::vector_size(kWidth * sizeof(std::uint32_t))]] = std::uint32_t;
 using Shorts [[gnu::vector_size(kWidth * sizeof(std::uint16_t))]] = std::uint16_t;
