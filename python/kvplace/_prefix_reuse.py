@@ -37,9 +37,9 @@ class PrefixReuse(Generic[Key, Chunk]):
     Uses are requests that stored or loaded the chunk (16 at most), its age is what has been stored and loaded since its last
     use, in chunks, and the gap is the geometric mean of the ages at which chunks were used again, learned as it goes. So the
     value is a rate of reuse: it grows with uses and falls with age, but little while the age is less than reuse usually takes.
-    These are features of the flagship, how often and how long since (docs/flagship.md, "By reads"), in the form of the mean of
-    a Poisson rate under a gamma prior. Chunks that left are remembered, four times the capacity, so that their uses and gaps
-    count when they come again.
+    These are features of the flagship, how often and how long since (docs/flagship.md, "By reads"); the scale is added to the
+    time as a gamma prior adds it to a Poisson rate. Chunks that left are remembered, four times the capacity, so that their
+    uses and gaps count when they come again.
 
     A request that uses a chunk uses all before it in the prefix: these are as young and used as often at least, so worth no less.
 

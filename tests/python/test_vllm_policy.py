@@ -225,6 +225,30 @@ class WithVllm(unittest.TestCase):
         policy.clear()
         self.assertTrue(all(policy.get(key) is None for key in there))
 
+    def test_copies_on_the_cpu_backend_come_back_where_they_belong(self):
+        """Chunks of two blocks; what is loaded begins in the middle of one."""
+        import torch
+        from vllm.v1.kv_offload.base import CanonicalKVCacheRef, CanonicalKVCaches, CanonicalKVCacheTensor, GPULoadStoreSpec
+        from vllm.v1.kv_offload.cpu.common import CPULoadStoreSpec
+
+        from kvplace.vllm import _HostWorker
+
+        torch.manual_seed(0)
+        caches = [torch.randint(-100, 100, (8, 4, 4), dtype=torch.int8) for _ in range(2)]
+        first, second = (cache.clone() for cache in caches)
+        worker = _HostWorker(CanonicalKVCaches([CanonicalKVCacheTensor(cache, 16) for cache in caches],
+                                               [[CanonicalKVCacheRef(0, 16)], [CanonicalKVCacheRef(1, 16)]]), 2, 6)
+        self.assertTrue(worker.submit_store(7, GPULoadStoreSpec([1, 2, 3, 4, 5, 6], [4, 2], [0, 2]), CPULoadStoreSpec([5, 2, 0])))
+        for cache in caches:
+            cache.zero_()
+        self.assertTrue(worker.submit_load(8, CPULoadStoreSpec([5, 2, 0]), GPULoadStoreSpec([0, 1, 2, 7], [3, 1], [1, 3])))
+        self.assertTrue(torch.equal(caches[0][:3], first[2:5]))
+        self.assertTrue(torch.equal(caches[1][7], second[6]))
+        self.assertEqual([int(cache.count_nonzero()) for cache in caches],
+                         [int(first[2:5].count_nonzero()), int(second[6].count_nonzero())])
+        self.assertEqual([(done.job_id, done.transfer_size) for done in worker.get_finished()], [(7, 96), (8, 64)])
+        self.assertEqual(worker.get_finished(), [])
+
 
 if __name__ == "__main__":
     unittest.main()
