@@ -14,7 +14,7 @@ from transformers.masking_utils import sdpa_mask
 import kvplace
 
 PROMPT, OUTPUT, PADDING, PAGE = 70, 24, 13, 16
-FAMILIES = ("llama", "mistral", "mistral-sliding", "qwen2", "qwen3", "mixtral", "gemma3", "gpt-oss")
+FAMILIES = ("llama", "mistral", "mistral-sliding", "qwen2", "qwen3", "qwen3-moe", "smollm3", "mixtral", "gemma3", "gpt-oss")
 AMPLE = "4MiB"
 #: Room for a few pages of the tiny models beside what is always there.
 SCANT = "420KiB"

@@ -39,6 +39,11 @@ FAMILIES = {
     "llama": lambda: transformers.LlamaConfig(**COMMON),
     "qwen2": lambda: transformers.Qwen2Config(**COMMON),
     "qwen3": lambda: transformers.Qwen3Config(**COMMON),
+    "qwen3-moe": lambda: transformers.Qwen3MoeConfig(
+        **COMMON, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24
+    ),
+    # Layer 1 has no rotary positions.
+    "smollm3": lambda: transformers.SmolLM3Config(**COMMON, no_rope_layers=[1, 0, 1]),
     "mistral": lambda: transformers.MistralConfig(**COMMON, sliding_window=None),
     "mistral-sliding": lambda: transformers.MistralConfig(**COMMON, sliding_window=24),
     # The window holds the prompt of the tests and some decode steps, but not all.
