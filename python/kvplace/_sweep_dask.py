@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Iterable
+import time
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Waits for a scheduler, and for the first worker.
 _PATIENCE_S = 30
+#: From one look at the tasks to the next.
+_POLL_S = 0.05
 #: Tasks that are on their way at once, for each thread of the cluster: enough to keep it busy.
 _TASKS_PER_THREAD = 4
 
@@ -114,6 +115,10 @@ class _Cluster:
         outcomes: list[tuple[int, str]] = []
         for task in self._ended(interrupt):
             batch = self._running.pop(task)
+            if task.status in ("cancelled", "lost") and self._client.status == "running":
+                self._sent.clear()  # a trace that was sent was lost with the worker that kept it
+                self.submit(batch, with_traces=True)
+                continue
             try:
                 answer = task.result()
             except Error:
@@ -127,14 +132,14 @@ class _Cluster:
                 outcomes += answer["outcomes"]
         return outcomes
 
-    def _ended(self, interrupt: Interrupt | None) -> Iterable[Any]:
-        from distributed import wait
-
+    def _ended(self, interrupt: Interrupt | None) -> list[Any]:
         while True:
             if interrupt is not None and interrupt.requested:
                 raise Interrupted("stopped; what was done is kept, and the same command goes on from there")
-            with contextlib.suppress(TimeoutError), self._client.as_current():
-                return wait(list(self._running), timeout=0.2, return_when="FIRST_COMPLETED").done  # type: ignore[no-any-return]
+            ended = [task for task in self._running if task.status != "pending"]
+            if ended:
+                return ended
+            time.sleep(_POLL_S)
 
 
 def run_on(executor: str, file: _core.SweepFile, threads: int, progress: Progress | None,
