@@ -48,14 +48,7 @@ float BlockProcess::decayed(std::uint32_t steps) const {
   return decay_powers_[std::min<std::size_t>(steps, decay_powers_.size() - 1)];
 }
 
-std::uint32_t BlockProcess::budget() const {
-  const auto blocks = static_cast<std::uint32_t>(cells_.size());
-  const Budget& budget = model_.budget;
-  const std::uint32_t wanted =
-      budget.count > 0 ? budget.count
-                       : static_cast<std::uint32_t>(std::llround(budget.share * static_cast<double>(blocks)));
-  return std::min(std::max(wanted, 1u), blocks);
-}
+std::uint32_t BlockProcess::budget() const { return model_.budget.of(static_cast<std::uint32_t>(cells_.size())); }
 
 double BlockProcess::heavy_chance() const {
   return model_.classes.heavy_share * static_cast<double>(budget()) / static_cast<double>(cells_.size());

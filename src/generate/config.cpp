@@ -75,6 +75,12 @@ std::vector<Field<GeneratorConfig>> make_fields() {
       KVPLACE_NUMBER(reuse.fresh, "share of the pages coming in drawn uniformly from all others", 0, 1),
       KVPLACE_NUMBER(reuse.choices,
                      "candidates compared when a page comes in or leaves, by a popularity all layers share", 1, 64),
+      KVPLACE_NUMBER(swap.window,
+                     "share of the pages, the newest, out of which pages come in; above 0, the oldest pages read leave "
+                     "for random ones of it, and no key of parts, churn, heavy and reuse is used",
+                     0, 1),
+      KVPLACE_NUMBER(swap.least, "share of the pages read that leave in a step, at least", 0, 1),
+      KVPLACE_NUMBER(swap.most, "share of the pages read that leave in a step, at most; uniform in between", 0, 1),
       KVPLACE_COUNT(experts.count, "expert blocks per layer", 0, 65536),
       KVPLACE_COUNT(experts.active, "experts read per step and layer", 0, 65536),
       KVPLACE_NUMBER(experts.overlap, "share of the experts read that were read in the step before", 0, 1),
@@ -127,6 +133,33 @@ Status validate_size(const GeneratorConfig& config, bool has_pages, const std::s
   return {};
 }
 
+namespace {
+
+/// The keys of the two processes for pages do not mix.
+Status validate_swap(const GeneratorConfig& config, bool has_budget, const std::string& where) {
+  const GeneratorConfig::Swap& swap = config.swap;
+  if (swap.least > swap.most) {
+    return bad_input(where + ": swap.least is above swap.most; lower it or raise that");
+  }
+  if (swap.window == 0) {
+    return swap.most == 0 ? Status() : bad_input(where + ": swap.most needs swap.window, the share pages come in from");
+  }
+  if (!has_budget) {
+    return bad_input(where + ": swap.window needs budget.blocks or budget.share, and no fit");
+  }
+  const GeneratorConfig unset;
+  for (const Field<GeneratorConfig>& field : generator_fields()) {
+    const std::string table = field.key.substr(0, field.key.find('.') + 1);
+    if ((table == "parts." || table == "churn." || table == "heavy." || table == "reuse.") &&
+        field.get(config) != field.get(unset)) {
+      return bad_input(where + ": " + field.key + " is not used with swap.window; leave it out, or set that to 0");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Status validate(const GeneratorConfig& config, const std::string& where) {
   const auto wrong = [&where](const std::string& what) { return bad_input(where + ": " + what); };
   if (config.layers == 0) {
@@ -155,6 +188,7 @@ Status validate(const GeneratorConfig& config, const std::string& where) {
     return wrong("experts.active must be 1 to experts.count");
   }
   KVPLACE_TRY(validate_size(config, has_pages, where));
+  KVPLACE_TRY(validate_swap(config, has_budget, where));
   if (!has_pages || is_fit) {
     return {};
   }

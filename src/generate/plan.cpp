@@ -251,7 +251,9 @@ LayerStream::LayerStream(const TracePlan& plan, std::uint32_t layer) : plan_(pla
   if (layout.experts > 0) {
     processes_.emplace_back(models.experts, BlockRange{0, layout.experts, 0, 0}, plan.seed, layer);
   }
-  if (plan.has_pages) {
+  if (plan.swap) {
+    swap_.emplace(*plan.swap, models.pages.budget, layout.experts, plan.seed, layer);
+  } else if (plan.has_pages) {
     processes_.emplace_back(
         models.pages, BlockRange{layout.experts, layout.prompt_pages(), layout.prompt_tokens, layout.block_tokens},
         plan.seed, layer);
@@ -260,16 +262,24 @@ LayerStream::LayerStream(const TracePlan& plan, std::uint32_t layer) : plan_(pla
 
 void LayerStream::append_next(std::vector<BlockId>& reads, std::vector<BlockId>& ranking,
                               std::vector<BlockId>& appended) {
-  for (BlockProcess& process : processes_) {
-    process.step();
+  const auto append = [&](auto& process) {
     process.append_reads(reads);
     if (plan_.ranking_depth > 0) {
       process.append_ranking(std::max(plan_.ranking_depth, process.num_reads()), ranking);
     }
+  };
+  for (BlockProcess& process : processes_) {
+    process.step();
+    append(process);
   }
   const BlockLayout& layout = plan_.meta.layout;
+  const std::uint32_t newest = (layout.prompt_tokens + step_) / layout.block_tokens;
+  if (swap_) {
+    swap_->step(newest + 1);
+    append(*swap_);
+  }
   if (plan_.has_pages) {
-    appended.push_back(layout.page_block((layout.prompt_tokens + step_) / layout.block_tokens, 0));
+    appended.push_back(layout.page_block(newest, 0));
   }
   ++step_;
 }
@@ -295,6 +305,9 @@ TracePlan make_plan(const GeneratorConfig& config) {
   plan.seed = config.seed;
   plan.ranking_depth = config.ranking_depth;
   plan.has_pages = config.budget.blocks > 0 || config.budget.share > 0 || !config.fit.pages.empty();
+  if (config.swap.window > 0) {
+    plan.swap = config.swap;
+  }
   plan.meta.layers = config.layers;
   plan.meta.layout.experts = config.experts.count;
   plan.meta.layout.block_tokens = config.block_tokens;

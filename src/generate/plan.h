@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "generate/block_process.h"
+#include "generate/swap_process.h"
 #include "kvplace/base/run_context.h"
 #include "kvplace/generate/config.h"
 #include "kvplace/trace/trace.h"
@@ -25,6 +27,7 @@ struct TracePlan {
   std::uint64_t seed = 0;
   std::uint32_t ranking_depth = 0;
   bool has_pages = true;
+  std::optional<GeneratorConfig::Swap> swap;  ///< if it is there, pages are read by it and the budget alone
   std::vector<LayerPlan> layers;
 };
 
@@ -43,6 +46,7 @@ class LayerStream {
   LayerIndex layer_;
   std::uint32_t step_ = 0;
   std::vector<BlockProcess> processes_;  ///< experts, pages; those there are
+  std::optional<SwapProcess> swap_;      ///< pages
   std::vector<BlockId> reads_;
   std::vector<BlockId> ranking_;
   std::vector<BlockId> appended_;

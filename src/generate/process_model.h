@@ -6,6 +6,8 @@
 /// the steps since it entered, of an outside block the steps since its last read.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -17,6 +19,11 @@ namespace kvplace::generate {
 struct Budget {
   std::uint32_t count = 0;
   double share = 0;
+
+  [[nodiscard]] std::uint32_t of(std::uint32_t blocks) const {
+    const std::uint32_t wanted = count > 0 ? count : static_cast<std::uint32_t>(std::llround(share * blocks));
+    return std::min(std::max(wanted, 1u), blocks);
+  }
 };
 
 /// Parts of the read set that do not depend on chance alone [tokens; decode steps].

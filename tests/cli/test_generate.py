@@ -25,7 +25,8 @@ class Generate(cli.CliTest):
         self.assertIn("fang2025-narrativeqa", presets)
         for name in presets:
             with self.subTest(preset=name):
-                self.ok("generate", name, "-o", "t.kvt", *SMALL, "--set", "parts.slash_lines=2")
+                more = () if name == "fang2025-swap" else ("--set", "parts.slash_lines=2")
+                self.ok("generate", name, "-o", "t.kvt", *SMALL, *more)
                 info = self.json("info", "t.kvt")
                 self.assertEqual((info["layers"], info["steps"]), (2, 30))
                 self.ok("info", "t.kvt", "--check")
@@ -67,6 +68,10 @@ class Generate(cli.CliTest):
             with self.subTest(preset=preset):
                 self.ok("generate", preset, "-o", "t.kvt", "--layers", 8, "--steps", 400)
                 self.assertAlmostEqual(self.json("info", "t.kvt")["overlap"], overlap, delta=0.02)
+        for exactly, overlap in (((), 0.95), (("--set", "swap.least=0.1", "--set", "swap.window=1"), 0.90)):
+            self.ok("generate", "fang2025-swap", "-o", "t.kvt", "--layers", 2, "--steps", 400, "--prompt-tokens", 4000,
+                    *exactly)
+            self.assertAlmostEqual(self.json("info", "t.kvt")["overlap"], overlap, delta=0.003)
 
     def test_saved_fit(self) -> None:
         trace = self.make_trace("t.kvt", cli.random_rows(3, layers=2, steps=80, prompt_tokens=60), 60)
@@ -119,6 +124,7 @@ class Generate(cli.CliTest):
                 (("generate", "mine.toml", "-o", "x.kvt", "--set", "churn.overlap=2"), "--set", "0 to 1"),
                 (("generate", "mine.toml", "-o", "x.kvt", "--set", "churn"), "KEY=VALUE"),
                 (("generate", "mine.toml", "-o", "x.kvt", "--set", "budget.blocks=3"), "budget.share", "both"),
+                (("generate", "mine.toml", "-o", "x.kvt", "--set", "swap.window=1"), "churn.overlap", "swap.window"),
                 (("generate", "mine.toml", "-o", "x.kvt", "--prompt-tokens", 4000000000), "--prompt-tokens"),
                 (("generate", "mine.toml", "-o", "no/x.kvt"), "no/x.kvt"),
                 (("generate", "mine.toml", "--like", trace, "-o", "x.kvt"), "--like"),

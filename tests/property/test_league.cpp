@@ -388,7 +388,8 @@ RC_GTEST_PROP(League, PlacedBlocksStay, ()) {
       {"static-ratio:" + text,
        [&](std::uint32_t, Id id) { return std::floor((id + 1) * share) > std::floor(id * share); }},
       {"token-ratio:group=8," + text, [&](std::uint32_t, Id id) { return id % 8 < 8 * share; }},
-      {"layer-split:" + text, [&](std::uint32_t layer, Id) { return layer < share * c.shape.layers; }}};
+      {"layer-split:" + text, [&](std::uint32_t layer, Id) { return layer < share * c.shape.layers; }},
+      {"static-oldest", [&](std::uint32_t, Id id) { return id < c.places(); }}};
   for (const auto& [policy, chosen] : rules) {
     RC_LOG() << policy;
     ReplayResult result;

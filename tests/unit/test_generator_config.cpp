@@ -10,7 +10,7 @@ namespace {
 TEST(GeneratorConfig, EveryPresetIsValidAndNamesItself) {
   const std::vector<std::string> names = generator_names();
   for (const char* name : {"fang2025-narrativeqa", "fang2025-narrativeqa-low", "fang2025-narrativeqa-high", "dsa-32k",
-                           "dsa-128k", "quest-64k", "mixtral-experts", "qwen3-30b-a3b-experts"}) {
+                           "fang2025-swap", "dsa-128k", "quest-64k", "mixtral-experts", "qwen3-30b-a3b-experts"}) {
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
   }
   for (const std::string& name : names) {
@@ -67,6 +67,10 @@ TEST(GeneratorConfig, SaysWhatIsWrong) {
        "mine.toml: sinks, window and slash lines are up to 26 pages, but 8 are read"},
       {good + "[experts]\ncount = 4", "mine.toml: experts.active must be 1 to experts.count"},
       {good + "[experts]\ncount = 4\nactive = 5", "mine.toml: experts.active must be 1 to experts.count"},
+      {good + "[swap]\nmost = 0.1", "mine.toml: swap.most needs swap.window"},
+      {good + "[swap]\nwindow = 0.5\nleast = 0.1", "mine.toml: swap.least is above swap.most"},
+      {good + "[swap]\nwindow = 0.5\n[churn]\noverlap = 0.5", "mine.toml: churn.overlap is not used with swap.window"},
+      {"layers = 2\nsteps = 9\n[experts]\ncount = 4\nactive = 2\n[swap]\nwindow = 1", "mine.toml: swap.window needs"},
       {"layers = 65536\nsteps = 9\nblock_tokens = 1\nprompt_tokens = 200000\n[budget]\nblocks = 8",
        "mine.toml: has 200009 pages in each of 65536 layers"},
   };

@@ -67,6 +67,13 @@ struct GeneratorConfig {
     double choices = 1;
   } reuse;
 
+  /// Another process for the pages, in the place of all from parts to reuse, if window > 0.
+  struct Swap {
+    double least = 0;  ///< of the set, that leaves in a step
+    double most = 0;
+    double window = 0;  ///< of the pages there are, the newest, out of which others come in
+  } swap;
+
   struct Experts {
     std::uint32_t count = 0;
     std::uint32_t active = 0;
