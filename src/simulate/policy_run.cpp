@@ -4,6 +4,15 @@
 #include <cmath>
 
 namespace kvplace {
+namespace {
+
+/// What the policy is told of the step's ranking.
+template <class Policy>
+std::span<const BlockId> best_ranked(const Policy& policy, const StepView& record) {
+  return record.ranking.first(std::min(policy.depth(record.reads.size()), record.ranking.size()));
+}
+
+}  // namespace
 
 PolicyRun::PolicyRun(const ReplayJob& job) : instance_(*job.instance), job_(job) {
   result_.policy = job.policy;
@@ -20,7 +29,9 @@ bool PolicyRun::needs_next_reads() const {
 }
 
 bool PolicyRun::needs_ranking() const {
-  return result_.information == Information::kRanked && job_.schedule == nullptr;
+  const auto* lookahead = std::get_if<std::unique_ptr<LookaheadPolicy>>(&policy_);
+  const bool is_told = lookahead != nullptr ? (*lookahead)->depth(1) > 0 : result_.information == Information::kRanked;
+  return is_told && job_.schedule == nullptr;
 }
 
 Error PolicyRun::broken(const std::string& place, const std::string& what) const {
@@ -266,10 +277,9 @@ Status PolicyRun::decide(const StepView& record, const SegmentWindow& window, co
   if (auto* causal = std::get_if<std::unique_ptr<CausalPolicy>>(&policy_)) {
     (*causal)->step(input, decision_);
   } else if (auto* ranked = std::get_if<std::unique_ptr<RankedPolicy>>(&policy_)) {
-    const std::size_t depth = std::min((*ranked)->depth(record.reads.size()), record.ranking.size());
-    (*ranked)->step(input, record.ranking.first(depth), decision_);
+    (*ranked)->step(input, best_ranked(**ranked, record), decision_);
   } else if (auto* lookahead = std::get_if<std::unique_ptr<LookaheadPolicy>>(&policy_)) {
-    told_->move_to(window, record.step.value());
+    told_->move_to(window, record.step.value(), best_ranked(**lookahead, record));
     (*lookahead)->step(input, *told_, decision_);
   } else if (auto* oracle = std::get_if<std::unique_ptr<OraclePolicy>>(&policy_)) {
     const NextReadsView next{std::span(next_of_hits_).first(num_hits_), std::span(next_of_misses_).first(num_misses_),

@@ -13,9 +13,10 @@ ToldReads::ToldReads(std::uint32_t horizon, double accuracy, std::uint64_t seed,
   }
 }
 
-void ToldReads::move_to(const SegmentWindow& window, std::uint32_t now) {
+void ToldReads::move_to(const SegmentWindow& window, std::uint32_t now, std::span<const BlockId> ranking) {
   window_ = &window;
   now_ = now;
+  ranking_ = ranking;
 }
 
 std::span<const BlockId> ToldReads::reads(StepIndex step, LayerIndex layer) const {

@@ -15,8 +15,10 @@ class ToldReads final : public Lookahead {
   ToldReads(std::uint32_t horizon, double accuracy, std::uint64_t seed, std::uint32_t layers);
 
   /// `window` holds the decode steps from `now` to `now` + horizon and outlives the calls of reads().
-  void move_to(const SegmentWindow& window, std::uint32_t now);
+  /// `ranking`: of the step at hand.
+  void move_to(const SegmentWindow& window, std::uint32_t now, std::span<const BlockId> ranking);
   [[nodiscard]] std::span<const BlockId> reads(StepIndex step, LayerIndex layer) const override;
+  [[nodiscard]] std::span<const BlockId> ranking() const override { return ranking_; }
 
  private:
   struct Told {
@@ -32,6 +34,7 @@ class ToldReads final : public Lookahead {
   std::uint32_t layers_;
   const SegmentWindow* window_ = nullptr;
   std::uint32_t now_ = 0;
+  std::span<const BlockId> ranking_;
   mutable std::vector<Told> told_;  // a ring of horizon + 1 decode steps x layers; unused if all is right
 };
 

@@ -94,6 +94,8 @@ class Lookahead {
   /// Reads of `layer` in decode step `step` as told, ascending; empty behind the trace's end.
   /// REQUIRES: the step at hand <= step <= the step at hand + the policy's horizon.
   [[nodiscard]] virtual std::span<const BlockId> reads(StepIndex step, LayerIndex layer) const = 0;
+  /// The selector's ranking of the step at hand, best first, at most the policy's depth(); empty if the trace has none.
+  [[nodiscard]] virtual std::span<const BlockId> ranking() const = 0;
 };
 
 class LookaheadPolicy {
@@ -101,6 +103,8 @@ class LookaheadPolicy {
   virtual ~LookaheadPolicy() = default;
   /// How many decode steps ahead it is told; known before start().
   [[nodiscard]] virtual std::uint32_t horizon() const = 0;
+  /// How many of the selector's best candidates it is told as well in a step that reads `reads` blocks.
+  [[nodiscard]] virtual std::size_t depth(std::size_t /*reads*/) const { return 0; }
   virtual void start(const PolicyContext& context) = 0;
   virtual void step(const StepInput& input, const Lookahead& lookahead, Decision& decision) = 0;
 };

@@ -1,5 +1,7 @@
 #include "policy/support/copies_ahead.h"
 
+#include <algorithm>
+
 namespace kvplace {
 
 void CopiesAhead::start(std::uint32_t layers) { layers_.assign(layers, {}); }
@@ -13,6 +15,16 @@ bool CopiesAhead::offer(LayerIndex layer, const Candidate& candidate) {
   std::vector<Candidate>& candidates = layers_[layer.value()].candidates;
   candidates.push_back(candidate);
   return candidates.size() < kCandidates;
+}
+
+void CopiesAhead::keep_best(LayerIndex layer) {
+  std::vector<Candidate>& candidates = layers_[layer.value()].candidates;
+  const auto kept = static_cast<std::ptrdiff_t>(std::min(candidates.size(), kCandidates));
+  std::partial_sort(candidates.begin(), candidates.begin() + kept, candidates.end(),
+                    [](const Candidate& a, const Candidate& b) {
+                      return a.x != b.x ? a.x > b.x : a.block.value() < b.block.value();
+                    });
+  candidates.resize(static_cast<std::size_t>(kept));
 }
 
 std::optional<CopiesAhead::Candidate> CopiesAhead::take_best(const FarCost& far_cost) {

@@ -41,6 +41,8 @@ class CopiesAhead {
   void begin_step(LayerIndex layer);
   /// A far block of the step, the best ranked first. False if no more are wanted.
   bool offer(LayerIndex layer, const Candidate& candidate);
+  /// Of what was offered in any order only the best stay, in theirs.
+  void keep_best(LayerIndex layer);
   /// The best of the layers where copies pay; it is offered no more.
   [[nodiscard]] std::optional<Candidate> take_best(const FarCost& far_cost);
   [[nodiscard]] std::vector<Copy>& unread(LayerIndex layer) { return layers_[layer.value()].unread; }

@@ -53,17 +53,24 @@ void ValueEngine::start(const PolicyContext& context) {
   entering_.assign(instance_->num_blocks(), false);
   far_cost_.start(*instance_);
   margin_.start(instance_->layers());
-  options_.copies = options_.copies && options_.shared && options_.balance && options_.scored_by == ScoredBy::kRanks &&
+  options_.copies = options_.copies && options_.shared && options_.balance &&
+                    (options_.scored_by == ScoredBy::kRanks || options_.drafts > 0) &&
                     instance_->options().copies == Copies::kBackground;
+  drafts_ = Drafts(options_.drafts);
+  drafts_.start(*instance_);
   copies_.start(instance_->layers());
   for (const BlockIndex block : context.initial_near) {
     enter(layers_[instance_->layer_of(block).value()], block, unknown_history(options_.scored_by));
   }
 }
 
-void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision) {
+void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision,
+                       const Lookahead* lookahead) {
   Layer& layer = layers_[input.layer.value()];
   end_requests(input, layer);
+  if (lookahead != nullptr) {
+    learn_from_drafts(input, *lookahead, layer);
+  }
   if (options_.balance) {
     far_cost_.observe(input);
   }
@@ -81,7 +88,13 @@ void ValueEngine::step(const StepInput& input, std::span<const BlockId> ranking,
   }
   if (options_.copies) {
     value_copies(input, layer);
-    copy_ahead(input, ranking);
+  }
+  if (lookahead != nullptr) {
+    raise_named(layer);
+  }
+  if (options_.copies) {
+    offer_copies(input, ranking);
+    copy_ahead(input);
   }
   drop_excess(input, layer, decision);
   for (const BlockIndex block : entered_) {
@@ -167,9 +180,10 @@ void ValueEngine::mark(const StepInput& input, std::span<const BlockId> ranking,
   const std::size_t reads = std::max<std::size_t>(1, input.hits.size() + input.misses.size() + input.written.size());
   const bool by_ranks = options_.scored_by == ScoredBy::kRanks;
   const std::size_t known = std::max(reads, ranking.size());
+  unranked_ = rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads));
   if (by_ranks) {
     update_ranks(reads, known);
-    layer.slots.clear_ranks(rank_value(1.5 * static_cast<double>(known), static_cast<double>(reads)));
+    layer.slots.clear_ranks(unranked_);
   }
   const float read_unranked = by_ranks ? ranks_[ranking.empty() ? reads / 2 : 0] : 0;
   const auto now = static_cast<std::int32_t>(input.step.value() + 1);
@@ -207,15 +221,58 @@ void ValueEngine::value_copies(const StepInput& input, Layer& layer) {
   });
 }
 
-void ValueEngine::copy_ahead(const StepInput& input, std::span<const BlockId> ranking) {
-  const std::size_t reads = input.hits.size() + input.misses.size() + input.written.size();
-  copies_.begin_step(input.layer);
-  for (std::size_t rank = reads; rank < std::min(ranking.size(), CopiesAhead::kRanks * reads); ++rank) {
-    const BlockIndex block = instance_->index(input.layer, ranking[rank]);
-    if (!is_near(block) && !copies_.offer(input.layer, {block, ranks_[rank]})) {
-      break;
+void ValueEngine::learn_from_drafts(const StepInput& input, const Lookahead& lookahead, const Layer& layer) {
+  drafts_.begin_step(input);
+  const auto step = static_cast<std::int32_t>(input.step.value());
+  drafts_.learn(input, lookahead.reads(input.step, input.layer), [&](BlockIndex block) {
+    return (is_near(block) ? layer.slots.last_read(slot_of_[block.value()]) : last_read_[block.value()]) == step;
+  });
+  drafts_.look(input, lookahead);
+}
+
+void ValueEngine::raise_named(Layer& layer) {
+  for (const BlockId id : drafts_.named()) {
+    const std::uint32_t slot = slot_of_[layer.first.value() + id.value()];
+    if (slot < kFar) {
+      layer.slots.set_value(slot, layer.slots.value(slot) + drafts_.gain_near(id));
     }
   }
+}
+
+void ValueEngine::offer_copies(const StepInput& input, std::span<const BlockId> ranking) {
+  const std::size_t reads = input.hits.size() + input.misses.size() + input.written.size();
+  copies_.begin_step(input.layer);
+  const std::size_t end = std::min(ranking.size(), CopiesAhead::kRanks * reads);
+  if (!drafts_.tell()) {
+    for (std::size_t rank = reads; rank < end; ++rank) {
+      const BlockIndex block = instance_->index(input.layer, ranking[rank]);
+      if (!is_near(block) && !copies_.offer(input.layer, {block, ranks_[rank]})) {
+        break;
+      }
+    }
+    return;
+  }
+  const auto offer = [&](BlockId id, float x) {
+    const BlockIndex block = instance_->index(input.layer, id);
+    const float gain = drafts_.take_gain_far(id);
+    if (!is_near(block)) {
+      copies_.offer(input.layer, {block, x + gain});
+    }
+  };
+  for (std::size_t rank = 0; rank < ranking.size(); ++rank) {
+    if (drafts_.is_named(ranking[rank]) || (rank >= reads && rank < end)) {
+      offer(ranking[rank], ranks_[rank]);
+    }
+  }
+  for (const BlockId id : drafts_.named()) {
+    if (drafts_.is_named(id)) {
+      offer(id, unranked_);
+    }
+  }
+  copies_.keep_best(input.layer);
+}
+
+void ValueEngine::copy_ahead(const StepInput& input) {
   for (std::uint32_t in_flight = input.copies_in_flight; in_flight < CopiesAhead::kInFlight; ++in_flight) {
     const std::optional<CopiesAhead::Candidate> best = copies_.take_best(far_cost_);
     if (!best) {

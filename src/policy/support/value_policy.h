@@ -9,6 +9,7 @@
 #include "kvplace/base/parameters.h"
 #include "kvplace/policy/policy.h"
 #include "policy/support/copies_ahead.h"
+#include "policy/support/drafts.h"
 #include "policy/support/far_cost.h"
 #include "policy/support/marginal_reads.h"
 #include "policy/support/value_slots.h"
@@ -22,7 +23,8 @@ struct ValueOptions {
   bool admission = true;  ///< a block read from far enters only if its value is worth a place
   /// Blocks count for what far reads cost in their layer, and nothing is promoted that near waits for.
   bool balance = true;
-  bool copies = true;  ///< with copies in the background, what ranks just behind the reads comes in ahead
+  bool copies = true;        ///< with copies in the background, what ranks just behind the reads comes in ahead
+  std::uint32_t drafts = 0;  ///< decode steps behind the one at hand that drafts foretell; 0: none
 };
 
 /// Work per step: one pass over the layer's blocks that are near, and one for each few that leave, so O(1) per read as
@@ -33,7 +35,9 @@ class ValueEngine {
   explicit ValueEngine(const ValueOptions& options) : options_(options) {}
 
   void start(const PolicyContext& context);
-  void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision);
+  /// `lookahead`: the drafts, if there are any.
+  void step(const StepInput& input, std::span<const BlockId> ranking, Decision& decision,
+            const Lookahead* lookahead = nullptr);
 
  private:
   // In the place of a slot: far, and the step in which it left.
@@ -58,8 +62,13 @@ class ValueEngine {
   /// How many of the layer's blocks that only just kept their place the step read.
   void learn_from_margin(const StepInput& input, const Layer& layer);
   void mark(const StepInput& input, std::span<const BlockId> ranking, Layer& layer);
+  void learn_from_drafts(const StepInput& input, const Lookahead& lookahead, const Layer& layer);
+  /// What drafts name and is near is worth more.
+  void raise_named(Layer& layer);
+  /// The best far blocks of the step's ranks, and of drafts, are offered as copies.
+  void offer_copies(const StepInput& input, std::span<const BlockId> ranking);
   /// Brings in more copies while the queue is short.
-  void copy_ahead(const StepInput& input, std::span<const BlockId> ranking);
+  void copy_ahead(const StepInput& input);
   /// Gives the layer's copies that were not read yet their value.
   void value_copies(const StepInput& input, Layer& layer);
   void leave(Layer& layer, BlockIndex block, std::uint32_t step, Decision& decision);
@@ -78,6 +87,7 @@ class ValueEngine {
   FarCost far_cost_;
   MarginalReads margin_;
   CopiesAhead copies_;
+  Drafts drafts_{0};
   Bytes used_;
   std::vector<std::uint32_t> slot_of_;  // by BlockIndex; if far, kFar and the step in which it left, or kNeverNear
   // Of what is far, by BlockIndex: decode step + 1 of its last read; of what was never read, when it was written.
@@ -86,6 +96,7 @@ class ValueEngine {
   std::vector<bool> entering_;       // by BlockIndex: since this step
   std::vector<BlockIndex> entered_;  // in this step
   std::vector<float> ranks_;
+  float unranked_ = 0;           // what stands for the rank of a block that has none in the step
   std::size_t ranks_reads_ = 0;  // what they were made for
 };
 
