@@ -19,6 +19,20 @@ class Background(cli.CliTest):
         self.instance = ["--block-bytes", BLOCK, "--near-blocks-per-layer", 5]
         self.background = [*self.instance, "--copies", "background"]
 
+    def test_drafts_are_believed_for_what_they_proved_worth(self) -> None:
+        """Drafts of reads that never come change nothing, right ones save time, wrong ones in part cost little."""
+        names = ["kvplace", *(f"kvplace-drafts:accuracy={a}" for a in (0, 0.7, 1))]
+        flags = [flag for name in names for flag in ("--policy", name)]
+        for trace in ("smollm2-holmes-page16-k64.kvt", "smollm2-austen-token-k64-ranked.kvt"):
+            with self.subTest(trace=trace):
+                answer = self.json("compare", cli.SOURCE_DIR / "data" / trace, "--near-blocks-per-layer", 96,
+                                   "--weight-bytes-per-step", 0, "--set", "hardware.far.link_read=55GB/s", "--copies",
+                                   "background", *flags)
+                flagship, useless, fair, right = answer["results"]
+                self.assertEqual((useless["total_s"], useless["promotions"]), (flagship["total_s"], flagship["promotions"]))
+                self.assertLess(fair["total_s"], 1.005 * flagship["total_s"])
+                self.assertLess(right["total_s"], 0.97 * flagship["total_s"])
+
     def test_policies_are_compared_with_the_claim_that_covers_them(self) -> None:
         policies = ["--policy", "lru", "--policy", "look-ahead", "--bound"]
         for copies, key, row in (("step", "certified_s", "(certified)"), ("background", "certified_any_s", "(any)")):
