@@ -86,12 +86,12 @@ Result<std::vector<ConfigEntry>> InstanceFlags::other_config() const {
 Result<InstanceSpec> InstanceFlags::spec(const TraceMeta& meta) const {
   KVPLACE_TRY(other_config());
   KVPLACE_ASSIGN(entries, entries_given());
-  std::erase_if(entries, [](const ConfigEntry& entry) { return !belongs_to_instance(entry); });
   return resolve_spec(entries, meta);
 }
 
 Result<std::vector<ConfigEntry>> InstanceFlags::entries_given() const {
   KVPLACE_ASSIGN(entries, config());
+  std::erase_if(entries, [](const ConfigEntry& entry) { return !belongs_to_instance(entry); });
   entries.insert(entries.end(), flags_.begin(), flags_.end());
   if (!layer_budgets_.empty()) {
     KVPLACE_ASSIGN(budgets, read_layer_budgets(layer_budgets_));

@@ -41,7 +41,7 @@ class InstanceFlags {
  private:
   [[nodiscard]] Result<std::vector<ConfigEntry>> config() const;
   [[nodiscard]] Result<std::vector<ConfigEntry>> read_config() const;
-  /// In order: of the --config file, of flags, of --set.
+  /// Of an instance, in order: of the --config file, of flags, of --set.
   [[nodiscard]] Result<std::vector<ConfigEntry>> entries_given() const;
 
   std::string config_file_;

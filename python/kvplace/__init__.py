@@ -5,7 +5,7 @@
 >>> instance = kvplace.Instance(trace, hardware="h100-sxm-pcie5", near_blocks_per_layer=96, weight_bytes_per_step=0)
 >>> kvplace.compare(trace, instance, ["lru", "belady-global"])
 
-Everything the command ``kvplace`` does is here too, with the same words. See docs/python.md.
+What the command ``kvplace`` does is here too, with the same words, but for ``calibrate`` and ``run``: docs/python.md.
 """
 
 from . import _core, select

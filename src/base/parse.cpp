@@ -78,20 +78,29 @@ std::string in_lower_case(std::string_view text) {
   return lower;
 }
 
+/// "RTX-5090" and "rtx5090" are one.
+std::string without_marks(std::string_view text) {
+  std::string bare = in_lower_case(text);
+  std::erase_if(bare, [](char c) { return c == '-' || c == '_' || c == '.' || c == ' '; });
+  return bare;
+}
+
 }  // namespace
 
 std::string nearest_name(std::string_view name, std::span<const std::string> candidates) {
   const std::string wanted = in_lower_case(name);
-  // What was begun rightly is meant; of several, the shortest.
-  const std::string* longer = nullptr;
-  for (const std::string& candidate : candidates) {
-    if (!wanted.empty() && in_lower_case(candidate).starts_with(wanted) &&
-        (longer == nullptr || candidate.size() < longer->size())) {
-      longer = &candidate;
+  // What was begun rightly is meant, with other marks between its parts if need be; of several, the shortest.
+  for (const auto& form : {in_lower_case, without_marks}) {
+    const std::string* longer = nullptr;
+    for (const std::string& candidate : candidates) {
+      if (!form(name).empty() && form(candidate).starts_with(form(name)) &&
+          (longer == nullptr || candidate.size() < longer->size())) {
+        longer = &candidate;
+      }
     }
-  }
-  if (longer != nullptr) {
-    return *longer;
+    if (longer != nullptr) {
+      return *longer;
+    }
   }
   std::string best;
   std::size_t best_distance = std::numeric_limits<std::size_t>::max();

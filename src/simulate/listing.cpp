@@ -28,7 +28,8 @@ Json list_policies() {
                             {"default", p.default_value},
                             {"least", p.least},
                             {"most", p.most},
-                            {"whole", p.whole}});
+                            {"whole", p.whole},
+                            {"choices", p.choices}});
     }
     list.push_back({{"name", info.name},
                     {"information", to_text(info.information)},

@@ -61,9 +61,11 @@ void take_error(const Error& error, Proof& proof) {
 }  // namespace
 
 std::optional<double> Proof::gap() const {
-  const double bound_s = (covers == Claim::kAny ? any : bound).verified.bound.value();
+  const double bound_s = covering_bound().value();
   return schedule && bound_s > 0 ? std::optional(schedule->total.value() / bound_s - 1) : std::nullopt;
 }
+
+Seconds Proof::covering_bound() const { return (covers == Claim::kAny ? any : bound).verified.bound; }
 
 bool Proof::limit_reached() const {
   return interrupted || bound.status != SearchStatus::kConverged || any.status != SearchStatus::kConverged ||
@@ -105,8 +107,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   proof.any = std::move(bounds.any);
   sign(proof.bound.certificate);
   sign(proof.any.certificate);
-  const double bound_s = proof.bound.verified.bound.value();
-  report_figure(context.progress, "bound", bound_s);
+  report_figure(context.progress, "bound", proof.bound.verified.bound.value());
   const auto left = [&] {
     const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return Seconds(std::max(0.0, options.search.time_limit.value() - passed));
@@ -135,7 +136,7 @@ Result<Proof> prove(const TraceReader& trace, const Instance& instance, const Pr
   if (!options.schedule_path.empty()) {
     KVPLACE_ASSIGN(planned, PolicyRegistry::instance().parse("planned"));
     planned.parameters["seconds"] = left().value();
-    planned.parameters["enough"] = bound_s * (1 + options.enough_gap);
+    planned.parameters["enough"] = proof.covering_bound().value() * (1 + options.enough_gap);
     Result<ReplayResult> replayed = record_schedule(trace, instance, planned, options.schedule_path, context);
     if (replayed) {
       proof.schedule = std::move(*replayed);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import unittest
 
@@ -10,6 +11,20 @@ import kvs_file
 
 BLOCK = 4000
 ROWS = cli.random_rows(8, layers=2, steps=24, prompt_tokens=12)
+
+
+def drifting_rows(layers: int, steps: int, prompt_tokens: int, reads: int) -> cli.Rows:
+    """In each step of a layer one block read before makes room for another."""
+    rng = random.Random(1)
+    current = [set(rng.sample(range(prompt_tokens), reads)) for _ in range(layers)]
+    rows: cli.Rows = []
+    for t in range(steps):
+        for blocks in current:
+            blocks.remove(rng.choice(sorted(blocks)))
+            while len(blocks) < reads:
+                blocks.add(rng.randrange(prompt_tokens + t))
+        rows.append([sorted(blocks) for blocks in current])
+    return rows
 
 
 class Background(cli.CliTest):
@@ -66,6 +81,15 @@ class Background(cli.CliTest):
                          {k: planned[k] for k in ("promotions", "evictions", "peak_near_blocks")})
         self.refused(self.run_cli("replay", self.trace, "step.kvs", *self.background), cli.REJECTED, "--copies step")
         self.refused(self.run_cli("replay", self.trace, "s.kvs", *self.instance), cli.REJECTED, "--copies background")
+
+    def test_a_plan_is_near_enough_if_it_is_near_the_bound_that_covers_it(self) -> None:
+        trace = self.make_trace("drift.kvt", drifting_rows(layers=3, steps=80, prompt_tokens=40, reads=8), 40)
+        for gap in (0, 2, 5):
+            answer = self.json("bound", trace, "--block-bytes", BLOCK, "--near-blocks-per-layer", 14, "--copies",
+                               "background", "--set", "hardware.far.link_read=55GB/s", "-o", "c.cert", "--schedule",
+                               "s.kvs", "--gap", f"{gap}%")
+            self.assertLess(answer["any"]["bound_s"], answer["bound_s"])
+            self.assertEqual(answer["planning_status"] == "near_enough", answer["gap"] <= gap / 100, answer["gap"])
 
     def test_versions_of_schedules(self) -> None:
         """Version 1 is of the rule step; version 2 names its rule."""

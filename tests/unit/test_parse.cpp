@@ -260,6 +260,7 @@ TEST(NearestName, HasTheLeastEditDistance) {
   EXPECT_EQ(nearest_name("LRU", std::vector<std::string>{"2q", "lru"}), "lru");  // capitals are no difference
   EXPECT_EQ(nearest_name("Bela", known), "belady");
   EXPECT_EQ(nearest_name("mixtral", std::vector<std::string>{"2q", "Mixtral-8x7B"}), "Mixtral-8x7B");
+  EXPECT_EQ(nearest_name("rtx-5090", std::vector<std::string>{"8xb200", "rtx5090-pcie5"}), "rtx5090-pcie5");
   EXPECT_EQ(nearest_name("x", std::vector<std::string>{}), "");
 }
 

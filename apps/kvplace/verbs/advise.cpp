@@ -71,7 +71,7 @@ void add_advise(App& app) {
   CLI::App* verb = app.add_verb("advise", "From a deployment to an answer: what fits, how fast, what to set and buy",
                                 [flags] { return run(*flags); });
   verb->add_option("--context", flags->context, "tokens of a request before it is decoded, like `64K`")
-      ->default_str("the trace's")
+      ->default_str("that of `--trace`, else required")
       ->type_name("TOKENS");
   verb->add_option("--output", flags->output, "tokens that are decoded, like `4K`")
       ->default_str("`1K`")

@@ -43,10 +43,11 @@ void add_help(App& app) {
   auto flags = std::make_shared<HelpFlags>();
   CLI::App* verb = app.add_verb("help", "How to use the command, or one of its verbs",
                                 [flags, &app] { return run(*flags, app.parser()); });
-  verb->add_option("verb", flags->verb, "the verb to explain")
-      ->default_str("the command, with all verbs")
-      ->type_name("VERB");
-  verb->add_flag("--man", flags->man, "the manual page of the command and all verbs: `kvplace help --man | man -l -`");
+  CLI::Option* of = verb->add_option("verb", flags->verb, "the verb to explain")
+                        ->default_str("the command, with all verbs")
+                        ->type_name("VERB");
+  verb->add_flag("--man", flags->man, "the manual page of the command and all verbs: `kvplace help --man | man -l -`")
+      ->excludes(of);
   verb->add_flag("--json", flags->json,
                  "one JSON array of the verbs, or of this one, with their flags; its keys are in docs/json.md");
 }

@@ -28,6 +28,21 @@ std::string size(const Json& entry, const std::string& key) {
   return bytes ? short_bytes(static_cast<double>(bytes->value())) : "-";
 }
 
+/// Of a parameter whose values are words, the word.
+std::string default_of(const Json& parameter) {
+  const auto value = parameter["default"].get<double>();
+  const Json& choices = parameter["choices"];
+  return choices.empty() ? fmt::format("{}", value) : choices[static_cast<std::size_t>(value)].get<std::string>();
+}
+
+/// Behind the unit; nothing for words, which the unit lists.
+std::string range_of(const Json& parameter) {
+  return !parameter["choices"].empty()
+             ? ""
+             : fmt::format(", {} to {}{}", parameter["least"].get<double>(), parameter["most"].get<double>(),
+                           parameter["whole"].get<bool>() ? ", whole" : "");
+}
+
 std::string list_table(const std::string& what, const Json& list) {
   std::string out;
   if (what == "policies") {
@@ -35,10 +50,8 @@ std::string list_table(const std::string& what, const Json& list) {
       out += fmt::format("{:<16} {:<10} {}\n", p["name"].get<std::string>(), p["information"].get<std::string>(),
                          p["doc"].get<std::string>());
       for (const Json& q : p["parameters"]) {
-        out += fmt::format("{:<16} {:<10}   {} = {}: {} ({}), {} to {}{}\n", "", "", q["name"].get<std::string>(),
-                           fmt::format("{}", q["default"].get<double>()), q["doc"].get<std::string>(),
-                           q["unit"].get<std::string>(), fmt::format("{}", q["least"].get<double>()),
-                           fmt::format("{}", q["most"].get<double>()), q["whole"].get<bool>() ? ", whole" : "");
+        out += fmt::format("{:<16} {:<10}   {} = {}: {} ({}{})\n", "", "", q["name"].get<std::string>(), default_of(q),
+                           q["doc"].get<std::string>(), q["unit"].get<std::string>(), range_of(q));
       }
     }
   } else if (what == "hardware") {

@@ -37,7 +37,9 @@ struct Proof {
   Seconds seconds;           ///< of everything
   bool interrupted = false;  ///< an interrupt came: what was not made by then is left out, the schedule not improved
 
-  /// Replayed time of the schedule / the bound that covers it - 1; none without a schedule or if the bound is 0.
+  /// Of the claim that covers the schedule.
+  [[nodiscard]] Seconds covering_bound() const;
+  /// Replayed time of the schedule / covering_bound() - 1; none without a schedule or if the bound is 0.
   [[nodiscard]] std::optional<double> gap() const;
   /// Whether more time could have given more: a search, or planning, that a limit or an interrupt ended.
   [[nodiscard]] bool limit_reached() const;
