@@ -11,6 +11,18 @@ constexpr float kLeavesLast = 1e6F;  // above all values
 // its layer's next step, in which it may be read, is then at hand.
 constexpr float kRisePerDecodeStep = 1;
 
+/// Tokens of the longest prompt that is there before the first decode step; later ones are not known yet.
+std::int64_t first_prompt_tokens(const BlockLayout& layout) {
+  if (layout.served == nullptr) {
+    return layout.prompt_tokens;
+  }
+  std::int64_t most = 0;
+  for (const std::uint32_t request : layout.served->running(0)) {
+    most = std::max(most, std::int64_t{layout.prompt_of(request)});
+  }
+  return most;
+}
+
 }  // namespace
 
 std::vector<ParameterInfo> value_option_parameters(ScoredBy scored_by) {
@@ -37,13 +49,14 @@ ValueOptions value_options_of(ScoredBy scored_by, const Parameters& p) {
 void ValueEngine::start(const PolicyContext& context) {
   instance_ = context.instance;
   const BlockLayout& layout = instance_->layout();
+  const std::int64_t prompt_tokens = first_prompt_tokens(layout);
   layers_.clear();
   last_read_.clear();
   for (std::uint32_t layer = 0; layer < instance_->layers(); ++layer) {
     layers_.emplace_back(options_, instance_->index(LayerIndex(layer), BlockId(0)));
     for (std::uint32_t i = 0; i < instance_->blocks_per_layer(); ++i) {
       const bool is_page = layout.kind(BlockId(i)) == BlockKind::kKvPage;
-      const std::int64_t written = is_page ? layout.first_written(BlockId(i)) : -std::int64_t{layout.prompt_tokens};
+      const std::int64_t written = is_page ? layout.first_written(BlockId(i)) : -prompt_tokens;
       last_read_.push_back(static_cast<std::int32_t>(written + 1));
     }
   }
