@@ -237,8 +237,8 @@ def compare(
     if schedule_out is not None and len(texts) != 1:
         raise BadInput("schedule_out stores one policy's schedule: name one policy")
     with shown(progress) as sink:
-        raw = _core.compare(trace, instance, texts, bound, *("" if path is None else os.fspath(path) for path in (schedule_out, html)),
-                            threads, sink, interrupt)
+        raw = _core.compare(trace, instance, texts, bound, os.fspath(schedule_out or ""), os.fspath(html or ""), threads,
+                            sink, interrupt)
     comparison = Comparison(json.loads(raw.json(instance)), _core.describe(trace, instance),
                             raw.table(instance, _TABLE_WIDTH))
     return unless_unwritten(comparison, raw.outputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
 class Sweep:
     """A sweep's database: ``status``, its rows, and its file for SQLite (docs/sweep_database.md)."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    @checked
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """:param path: the SQLite file of a sweep."""
+        self.path = os.fspath(path)
 
     #: The SQLite file.
     path: str
@@ -32,6 +33,7 @@ class Sweep:
         """How many points are done, failed and pending, and what failures say: ``kvplace sweep --status --json``."""
         return json.loads(_core.sweep_status(self.path).json())  # type: ignore[no-any-return]
 
+    @checked
     def rows(self, table: str = "sheet") -> list[dict[str, Any]]:
         """The rows of a table or view: ``sheet`` has one per point and policy, beside what varies."""
         _core.sweep_status(self.path)  # that it is a sweep's
@@ -45,6 +47,7 @@ class Sweep:
         finally:
             database.close()
 
+    @checked
     def to_pandas(self, table: str = "sheet") -> pd.DataFrame:
         """The same as a data frame. Needs pandas."""
         import pandas as pd
@@ -59,16 +62,10 @@ class Sweep:
             import pyarrow.parquet
         except ImportError:
             raise BadInput("Parquet needs pyarrow: pip install 'kvplace[parquet]'") from None
-        out = os.fspath(path)
-        if os.path.exists(out) and os.path.samefile(out, self.path):
-            raise BadInput(f"{out}: is the input as well: name another file")
-        rows = pyarrow.Table.from_pylist(self.rows(table))
-        try:
-            with tempfile.TemporaryDirectory(dir=os.path.dirname(out) or ".", prefix=".kvplace-") as folder:
-                pyarrow.parquet.write_table(rows, os.path.join(folder, "rows"))
-                os.replace(os.path.join(folder, "rows"), out)
-        except OSError as error:
-            raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error
+        sink = pyarrow.BufferOutputStream()
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(self.rows(table)), sink)
+        database = _core.InputFiles([self.path])  # noqa: F841  an input as long as this lives
+        _core.write_output(os.fspath(path), sink.getvalue().to_pybytes())
 
     def __repr__(self) -> str:
         return str(_core.sweep_status(self.path).text(self.path)).rstrip("\n")

@@ -47,9 +47,9 @@ def _place_of(path: str, digest: str, sent: bytes | None) -> str | None:
     kept = os.path.join(_cache_folder(), digest + ".kvt")
     if not os.path.exists(kept) and sent is not None:
         descriptor, name = tempfile.mkstemp(dir=_cache_folder())
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:  # in a temporary folder
             file.write(sent)
-        os.replace(name, kept)
+        os.replace(name, kept)  # in a temporary folder
     return kept if _digest(kept) == digest else None
 
 

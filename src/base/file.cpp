@@ -218,4 +218,10 @@ Status OutputFile::commit() {
   return {};
 }
 
+Status write_output(const std::string& path, std::string_view data) {
+  KVPLACE_ASSIGN(file, OutputFile::create(path));
+  KVPLACE_TRY(file.write(data));
+  return file.commit();
+}
+
 }  // namespace kvplace

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/file.h"
+#include "kvplace/base/file_guard.h"
 #include "report/assets.h"
 
 namespace kvplace {
@@ -137,10 +137,6 @@ std::string to_html(const Page& page) {
          ");\n</script>\n</body>\n</html>\n";
 }
 
-Status write_page(const std::string& path, const Page& page) {
-  KVPLACE_ASSIGN(file, OutputFile::create(path));
-  KVPLACE_TRY(file.write(to_html(page)));
-  return file.commit();
-}
+Status write_page(const std::string& path, const Page& page) { return write_output(path, to_html(page)); }
 
 }  // namespace kvplace

@@ -21,8 +21,8 @@ class Wrong:
 
 
 # What the package makes for its users: nobody calls these constructors.
-RESULTS = {"Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "LayerBudgets", "ProvenBound", "Replay", "Result",
-           "Selection", "SelectedLists", "Size", "SizeAnswer", "SizeProbe", "TraceInfo", "VerifiedBound"}
+RESULTS = {"Advice", "Bounds", "BudgetCheck", "BudgetOutcome", "Comparison", "LayerBudgets", "ProvenBound", "Replay", "Report",
+           "Result", "Selection", "SelectedLists", "Size", "SizeAnswer", "SizeProbe", "TraceInfo", "VerifiedBound"}
 
 
 def public_calls() -> list[tuple[str, object]]:
@@ -43,6 +43,8 @@ def methods_of(thing: type) -> list[str]:
     names = {name for name, value in inspect.getmembers(thing, callable) if not name.startswith("_")}
     if thing.__name__ in RESULTS:
         names -= {"index", "count", "get"}  # of collections.abc
+        if thing is not kvplace.Comparison:
+            names -= {"plot"}  # one for all results
     else:
         names.add("__init__")
     return sorted(names - {"get", "keys", "items", "values"})
@@ -72,6 +74,8 @@ class ArgumentTypes(CliTest):
             "Preset": kvplace.Hardware("fang2025"), "Instance": self.instance, "Trace": self.trace,
             "TraceWriter": kvplace.TraceWriter(self.path("w.kvt"), layers=2, prompt_tokens=4, measurement_room=99,
                                                ranking=True, read_bytes=True),
+            "Sweep": kvplace.Sweep(self.path("s.sqlite")),
+            "Comparison": kvplace.compare(self.trace, self.instance, "lru"),
             "Selector": kvplace.select.Selector("mass:k=4"),
         }
 

@@ -55,6 +55,7 @@ class Outputs(CliTest):
         self.write("c.toml", "[options]\nbatch = 2\n")
         self.write("b.toml", "layer_budgets = [5, 3]\n")
         self.write("g.toml", "layers = 2\nsteps = 9\nprompt_tokens = 64\nbudget.blocks = 4\n")
+        self.write("study.toml", 'trace = "t.kvt"\npolicies = ["lru"]\n[grid]\n"options.near_blocks_per_layer" = [3, 4]\n')
         self.write("t.cert", "")
         self.write("t.kvs", "")
         self.write("p.txt", "a text")
@@ -70,6 +71,7 @@ class Outputs(CliTest):
         """Function -> what calls it with further keywords, and the inputs it then has. Outputs are left out."""
         of_instance = ["t.kvt", "c.toml", "h.toml", "m.toml", "b.toml"]
         trace, instance, path = self.trace, self.instance, self.path
+        sweep = kvplace.sweep(path("study.toml"), path("s.sqlite"))
         deployment = {"model": path("m.toml"), "hardware": path("h.toml"), "context": 64, "time_limit": 0}
         return {
             "advise": (lambda **more: kvplace.advise(**{**deployment, **more}), []),
@@ -95,6 +97,10 @@ class Outputs(CliTest):
             "Preset": (lambda name_or_file: kvplace.Hardware(name_or_file), []),
             "Instance": (lambda **more: kvplace.Instance(trace, block_bytes=4096, **more), []),
             "Trace": (lambda path: kvplace.Trace(path), []),
+            "Sweep": (lambda path: kvplace.Sweep(path).status, []),
+            "Sweep.to_parquet": (lambda path: sweep.to_parquet(path), ["s.sqlite"]),
+            "sweep": (lambda study=self.path("study.toml"), database=self.path("new.sqlite"): kvplace.sweep(study, database),
+                      ["study.toml"]),
             "Trace.export": (lambda out, **more: trace.export(out, "fang-csv", **more), ["t.kvt"]),
             "Trace.slice": (lambda out: trace.slice(out, steps=(0, 5)), ["t.kvt"]),
             "TraceWriter": (self.write_trace, ["t.kvt"]),
@@ -135,7 +141,7 @@ class Outputs(CliTest):
         self.assertEqual(refused, {
             "bound(any_certificate)", "bound(certificate)", "bound(schedule)", "bound(values)", "budgets(out)",
             "advise(html)", "compare(html)", "compare(schedule_out)", "report(out)", "from_arrays(out)", "generate(out)", "generate_like(out)", "generate_like(save_config)",
-            "import_trace(out)", "merge(out)", "record(out)", "record_schedule(out)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
+            "import_trace(out)", "merge(out)", "record(out)", "record_schedule(out)", "Sweep.to_parquet(path)", "Trace.export(out)", "Trace.slice(out)", "TraceWriter(path)"})
 
     def test_what_is_no_longer_in_use_may_be_replaced(self):
         out = self.path("new.kvt")

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "kvplace/base/result.h"
 
@@ -58,5 +59,8 @@ class FileScope {
  private:
   std::unique_ptr<State> state_;
 };
+
+/// Makes an output of what was made in memory; it appears only when it is complete.
+[[nodiscard]] Status write_output(const std::string& path, std::string_view data);
 
 }  // namespace kvplace

@@ -45,6 +45,7 @@ void register_policy_kvplace_drafts(PolicyRegistry& registry) {
   info.parameters = {{"w", "W, how far drafts look ahead", "decode steps", 4, 1, 127, true},
                      {"depth", "candidates it is told, as a multiple of what is read", "factor", 4, 1, 64, false}};
   info.by_default = false;
+  info.uses_times = true;
   info.make = [](const Parameters& p) -> AnyPolicy {
     return std::unique_ptr<LookaheadPolicy>(
         std::make_unique<KvplaceDrafts>(static_cast<std::uint32_t>(p.at("w")), p.at("depth")));
