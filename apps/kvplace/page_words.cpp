@@ -62,8 +62,8 @@ std::string closest_sentence(const Comparison& comparison, const Instance& insta
     return "No policy was compared.";
   }
   const double tokens = instance.tokens_decoded(best->steps);
-  return fmt::format("Of the policies compared{} {} is the fastest: {} per token, {:.2f} times {}.",
-                     knows_past(*best) ? " that do not know the future" : "", best->policy.label(),
+  return fmt::format("The fastest policy compared{} is {}: {} per token, {:.2f} times {}.",
+                     knows_past(*best) ? " that does not know the future" : "", best->policy.label(),
                      short_time(tokens > 0 ? best->total.value() / tokens : 0), best->total / comparison.lower_bound(),
                      comparison.covering() != nullptr ? "the certified bound" : "the perfect split");
 }

@@ -56,7 +56,7 @@ TEST(PageWords, TheClosestPolicyIsNamedAndWhetherPlacementMatters) {
     const std::vector<std::string> sentences = cli::comparison_sentences(compared, instance);
     ASSERT_EQ(sentences.size(), 2u);
     sides.expect(sentences[0], "No policy was compared.", !any);
-    sides.expect(sentences[0], " that do not know the future ", std::isfinite(causal));
+    sides.expect(sentences[0], " that does not know the future ", std::isfinite(causal));
     if (any) {
       const double tokens = instance.tokens_decoded(instance.steps());
       EXPECT_TRUE(testing::says(sentences[0], short_time(best / tokens) + " per token")) << sentences[0];

@@ -51,8 +51,8 @@ CLAIMS = {
     "Bounds are of the machine at its peak": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
     "Bounds count the engine's efficiencies and overheads": (VERDICTS, "BoundsSayWhatTheyCountOfAnEngine"),
     # pages: page_words.cpp
-    "Of the policies compared{} {} is the fastest": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
-    " that do not know the future": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
+    "The fastest policy compared{} is {}": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
+    " that does not know the future": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
     "Whether placement matters here is not known.": (PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
     "Placement matters here: static, which moves nothing, takes {:.3g} times": (
         PAGES, "TheClosestPolicyIsNamedAndWhetherPlacementMatters"),
