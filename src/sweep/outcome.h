@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "kvplace/advise/advise.h"
+#include "kvplace/simulate/compare.h"
 #include "kvplace/size/size.h"
+#include "kvplace/solve/bound.h"
 #include "kvplace/sweep/compute.h"
 #include "kvplace/trace/reader.h"
 
