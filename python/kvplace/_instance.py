@@ -186,9 +186,9 @@ def _resolved_again(kind: type[Instance], trace: Trace, toml: str) -> Instance:
 
 
 def _config_text(toml: str, policies: Sequence[str], trace: str | None = None) -> str:
-    head = "# kvplace compare --config FILE runs this again\n"
+    head = "# kvplace compare TRACE --config FILE runs this on a trace\n"
     if trace is not None:
-        head += f"trace = {_core.toml_string(trace)}\n"
+        head = f"# kvplace compare --config FILE runs this again\ntrace = {_core.toml_string(trace)}\n"
     if policies:
         head += "policies = [" + ", ".join(f'"{text}"' for text in policies) + "]\n"
     return head + toml

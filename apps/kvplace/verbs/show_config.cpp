@@ -17,10 +17,11 @@ struct ShowConfigFlags {
 VerbResult run(const ShowConfigFlags& flags) {
   KVPLACE_ASSIGN(texts, flags.policies.texts(flags.instance));
   std::vector<PolicySpec> policies;
-  std::string head = "# kvplace compare --config FILE runs this again\n";
   std::string source;
   TraceMeta meta;
   KVPLACE_ASSIGN(path, flags.trace.path(&flags.instance));
+  std::string head = path.empty() ? "# kvplace compare TRACE --config FILE runs this on a trace\n"
+                                  : "# kvplace compare --config FILE runs this again\n";
   if (!path.empty()) {
     KVPLACE_ASSIGN(trace, flags.trace.open(&flags.instance));
     KVPLACE_ASSIGN(instance, flags.instance.instance(trace));
