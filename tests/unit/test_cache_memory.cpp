@@ -9,6 +9,7 @@
 #include "kvplace/runtime/tiered_cache.h"
 #include "support/disk_dir.h"
 #include "support/paper_machine.h"
+#include "support/programs_memory.h"
 
 namespace kvplace {
 namespace {
@@ -91,6 +92,9 @@ std::int64_t of_process(const std::string& name) {
 }
 
 TEST(CacheMemory, ThePeakOfTheProcessIsWhatItSays) {
+  if (!testing::kMemoryIsTheProgramsOwn) {
+    GTEST_SKIP() << "memory is not the program's own alone";
+  }
   const testing::DiskDir folder;
   TieredCacheOptions options = long_context();
   const Bytes budget(std::int64_t{24} << 20);

@@ -9,6 +9,7 @@
 #include "kvplace/runtime/tiered_cache.h"
 #include "support/cache_run.h"
 #include "support/page_history.h"
+#include "support/programs_memory.h"
 #include "support/shuffled_memory.h"
 
 namespace kvplace {
@@ -142,22 +143,8 @@ std::int64_t resident_bytes() {
   return resident * kSystemPageBytes;
 }
 
-/// Sanitizers and emulators take memory of their own.
-constexpr bool kMemoryIsTheProgramsOwn =
-#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
-    false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    false;
-#else
-    true;
-#endif
-#else
-    true;
-#endif
-
 TEST(TieredCache, TakesNoMoreMemoryThanItSays) {
-  if (!kMemoryIsTheProgramsOwn) {
+  if (!testing::kMemoryIsTheProgramsOwn) {
     GTEST_SKIP() << "memory is not the program's own alone";
   }
   TieredCacheOptions options = small_cache();
