@@ -10,6 +10,7 @@
 #include "bindings/errors.h"
 #include "bindings/run.h"
 #include "kvplace/base/file_guard.h"
+#include "kvplace/trace/reader.h"
 #include "sweep_text.h"
 
 namespace nb = nanobind;
@@ -91,7 +92,7 @@ void bind_sweep(nb::module_& module) {
       "The outcomes of some points, as a worker sends them back; `places` is where traces lie here.");
   module.def(
       "write_output",
-      [](const std::string& path, nb::bytes data) { unwrap(write_output(path, {data.c_str(), data.size()})); },
+      [](const std::string& path, const nb::bytes& data) { unwrap(write_output(path, {data.c_str(), data.size()})); },
       "path"_a, "data"_a, "A file that appears only when it is complete, and replaces no input.");
 }
 

@@ -46,10 +46,9 @@ Result<FileHandle> open_seekable(const std::string& path) {
   if (std::ferror(file.get()) != 0) {
     return failed(path + ": cannot be read: " + reason());
   }
-  if (std::fflush(copy.get()) != 0) {
+  if (std::fflush(copy.get()) != 0 || std::fseek(copy.get(), 0, SEEK_SET) != 0) {
     return failed("the temporary copy of " + path + ": cannot be written: " + reason());
   }
-  std::rewind(copy.get());
   return copy;
 }
 
