@@ -34,7 +34,7 @@ std::string csv_field(const SqliteStatement& row, int column) {
   if (row.type(column) == SQLITE_FLOAT) {
     return format_number(row.number(column));
   }
-  const std::string text = row.text(column);
+  std::string text = row.text(column);
   if (text.find_first_of(",\"\r\n") == std::string::npos) {
     return text;
   }
