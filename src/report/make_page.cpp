@@ -60,7 +60,10 @@ std::vector<PageTable> tables_of(std::string_view kind, const PlotJson& json) {
           continue;
         }
         for (const auto& [part, number] : value.items()) {
-          row[key + "." + part] = number;
+          std::string both = key;
+          both += '.';
+          both += part;
+          row[both] = number;
         }
       }
       points.push_back(std::move(row));
