@@ -28,8 +28,9 @@ std::vector<PolicySpec> page_policies(RandomCase& random) {
   return policies;
 }
 
-TEST(PageWords, TheClosestPolicyIsNamedAndWhetherPlacementMatters) {
-  Sides sides;
+/// Calls check(comparison, instance) for random instances.
+template <typename Check>
+void for_random_comparisons(Check&& check) {
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
     SCOPED_TRACE(seed);
     RandomCase random(seed, {.steps = 12, .prompt_tokens = 12});
@@ -38,6 +39,13 @@ TEST(PageWords, TheClosestPolicyIsNamedAndWhetherPlacementMatters) {
     const TraceReader trace = c.trace();
     const Instance instance = c.instance();
     const Comparison compared = compare(trace, instance, page_policies(random), {}).value();
+    check(compared, instance);
+  }
+}
+
+TEST(PageWords, TheClosestPolicyIsNamedAndWhetherPlacementMatters) {
+  Sides sides;
+  for_random_comparisons([&](const Comparison& compared, const Instance& instance) {
     double causal = INFINITY;  // the fastest that needs not know the future; else the fastest that does
     double oracle = INFINITY;
     double slowest = compared.static_time->value();
@@ -68,20 +76,13 @@ TEST(PageWords, TheClosestPolicyIsNamedAndWhetherPlacementMatters) {
                          testing::says(sentences[1], "but placement matters here: ");
     EXPECT_EQ(matters, differ && any) << sentences[1];
     sides.expect(sentences[1], "not known", !none && !(differ && any));
-  }
+  });
   sides.both();
 }
 
 /// A sum of what near memory, link and overheads take, and never less than the step.
 TEST(PageWords, WhatAStepIsSpentOnAddsUpToIt) {
-  for (std::uint64_t seed = 0; seed < 150; ++seed) {
-    SCOPED_TRACE(seed);
-    RandomCase random(seed, {.steps = 12, .prompt_tokens = 12});
-    RandomInstance c(random, random.shape());
-    c.spec.options.start = Start::kRecent;
-    const TraceReader trace = c.trace();
-    const Instance instance = c.instance();
-    const Comparison compared = compare(trace, instance, page_policies(random), {}).value();
+  for_random_comparisons([](const Comparison& compared, const Instance& instance) {
     for (const ReplayResult& result : compared.results) {
       const Spent spent = spent_in_step(result, instance);
       const double step = result.total.value() / result.steps;
@@ -99,7 +100,7 @@ TEST(PageWords, WhatAStepIsSpentOnAddsUpToIt) {
       EXPECT_NEAR(over_time / result.total, 1, 1e-12);
       EXPECT_EQ(bottlenecks, result.bottleneck_steps);
     }
-  }
+  });
 }
 
 }  // namespace
